@@ -1,0 +1,149 @@
+/*
+ * The engine: runs every VM through its provider's table. No sockets, no clock, no libguestfs, no threads: it is
+ * turned.
+ *
+ * Calling sequence:
+ *   ff_engine_new -> ff_engine_add_scope (once a --provider) -> turn until phase is FF_PHASE_FOUND (or FAILED)
+ *   -> [look at ff_engine_vms(), ask the operator] -> ff_engine_repair(selection) -> turn until FF_PHASE_ENDED
+ *   -> ff_engine_result() -> ff_engine_free
+ *
+ * "Turn" is ff_engine_turn(): it does everything that can be done now, makes the journal durable once, then lets the
+ * requests go whose intents it holds. The world calls it after it delivered anything, and at the time of wake_at().
+ */
+#ifndef FIXFLEET_ENGINE_H
+#define FIXFLEET_ENGINE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fixfleet/err.h"
+#include "fixfleet/provider.h"
+#include "fixfleet/world.h"
+
+struct ff_engine;
+
+enum ff_outcome {
+	FF_O_NONE = 0,
+	FF_O_REPAIRED,	  /* mended, home, started, proved up (where it ran before) */
+	FF_O_CLEAN,	  /* nothing to mend; as it was, started */
+	FF_O_SKIPPED,	  /* not touched; the reason says why */
+	FF_O_FAILED_HOME, /* not mended, or not proved; its disk is home; the reason says why and what is left over */
+	FF_O_STUCK,	  /* its disk is not home: where it is and what brings it home */
+};
+const char *ff_outcome_name(enum ff_outcome outcome); /* "repaired", "clean", "skipped", "failed-home", "stuck"; "" */
+
+/* What happens, for the terminal and the log. Texts borrowed for the call, not yet safe to print. */
+enum ff_event_kind {
+	FF_EV_STEP,  /* VM entered a step: `text` is the row's "doing" */
+	FF_EV_RETRY, /* a request waits: text says why, how often, how long */
+	FF_EV_END,   /* VM ended: outcome and text (reason) */
+	FF_EV_NOTE,  /* anything else worth a line; vm may be NULL */
+	FF_EV_WARN,
+};
+struct ff_event {
+	enum ff_event_kind kind;
+	const char *provider;	/* may be NULL */
+	const struct ff_vm *vm; /* may be NULL */
+	enum ff_outcome outcome;
+	const char *text;
+};
+
+struct ff_engine_config {
+	const char *run;     /* run id, [a-z0-9-]{1,40}; copied */
+	const char *run_dir; /* for the results only; copied; NULL for list */
+	json_t *recipes;     /* array of recipe objects for the worker; borrowed for the engine's life; NULL for list */
+	const char *dev_root;  /* "/dev", or with {rescue} in it; copied */
+	bool journal;	       /* false for list: nothing is appended, and no mutating ask may leave */
+	unsigned parallel;     /* VMs under way at once over all; 0: as the rescue slots allow */
+	unsigned max_failures; /* stop admitting VMs after so many failed; 0: no limit */
+	int64_t verify_ms;     /* how long a VM may take to prove that it came up; 0: 15 minutes */
+	void (*event)(void *arg, const struct ff_event *event); /* may be NULL; must not call the engine */
+	void *event_arg;
+};
+
+/** A new engine. `world` borrowed for its life. Never NULL. */
+struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_engine_config *config);
+void ff_engine_free(struct ff_engine *engine); /* NULL is fine; closes the clouds */
+
+/** Take over an open cloud (closed with the engine). Signing in and discovery begin at the next turn. Returns its
+ * number. */
+size_t ff_engine_add_scope(struct ff_engine *engine, const struct ff_provider *provider, struct ff_cloud *cloud);
+
+enum ff_phase {
+	FF_PHASE_FINDING, /* signing in and discovering */
+	FF_PHASE_FOUND,	  /* every scope is found or failed: see ff_engine_scope_error() */
+	FF_PHASE_WORKERS, /* repair: the workers are being probed (libguestfs can launch); nothing was changed yet */
+	FF_PHASE_RUNNING,
+	FF_PHASE_ENDED, /* every selected VM has an outcome, or the run was stopped: see result->interrupted, ->broken
+			 */
+};
+enum ff_phase ff_engine_phase(const struct ff_engine *engine);
+/** Why a scope could not be found (class AUTH, DENIED, TRANSIENT for unreachable, ...); NULL when it was. Borrowed. */
+const struct ff_err *ff_engine_scope_error(const struct ff_engine *engine, size_t scope);
+const struct ff_provider *ff_engine_scope_provider(const struct ff_engine *engine, size_t scope);
+struct ff_cloud *ff_engine_scope_cloud(const struct ff_engine *engine, size_t scope);
+size_t ff_engine_scope_count(const struct ff_engine *engine);
+
+/* One selected VM, and the scope it is of. */
+struct ff_selected {
+	size_t scope;
+	struct ff_vm *vm;
+};
+
+/**
+ * What stands against repairing these VMs now: assigns each a fitting rescue VM, or says in `why` (one text a VM, NULL
+ * when it can be repaired; array of n owned texts, free each) that none fits. Returns how many can be repaired. Changes
+ * nothing.
+ */
+size_t ff_engine_plan(struct ff_engine *engine, const struct ff_selected *selected, size_t n, char **why);
+
+/**
+ * Begin the repair: journals run and plan, probes the workers, then admits VMs as rescue slots allow. VMs of health
+ * FF_SKIPPED and VMs without a fitting rescue VM end as skipped.
+ * @info  what the operator asked for (an object without secrets), written into the run record; borrowed
+ */
+int ff_engine_repair(
+	struct ff_engine *engine, const struct ff_selected *selected, size_t n, const json_t *info, struct ff_err *err);
+
+/** Do everything that can be done now. Never blocks except for the journal's sync. */
+void ff_engine_turn(struct ff_engine *engine);
+
+/**
+ * The operator's Ctrl-C. First: no new VM is begun, those not yet mended go home, those mended go on; second: nothing
+ * further is sent once what is being written is durable.
+ */
+void ff_engine_interrupt(struct ff_engine *engine);
+
+/** A line from a worker (one JSON value, parsed), and its end. Called by the world. */
+void ff_engine_worker_line(struct ff_engine *engine, const char *rescue_name, const json_t *line);
+void ff_engine_worker_gone(struct ff_engine *engine, const char *rescue_name, const struct ff_err *why);
+
+/* What became of one selected VM. */
+struct ff_ended {
+	const char *provider; /* borrowed */
+	const struct ff_vm *vm;
+	enum ff_outcome outcome;
+	const char *reason;    /* borrowed; never NULL */
+	const json_t *removed; /* array of {path,size,mtime,sha256}; never NULL */
+	int64_t took_ms;       /* from its first step to its end */
+	const char *step;      /* where it stands when it has no outcome (interrupted); NULL otherwise */
+};
+struct ff_result {
+	size_t count;
+	struct ff_ended *ended;
+	bool interrupted;     /* the operator stopped it; some may have no outcome */
+	struct ff_err broken; /* class != NONE: the run could not go on (journal, workers); nothing was sent after */
+	bool nothing_started; /* no mutating request left */
+};
+/** Valid until the engine is freed; made anew at each call. */
+const struct ff_result *ff_engine_result(struct ff_engine *engine);
+
+/* Counts for the live view. */
+struct ff_counts {
+	size_t selected, waiting, under_way, ended[FF_O_STUCK + 1];
+};
+void ff_engine_counts(const struct ff_engine *engine, struct ff_counts *counts);
+
+#endif

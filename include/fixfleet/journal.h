@@ -1,0 +1,59 @@
+/*
+ * The journal's format: JSON Lines, one record a line, readable with jq in the middle of an incident.
+ *
+ *   {"n":17,"t":"2024-07-19T06:00:00.123Z","k":"intent",...,"sum":"9f86d081884c7d65"}
+ *
+ * n    sequence number from 1 without gaps        t  wall time
+ * k    kind of record, see docs/journal.md        sum  the first 16 hex digits of SHA-256 over the line up to `,"sum"`,
+ *                                                     chained: the previous record's sum is hashed first
+ * The file is append-only. A last line without newline or with a bad sum is torn: normal after a crash, and dropped.
+ * Anything wrong before the last line is damage: an error with its byte offset.
+ */
+#ifndef FIXFLEET_JOURNAL_H
+#define FIXFLEET_JOURNAL_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fixfleet/err.h"
+#include "fixfleet/mem.h"
+
+#define FF_JOURNAL_VERSION 1
+
+/* The writer's end of a chain; all zero starts one. */
+struct ff_chain {
+	uint64_t n;
+	char sum[17];
+};
+
+/** Append to `out` the line of `record` (an object without n, t, sum; "k" in it), and move the chain on. */
+void ff_journal_line(struct ff_chain *chain, int64_t wall_ms, const json_t *record, struct ff_buf *out);
+
+/**
+ * Read a whole journal. `each` is called for every sound record in order (borrowed; 0 to go on, -1 with err to stop).
+ * @chain   filled with the end of the sound part, to append after it
+ * @sound   bytes of the sound part: a torn tail is cut off there before anything is appended
+ * @return  0, or -1 with err (FF_E_LOCAL): damage with "byte N", another version, or each's own error
+ */
+int ff_journal_read(const char *bytes, size_t len, int (*each)(void *arg, const json_t *record, struct ff_err *err),
+	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err);
+
+/* ---- a run as its journal tells it, for `status` */
+
+struct ff_past_vm {
+	char *provider, *id, *name, *step, *outcome, *reason, *where;
+	json_t *facts, *removed;
+	int64_t took_ms;
+};
+struct ff_past {
+	char *run, *started, *ended; /* ended NULL: unfinished */
+	json_t *info;
+	struct ff_past_vm *vms;
+	size_t count;
+	bool torn; /* the last record was torn */
+};
+int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_err *err);
+void ff_past_release(struct ff_past *past);
+
+#endif

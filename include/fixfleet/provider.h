@@ -1,0 +1,256 @@
+/*
+ * The provider contract: what a cloud is to the engine.
+ *
+ * A provider is a table of pure functions: "what request next?" and "what does this answer mean?". It opens no socket,
+ * reads no clock, file or environment variable except through what it is handed, keeps no thread and waits for nothing.
+ *
+ * A new provider:
+ *   1. copy the smallest sibling folder under providers/, rename;
+ *   2. fill `struct ff_provider` and its `steps`; every field is explained below;
+ *   3. name the table in providers/providers.c;
+ *   4. feed its functions recorded answers in tests/unit/test_<name>_*.c; the tests of the tables run over it by
+ * themselves.
+ */
+#ifndef FIXFLEET_PROVIDER_H
+#define FIXFLEET_PROVIDER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fixfleet/ask.h"
+#include "fixfleet/err.h"
+#include "fixfleet/mem.h"
+
+/* ---------------------------------------------------------------- opening */
+
+/* The environment, handed in so that tests choose it. `get` gives NULL for unset AND for empty variables. */
+struct ff_env {
+	const char *(*get)(void *self, const char *name);
+	void *self;
+};
+
+/* What the command line says about one --provider. Borrowed by open(), which copies what it keeps. */
+struct ff_scope_options {
+	const char *subscription; /* Azure; NULL: AZURE_SUBSCRIPTION_ID, or what the identity knows */
+	struct ff_strv groups;	  /* Azure --rg; empty: the whole subscription */
+	const char *cloud;	  /* Azure --azure-cloud; NULL: public */
+	struct ff_strv rescues;	  /* --rescue names or ids; empty: by tag */
+	bool allow_deallocate;	  /* --allow-deallocate: also where a dynamic public address would be lost */
+};
+
+struct ff_cloud; /* one open scope of one provider; each provider defines its own */
+
+/* ---------------------------------------------------------------- what discovery finds */
+
+enum ff_health {
+	FF_AFFECTED, /* evidence that it boot-loops: repaired by default */
+	FF_SUSPECT,  /* neither sick nor well by the evidence: repaired with --all only */
+	FF_HEALTHY,  /* evidence that it is well: repaired with --all only */
+	FF_SKIPPED,  /* cannot or must not be repaired: `reason` says why. Never touched, whatever is asked */
+};
+const char *ff_health_name(enum ff_health health); /* "affected", "suspect", "healthy", "skipped" */
+
+#define FF_SLOTS_MAX 256
+
+/* A VM as discovery saw it. Owned by the ff_cloud. Texts are never NULL ("" is unknown) and not yet safe to print. */
+struct ff_vm {
+	char *id, *name;
+	char *scope;		 /* resource group, region or project: what `list` prints as scope */
+	char *region;		 /* as the cloud says it */
+	char *zone;		 /* "" when regional */
+	char *os;		 /* "windows", "linux", "" */
+	char *state;		 /* "running", "stopped", ...: the cloud's own word in lower case */
+	struct ff_strv evidence; /* one sentence each */
+	struct ff_strv
+		hazards; /* "word: sentence" each, e.g. "temp-disk: its content is lost when the VM is deallocated" */
+	enum ff_health health;
+	char *reason;			  /* of the health, one sentence */
+	char *disk_id;			  /* OS disk */
+	int64_t disk_bytes;		  /* 0 unknown */
+	char *disk_encryption;		  /* "none", "platform", "customer", "ade", ...; the provider's short word */
+	bool running;			  /* is to be started again at the end */
+	json_t *tags;			  /* object of strings, for --tag and for finding rescue VMs; never NULL */
+	bool rescue;			  /* asked for as rescue VM (by name or tag) and running */
+	unsigned slots_max;		  /* rescue: data disk slots it has in all, at most FF_SLOTS_MAX */
+	uint8_t slots_used[FF_SLOTS_MAX]; /* rescue: 1 where something is attached already */
+	json_t *facts; /* the provider's recorded state: an object. Starts what the journal keeps; see ff_member.facts
+			*/
+};
+
+/* ---------------------------------------------------------------- the flow */
+
+/*
+ * One VM in a request. `facts` is the VM's recorded state: it changes only by the patches that verdicts carry, each of
+ * which is journaled, so that replaying the journal gives the same facts.
+ */
+struct ff_member {
+	const struct ff_vm *vm;
+	const json_t *facts;
+	const struct ff_vm *rescue; /* NULL before one is assigned */
+	const json_t *rescue_facts; /* shared by all members on that rescue VM; patched like facts */
+	int slot;		    /* on the rescue VM; -1 before one is assigned */
+	int step;		    /* the row it stands in */
+	const char *run;	    /* the run's id: [a-z0-9-], at most 40 characters */
+	const char *token; /* a UUID, journaled with the intent; new for every new intent, kept for its repeats */
+};
+
+/* What an answer means for one member. */
+enum ff_meaning {
+	FF_M_DONE,     /* the step's effect is there and confirmed as far as the step asks for */
+	FF_M_NOT_DONE, /* (look) the effect is not there and it is safe to act */
+	FF_M_STARTED,  /* (act) accepted: ask poll() until it is done; the facts patch says what to poll */
+	FF_M_WAIT,     /* not yet: ask the same again after wait_ms (look, poll, or act where it is safe to repeat) */
+	FF_M_LOOK, /* uncertain, or the facts changed under us (conflict, 412, fallback chosen): look, then decide again
+		    */
+	FF_M_SPLIT,  /* (act, group) refused as a whole, the culprit unknown: each member alone */
+	FF_M_FAILED, /* class and text say why; the driver goes home with it */
+};
+
+struct ff_verdict {
+	enum ff_meaning meaning;
+	struct ff_err err;    /* with FAILED, LOOK and SPLIT */
+	unsigned wait_ms;     /* with WAIT and STARTED; 0: the driver's own back-off */
+	json_t *facts;	      /* patch (top-level merge, null removes), owned; NULL: none */
+	json_t *rescue_facts; /* the same for the rescue VM; only member 0's counts */
+};
+
+enum ff_step_kind {
+	FF_STEP_CLOUD,	/* act and look, as below */
+	FF_STEP_REPAIR, /* the disk goes to the worker; act and look are NULL */
+};
+
+enum ff_step_flags {
+	FF_LOOK_FIRST = 1 << 0, /* look before the first act too (the act needs fresh facts) */
+	FF_LOOK_AFTER = 1 << 1, /* after act or poll said DONE, only look's DONE counts */
+	FF_IF_RUNNING = 1 << 2, /* only for VMs that ran when they were found */
+	FF_BEST_EFFORT =
+		1 << 3, /* its failure does not change where the disk is: noted in the reason, the flow goes on */
+	FF_HOLDS_DISK = 1 << 4,	   /* going home: while this has not succeeded the VM is without its OS disk: `stuck` */
+	FF_REPAIRED_ONLY = 1 << 5, /* forward: only after the worker mended the disk */
+};
+
+#define FF_STEP_NONE (-1)
+
+/* One row. The driver's ladder for every row: [look] -> act -> [poll ...] -> [look] -> done; after a crash or an answer
+ * that was lost: look, always. */
+struct ff_step {
+	const char *name;  /* as the journal prints it: "stop" */
+	const char *doing; /* as the screen prints it: "stopping" */
+	enum ff_step_kind kind;
+	unsigned flags;
+	unsigned group_max; /* how many members one act may carry; 0 and 1: alone */
+	/**
+	 * What members of one act have in common, e.g. the rescue VM's id. Rows with the same `act` and equal keys are
+	 * gathered into one request, and the driver has at most one act in flight (operation included) for a key. NULL:
+	 * alone. Borrowed; stays valid as long as the member.
+	 */
+	const char *(*group)(const struct ff_member *m);
+	/**
+	 * Fill the mutating request for n >= 1 members (ask->mutates is set by the driver). 0, or -1 with err: the
+	 * members fail with it. NULL: a row that only looks (verify).
+	 */
+	int (*act)(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
+	/** What the answer to act means, one verdict a member. Called only with an answer or an unknown outcome
+	 * (FF_T_BROKEN). */
+	void (*acted)(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
+		const struct ff_answer *answer, struct ff_verdict *v);
+	/** The same for looking: reads only, one member. NULL only where act is safe to repeat at any time. */
+	int (*look)(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err);
+	void (*looked)(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
+		const struct ff_answer *answer, struct ff_verdict *v);
+	int undo;	     /* the row that takes its effect back, or FF_STEP_NONE */
+	int64_t patience_ms; /* waits and repeats beyond this fail the step; 0: the driver's default of 15 minutes */
+};
+
+/* Where the worker finds a member's disk, by what the cloud guarantees. */
+struct ff_disk_place {
+	struct ff_strv paths; /* candidates in order, relative to the device root: "disk/azure/scsi1/lun3" */
+	char *serial;	      /* the device's serial must be this, where it can be read; NULL: none is promised */
+	int64_t size_bytes;   /* the device must have exactly this size; 0: unknown */
+};
+void ff_disk_place_release(struct ff_disk_place *place);
+
+/* What an answer says about budgets. */
+struct ff_hint {
+	int64_t retry_after_ms;	    /* -1: none said */
+	int bucket;		    /* index into ask->costs that ran out; -1: all of them */
+	int64_t left[FF_COSTS_MAX]; /* what the cloud says is left of each; -1: not said */
+};
+
+enum ff_turn {
+	FF_TURN_ASK,  /* `ask` is filled: send it */
+	FF_TURN_WAIT, /* nothing to ask until an earlier answer has come */
+	FF_TURN_DONE,
+	FF_TURN_FAILED, /* err says why */
+};
+
+struct ff_provider {
+	const char *name; /* "azure" */
+
+	/** Check options and endpoints, choose nothing yet. NULL with err (FF_E_USAGE). close() takes NULL. */
+	struct ff_cloud *(*open)(const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err);
+	void (*close)(struct ff_cloud *cloud);
+	/** "azure subscription 0000…, resource group prod", for people. Borrowed. */
+	const char *(*title)(const struct ff_cloud *cloud);
+
+	/*
+	 * Identity. Called until DONE or FAILED, again when login_renew_at() has come or a 401 was seen (login_reset()
+	 * first). Sources are tried in the SDKs' order; a source that is not configured is passed over, one that is
+	 * configured and refused ends it. FAILED's err is FF_E_AUTH and says which sources were tried.
+	 */
+	enum ff_turn (*login_next)(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
+	void (*login_read)(
+		struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
+	void (*login_reset)(struct ff_cloud *cloud);
+	int64_t (*login_renew_at)(const struct ff_cloud *cloud); /* wall_ms */
+	const char *(*login_name)(const struct ff_cloud *cloud); /* "client secret (AZURE_CLIENT_SECRET)"; borrowed */
+
+	/** Put the credentials on an ask, just before it leaves. FF_E_BUG when its host is not the cloud's own. */
+	int (*sign)(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
+
+	/**
+	 * The one place that says what class an answer is: FF_E_NONE for success. `err` (not NULL) gets class and
+	 * sentence, with the cloud's request id; `hint` (not NULL) what it says of budgets, also on success. FF_E_AUTH:
+	 * log in again, once.
+	 */
+	enum ff_class (*judge)(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+		const struct ff_answer *answer, struct ff_hint *hint, struct ff_err *err);
+
+	/*
+	 * Discovery. discover_next() is called until WAIT or DONE; several asks may be out at once; each final answer
+	 * (retries are done) is given to discover_read() with its ask. DONE: vms() is complete.
+	 */
+	enum ff_turn (*discover_next)(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
+	int (*discover_read)(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+		const struct ff_answer *answer, struct ff_err *err);
+	size_t (*vms)(const struct ff_cloud *cloud, struct ff_vm ***vms); /* borrowed */
+	/** Notes of discovery for the operator ("locks could not be read: ..."). Borrowed. */
+	const struct ff_strv *(*notes)(const struct ff_cloud *cloud);
+
+	/** May `rescue` take this VM's disk (region, zone, ...)? 0, or -1 with the reason. */
+	int (*fits)(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
+
+	const struct ff_step *steps; /* the rows, indexed by the provider's own step numbers */
+	size_t step_count;
+	const int *forward; /* the order of a repair; ends with FF_STEP_NONE */
+	/** Where the operation that act started stands. Same rules as act/acted; one poll for all members of the act.
+	 */
+	int (*poll)(
+		struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
+	void (*polled)(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
+		const struct ff_answer *answer, struct ff_verdict *v);
+
+	/** Where the worker finds the disk. 0, or -1 with err. */
+	int (*place)(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place,
+		struct ff_err *err);
+	/** Append one line: which disk is where now ("OS disk 'x' on the VM; copy 'y' on 'rescue-1', LUN 3"). */
+	void (*where)(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+};
+
+/** All providers, ended by NULL; and by name (NULL when there is none of that name). */
+extern const struct ff_provider *const ff_providers[];
+const struct ff_provider *ff_provider_by_name(const char *name);
+
+#endif

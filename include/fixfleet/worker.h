@@ -1,0 +1,47 @@
+/*
+ * The repair worker: `fixfleet worker`, on the rescue VM, in its own process, because libguestfs blocks and parses
+ * bytes that an attacker may have written. It speaks JSON Lines on stdin and stdout; stderr is for people.
+ *
+ * Controller to worker:
+ *   {"op":"probe"}                     can an appliance be launched here? answered by "ready" or "unable"
+ *   {"op":"mend","job":"17","name":"vm-17","dev_root":"/dev","paths":["disk/azure/scsi1/lun3",...],"size_bytes":N,
+ *    "serial":null,"wait_ms":60000,"recipes":[{...}],"scan_only":false}
+ *                                      a disk to mend. Paths are tried in order, relative to dev_root, until one exists
+ * or wait_ms have passed. size_bytes 0 and serial null: not known
+ *   {"op":"kept","job":"17"}           what was sent by "keep" is durable: go on and remove
+ *   {"op":"drop","job":"17"}           do not touch that disk further; answered by "done" with result "failed"
+ *   end of input                       finish nothing new, close everything cleanly, exit 0
+ * Worker to controller:
+ *   {"event":"hello","version":1,"program":"fixfleet 0.1.0"}                           first line
+ *   {"event":"ready","libguestfs":"1.48.6","acceleration":"tcg","note":"..."}        note: e.g. the fall back from KVM;
+ * once
+ *   {"event":"unable","class":"local","reason":"libguestfs cannot launch: ..."}
+ *   {"event":"begin","job":"17"}                                  its appliance is being launched
+ *   {"event":"stage","job":"17","text":"windows root on /dev/sda3"}     progress, for people
+ *   {"event":"keep","job":"17","index":0,"path":"/Windows/.../C-00000291-00.sys","offset":0,"data":"<base64>"}
+ *   {"event":"keep-end","job":"17","files":[{"path","size","mtime","sha256"},...]}     then it waits for "kept"
+ *   {"event":"mended","job":"17"}                                 files are gone and proved gone; the disk is still
+ * open
+ *   {"event":"done","job":"17","result":"repaired"|"clean"|"failed","class":"disk","reason":"...","windows":["..."],
+ *    "removed":[{"path","size","mtime","sha256"}],"notes":["..."],"ms":12345}          the disk is closed: detach it
+ * Lines are at most FF_WORKER_LINE_BYTES_MAX long, file data comes in pieces of at most 512 KiB. mtime is RFC 3339.
+ * Jobs that arrive while an appliance is busy go together into the next one.
+ */
+#ifndef FIXFLEET_WORKER_H
+#define FIXFLEET_WORKER_H
+
+#include "fixfleet/err.h"
+
+#define FF_WORKER_VERSION	 1
+#define FF_WORKER_LINE_BYTES_MAX (1024 * 1024)
+
+struct ff_worker_options {
+	int in_fd, out_fd;
+	unsigned disks_max; /* in one appliance; 0: 48 */
+	unsigned memory_mb; /* of an appliance; 0: by the number of disks */
+};
+
+/** Serve until end of input. The process' exit status: 0, or 1 after a protocol error. */
+int ff_worker_main(const struct ff_worker_options *options);
+
+#endif
