@@ -1,0 +1,98 @@
+/* What the subcommands share. */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fixfleet/engine.h"
+#include "fixfleet/runtime.h"
+#include "options.h"
+
+/* Exit statuses; scripts rely on them. */
+enum {
+	EXIT_OK = 0,	     /* all selected ended repaired, clean or skipped */
+	EXIT_FAILED = 1,     /* one or more failed; their disks are home */
+	EXIT_USAGE = 2,	     /* the command line or an input file is wrong */
+	EXIT_NOTHING = 3,    /* nothing was started: credentials, endpoint, permission, no rescue VM */
+	EXIT_STUCK = 4,	     /* a disk is not home */
+	EXIT_INTERRUPT = 130 /* interrupted; the run can be looked at with `fixfleet status` */
+};
+
+/* One row of the table of subcommands. */
+struct command {
+	const char *name;
+	unsigned groups;
+	int (*run)(struct options *o);
+	const char *summary;
+};
+
+int cmd_repair(struct options *o);
+int cmd_list(struct options *o);
+int cmd_status(struct options *o);
+int cmd_worker(struct options *o);
+
+/** Print the error on stderr, return the exit status that its class stands for before anything was started. */
+int fail_with(const struct ff_err *err);
+
+/* ---- finding: what list and repair begin with */
+
+struct found {
+	struct ff_runtime *runtime;
+	struct ff_engine *engine;
+	struct ff_selected *vms; /* what is in scope and passes the selection, sorted by scope and name */
+	size_t count;
+	struct ff_strv worker_argv;
+	int status; /* EXIT_OK, or EXIT_NOTHING when a scope could not be read (the others can) */
+};
+
+/**
+ * Sign in and discover in every scope. Errors are printed.
+ * @config  for the engine; its event functions are the caller's
+ * @return  0, or the exit status when nothing can be done; release in both cases
+ */
+int find(struct found *f, const struct options *o, const struct ff_engine_config *config);
+void found_release(struct found *f);
+
+/* ---- selection (pure) */
+
+struct instances {
+	struct ff_strv lines; /* names and ids */
+	bool *seen;	      /* one a line */
+};
+
+/** Parse the text of an --instances file: one name or id a line, blanks trimmed, empty lines and # comments passed
+ * over. */
+int instances_parse(struct instances *in, const char *text, size_t len, struct ff_err *err);
+void instances_release(struct instances *in);
+/** Does the VM pass --name, --tag and the file (NULL: none)? Marks the lines that name it. */
+bool selection_takes(const struct options *o, struct instances *in, const struct ff_vm *vm);
+
+/* ---- reports on stdout */
+
+void report_list(const struct found *f, enum output output);
+void report_result(const struct ff_result *result, const char *run, const char *run_dir, enum output output);
+
+/** Rows of cells as an aligned table or as RFC 4180 CSV; cells are made safe to print. */
+void print_rows(enum output output, const char *const *head, size_t columns, char *const *cells, size_t rows);
+
+/** Write a JSON value on stdout, indented, with a newline. */
+void print_json(const json_t *j);
+
+/* ---- the live view on stderr */
+
+struct view;
+struct view *view_new(bool quiet);
+void view_free(struct view *v);
+/** For ff_engine_config.event, with the view as its argument. */
+void view_event(void *view, const struct ff_event *event);
+/** For ff_runtime_run(): redraw. The engine is the one given here. */
+void view_watch(struct view *v, struct ff_engine *engine);
+void view_tick(void *view);
+
+/* ---- run folders */
+
+/** "$XDG_STATE_HOME/fixfleet" or "$HOME/.local/state/fixfleet". NULL with err when neither is set. The caller frees. */
+char *state_folder(struct ff_err *err);
+
+#endif

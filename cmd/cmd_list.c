@@ -1,0 +1,25 @@
+/* What is affected? Reads only: the engine has no journal here, and so lets no request go that changes anything. */
+#include <stdio.h>
+
+#include "cmd.h"
+
+int cmd_list(struct options *o)
+{
+	struct ff_engine_config config = {.dev_root = o->dev_root};
+	size_t affected = 0, suspect = 0;
+	struct found f;
+	int status = find(&f, o, &config);
+
+	if (status == 0) {
+		report_list(&f, o->output);
+		for (size_t i = 0; i < f.count; i++) {
+			affected += f.vms[i].vm->health == FF_AFFECTED;
+			suspect += f.vms[i].vm->health == FF_SUSPECT;
+		}
+		ff_log(FF_LOG_INFO, NULL, "%zu VMs: %zu affected, %zu suspect; nothing was changed", f.count, affected,
+			suspect);
+		status = f.status;
+	}
+	found_release(&f);
+	return status;
+}

@@ -1,0 +1,274 @@
+/* Find, show the plan, ask, repair, report. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <openssl/rand.h>
+
+#include "cmd.h"
+#include "fixfleet/json.h"
+#include "fixfleet/recipe.h"
+
+#define PLAN_LINES_MAX 40
+
+/* "20240719-060000-3fa9c1": sorts by time, unique between operators. */
+static char *make_run_id(void)
+{
+	unsigned char random[3];
+	char day[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	gmtime_r(&now, &tm);
+	strftime(day, sizeof(day), "%Y%m%d-%H%M%S", &tm);
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		ff_oom();
+	return ff_printf("%s-%02x%02x%02x", day, random[0], random[1], random[2]);
+}
+
+char *state_folder(struct ff_err *err)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	/* a relative XDG_STATE_HOME is to be ignored (XDG base directory specification) */
+	if (state != NULL && state[0] == '/')
+		return ff_printf("%s/fixfleet", state);
+	if (home != NULL && home[0] == '/')
+		return ff_printf("%s/.local/state/fixfleet", home);
+	ff_fail(err, FF_E_USAGE, "no place for the run: give --run-dir, or set XDG_STATE_HOME or HOME");
+	return NULL;
+}
+
+/* ---------------------------------------------------------------- whom to repair */
+
+/* Evidence, or the operator's word for it; sick VMs that must not be touched come along to be reported as skipped. */
+static bool wanted(const struct options *o, const struct ff_vm *vm)
+{
+	switch (vm->health) {
+	case FF_AFFECTED:
+		return true;
+	case FF_SUSPECT:
+	case FF_HEALTHY:
+		return o->all;
+	case FF_SKIPPED:
+		return vm->evidence.count > 0;
+	}
+	return false;
+}
+
+static void keep_wanted(struct found *f, const struct options *o)
+{
+	size_t kept = 0, suspect = 0;
+
+	for (size_t i = 0; i < f->count; i++) {
+		suspect += f->vms[i].vm->health == FF_SUSPECT;
+		if (wanted(o, f->vms[i].vm))
+			f->vms[kept++] = f->vms[i];
+		else if (o->instances != NULL)
+			ff_log(FF_LOG_WARN, f->vms[i].vm->name, "left alone: %s (--all repairs it anyway)",
+				f->vms[i].vm->reason);
+	}
+	if (suspect > 0 && !o->all && o->instances == NULL)
+		ff_log(FF_LOG_INFO, NULL,
+			"%zu suspect VMs are left alone: fixfleet list shows them, --all repairs them too", suspect);
+	f->count = kept;
+}
+
+/* ---------------------------------------------------------------- the plan */
+
+struct plan {
+	char **why; /* one a VM: NULL, or why it cannot be repaired */
+	size_t count, ready;
+};
+
+static void plan_make(struct plan *p, struct found *f)
+{
+	p->count = f->count;
+	p->why = ff_calloc(f->count, sizeof(*p->why));
+	p->ready = ff_engine_plan(f->engine, f->vms, f->count, p->why);
+}
+
+static void plan_release(struct plan *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free(p->why[i]);
+	free(p->why);
+	*p = (struct plan){0};
+}
+
+static void plan_show(const struct plan *p, const struct found *f)
+{
+	for (size_t i = 0; i < f->count && i < PLAN_LINES_MAX; i++) {
+		const struct ff_vm *vm = f->vms[i].vm;
+
+		ff_log(FF_LOG_INFO, vm->name, "%s%s",
+			p->why[i] ? "skip: " : "repair: ", p->why[i] ? p->why[i] : vm->reason);
+		for (size_t h = 0; p->why[i] == NULL && h < vm->hazards.count; h++)
+			ff_log(FF_LOG_INFO, vm->name, "  note: %s", vm->hazards.items[h]);
+	}
+	if (f->count > PLAN_LINES_MAX)
+		ff_log(FF_LOG_INFO, NULL, "... and %zu more (fixfleet list shows all)", f->count - PLAN_LINES_MAX);
+	ff_log(FF_LOG_INFO, NULL, "%zu to repair, %zu to skip", p->ready, f->count - p->ready);
+}
+
+/* 1: go on; 0: no; -1: nobody to ask. */
+static int ask_operator(size_t count)
+{
+	char line[16] = "";
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return -1;
+	fprintf(stderr, "stop, mend and start %zu VMs? [y/N] ", count);
+	fflush(stderr);
+	if (fgets(line, sizeof(line), stdin) == NULL)
+		return 0;
+	return line[0] == 'y' || line[0] == 'Y';
+}
+
+/* What the operator asked for, for the journal. */
+static json_t *describe(const struct options *o, const struct found *f)
+{
+	json_t *info = json_object(), *scopes = json_array();
+
+	ff_json_set_str(info, "program", "fixfleet " FF_VERSION);
+	for (size_t i = 0; i < ff_engine_scope_count(f->engine); i++)
+		json_array_append_new(scopes,
+			json_string(
+				ff_engine_scope_provider(f->engine, i)->title(ff_engine_scope_cloud(f->engine, i))));
+	ff_json_set_new(info, "scopes", scopes);
+	ff_json_set_str(info, "worker", o->worker);
+	ff_json_set_bool(info, "all", o->all);
+	return info;
+}
+
+/* ---------------------------------------------------------------- the run */
+
+static int exit_status(const struct ff_result *result, int found_status)
+{
+	bool stuck = false, failed = false, open = false;
+
+	for (size_t i = 0; i < result->count; i++) {
+		stuck = stuck || result->ended[i].outcome == FF_O_STUCK;
+		failed = failed || result->ended[i].outcome == FF_O_FAILED_HOME;
+		/* begun and not ended: nobody can promise that its disk is home */
+		open = open || (result->ended[i].outcome == FF_O_NONE && result->ended[i].step != NULL);
+	}
+	if (result->broken.class != FF_E_NONE)
+		return result->nothing_started ? EXIT_NOTHING : open || stuck ? EXIT_STUCK : EXIT_FAILED;
+	if (result->interrupted)
+		return EXIT_INTERRUPT;
+	return stuck ? EXIT_STUCK : failed ? EXIT_FAILED : found_status;
+}
+
+static void last_words(const struct ff_result *result, const char *run_dir)
+{
+	if (result->broken.class != FF_E_NONE)
+		ff_log(FF_LOG_ERROR, "fixfleet", "%s%s", result->broken.text,
+			result->nothing_started ? "; nothing was changed" : "");
+	for (size_t i = 0; i < result->count; i++) {
+		const struct ff_ended *e = &result->ended[i];
+
+		if (e->outcome == FF_O_NONE && e->step != NULL)
+			ff_log(FF_LOG_ERROR, e->vm->name, "unfinished at step %s: %s", e->step, e->reason);
+	}
+	ff_log(FF_LOG_INFO, NULL, "journal and quarantine: %s (fixfleet status %s)", run_dir, run_dir);
+}
+
+static int run(struct found *f, const struct options *o, struct view *view, const char *id, const char *run_dir)
+{
+	ff_auto_json json_t *info = describe(o, f);
+	const struct ff_result *result;
+	struct ff_err err;
+
+	if (ff_runtime_open_run(f->runtime, run_dir, &err) < 0 ||
+		ff_engine_repair(f->engine, f->vms, f->count, info, &err) < 0)
+		return fail_with(&err);
+	view_watch(view, f->engine);
+	ff_runtime_run(f->runtime, f->engine, FF_PHASE_ENDED, view_tick, view);
+	view_watch(view, NULL);
+	result = ff_engine_result(f->engine);
+	report_result(result, id, run_dir, o->output);
+	last_words(result, run_dir);
+	return exit_status(result, f->status);
+}
+
+/* Nothing to do is a result too: scripts get their JSON. */
+static int report_nothing(const struct found *f, const struct options *o)
+{
+	static const struct ff_result nothing;
+
+	report_result(&nothing, NULL, NULL, o->output);
+	ff_log(FF_LOG_INFO, NULL, "no affected VM is selected; nothing was changed");
+	return f->status;
+}
+
+static int begin(struct found *f, const struct options *o, struct view *view, const char *id, const char *run_dir)
+{
+	struct plan plan = {0};
+	int answer = 1, status;
+
+	keep_wanted(f, o);
+	if (f->count == 0)
+		return report_nothing(f, o);
+	plan_make(&plan, f);
+	plan_show(&plan, f);
+	if (plan.ready == 0) {
+		ff_log(FF_LOG_ERROR, "fixfleet", "none of %zu VMs can be repaired: %s: %s; nothing was changed",
+			f->count, f->vms[0].vm->name, plan.why[0]);
+		plan_release(&plan);
+		return EXIT_NOTHING;
+	}
+	if (!o->yes)
+		answer = ask_operator(plan.ready);
+	plan_release(&plan);
+	if (answer < 0) {
+		ff_log(FF_LOG_ERROR, "fixfleet", "no terminal to ask on: give --yes to repair, or --dry-run to look");
+		return EXIT_USAGE;
+	}
+	if (answer == 0 || ff_runtime_interrupted(f->runtime)) {
+		ff_log(FF_LOG_INFO, NULL, "nothing was changed");
+		return EXIT_INTERRUPT;
+	}
+	status = run(f, o, view, id, run_dir);
+	return status;
+}
+
+int cmd_repair(struct options *o)
+{
+	ff_auto_json json_t *recipes = json_pack("[o]", ff_recipe_builtin("crowdstrike-291"));
+	ff_auto_free char *id = make_run_id(), *folder = NULL, *run_dir = NULL;
+	struct view *view;
+	struct ff_engine_config config = {
+		.run = id,
+		.recipes = recipes,
+		.dev_root = o->dev_root,
+		.journal = true,
+		.parallel = o->parallel,
+		.max_failures = o->max_failures,
+		.verify_ms = o->verify_ms,
+		.event = view_event,
+	};
+	struct ff_err err;
+	struct found f;
+	int status;
+
+	if (o->run_dir != NULL)
+		run_dir = ff_strdup(o->run_dir);
+	else if ((folder = state_folder(&err)) != NULL)
+		run_dir = ff_printf("%s/%s", folder, id);
+	else
+		return fail_with(&err);
+	config.run_dir = run_dir;
+	view = view_new(o->verbosity < 0);
+	config.event_arg = view;
+	status = find(&f, o, &config);
+	if (status == 0)
+		status = begin(&f, o, view, id, run_dir);
+	view_free(view);
+	found_release(&f);
+	return status;
+}

@@ -1,0 +1,98 @@
+/*
+ * fixfleet: mends fleets of cloud VMs that can no longer boot.
+ *
+ * A map of the program:
+ *   main            options.c picks the subcommand's options out of one table
+ *   cmd_list.c      find() and print what was found
+ *   cmd_repair.c    find(), show the plan, ask, let the engine repair, print what happened
+ *   cmd_status.c    print a run from its journal
+ *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
+ *   find.c          open the scopes (providers/), sign in and discover through the engine (engine/) and its runtime
+ *   select.c        --name, --tag, --instances          report.c   tables, JSON, CSV on stdout
+ *   view.c          progress on stderr
+ * The engine's contract is include/fixfleet/engine.h, a cloud's is include/fixfleet/provider.h.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct command commands[] = {
+	{"repair", FOR_FIND | FOR_REPAIR | FOR_OUTPUT, cmd_repair, "mend what cannot boot (the default)"},
+	{"list", FOR_FIND | FOR_REPAIR | FOR_OUTPUT, cmd_list, "say what is affected, change nothing (also --dry-run)"},
+	{"status", FOR_OUTPUT, cmd_status, "print a run from its journal: status RUN-ID or folder"},
+	{"worker", 0, cmd_worker, "mend disks on this machine, commands as JSON lines on stdin (used by repair)"},
+};
+
+static const struct command *command_by_name(const char *name)
+{
+	for (size_t i = 0; i < FF_COUNT(commands); i++)
+		if (ff_streq(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static void print_help(const struct command *command)
+{
+	printf("usage: fixfleet [COMMAND] [OPTION...]\n"
+	       "  fixfleet --provider azure --rg prod --dry-run    what is affected? changes nothing\n"
+	       "  fixfleet --provider azure --rg prod              mend it\n\ncommands:\n");
+	for (size_t i = 0; i < FF_COUNT(commands); i++)
+		printf("  %-28s %s\n", commands[i].name, commands[i].summary);
+	printf("\noptions%s%s:\n", command->name[0] == 'r' ? "" : " of ", command->name[0] == 'r' ? "" : command->name);
+	options_print_help(command->groups);
+	printf("\nexit status: 0 repaired, clean or skipped; 1 some failed, their disks home; 2 usage; 3 nothing was "
+	       "started;\n"
+	       "4 a disk is not home; 130 interrupted\n");
+}
+
+static void setup_log(const struct options *o)
+{
+	static const enum ff_log_level levels[] = {FF_LOG_ERROR, FF_LOG_INFO, FF_LOG_DEBUG, FF_LOG_TRACE};
+
+	ff_log_setup(levels[o->verbosity + 1], o->log_format);
+}
+
+int fail_with(const struct ff_err *err)
+{
+	ff_log(FF_LOG_ERROR, "fixfleet", "%s", err->text);
+	return err->class == FF_E_USAGE ? EXIT_USAGE : EXIT_NOTHING;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command = &commands[0];
+	struct ff_err err = {0};
+	struct options o;
+	int status;
+
+	if (argc > 1 && argv[1][0] != '-') {
+		command = command_by_name(argv[1]);
+		if (command == NULL) {
+			ff_log(FF_LOG_ERROR, "fixfleet", "unknown command '%s': see fixfleet --help", argv[1]);
+			return EXIT_USAGE;
+		}
+		argv++;
+		argc--;
+	}
+	if (options_parse(&o, argc, argv, command->groups, &err) < 0) {
+		setup_log(&o);
+		status = fail_with(&err);
+	} else if (o.help) {
+		print_help(command);
+		status = EXIT_OK;
+	} else if (o.version) {
+		printf("fixfleet %s\n", FF_VERSION);
+		status = EXIT_OK;
+	} else {
+		setup_log(&o);
+		status = (o.dry_run ? cmd_list : command->run)(&o);
+	}
+	options_release(&o);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		ff_log(FF_LOG_ERROR, "fixfleet", "cannot write to standard output: %m");
+		if (status == EXIT_OK)
+			status = EXIT_FAILED;
+	}
+	return status;
+}

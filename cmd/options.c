@@ -1,0 +1,352 @@
+/* The command line. One table of rows serves the parser and --help. */
+#include "options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixfleet/mem.h"
+
+struct row {
+	unsigned groups;
+	char letter; /* 0: none */
+	const char *name;
+	const char *arg; /* NULL: a switch */
+	int (*set)(struct options *o, const char *value, struct ff_err *err);
+	const char *help;
+};
+
+static struct scope_option *last_scope(struct options *o)
+{
+	return o->scope_count > 0 ? &o->scopes[o->scope_count - 1] : NULL;
+}
+
+static int set_provider(struct options *o, const char *value, struct ff_err *err)
+{
+	const struct ff_provider *provider = ff_provider_by_name(value);
+
+	if (provider == NULL) {
+		ff_auto_buf known = {0};
+		ff_auto_free char *clean = ff_printable(value);
+
+		for (size_t i = 0; ff_providers[i] != NULL; i++)
+			ff_buf_addf(&known, "%s%s", i ? ", " : "", ff_providers[i]->name);
+		return ff_fail(err, FF_E_USAGE, "unknown provider '%s': known are %s", clean, known.text);
+	}
+	o->scopes = ff_realloc(o->scopes, o->scope_count + 1, sizeof(*o->scopes));
+	o->scopes[o->scope_count++] = (struct scope_option){.provider = provider};
+	return 0;
+}
+
+/* --subscription and --rg speak of the provider before them. */
+static struct scope_option *scope_for(struct options *o, const char *option, const char *provider, struct ff_err *err)
+{
+	struct scope_option *scope = last_scope(o);
+
+	if (scope == NULL) {
+		ff_fail(err, FF_E_USAGE, "%s belongs to a provider: give --provider %s before it", option, provider);
+		return NULL;
+	}
+	if (!ff_streq(scope->provider->name, provider)) {
+		ff_fail(err, FF_E_USAGE, "%s is an option of %s, but stands after --provider %s", option, provider,
+			scope->provider->name);
+		return NULL;
+	}
+	return scope;
+}
+
+static int set_subscription(struct options *o, const char *value, struct ff_err *err)
+{
+	struct scope_option *scope = scope_for(o, "--subscription", "azure", err);
+
+	if (scope == NULL)
+		return -1;
+	if (scope->options.subscription != NULL)
+		return ff_fail(err, FF_E_USAGE,
+			"--subscription is given twice for one --provider: repeat --provider azure for a second one");
+	scope->options.subscription = value;
+	return 0;
+}
+
+static int set_group(struct options *o, const char *value, struct ff_err *err)
+{
+	struct scope_option *scope = scope_for(o, "--rg", "azure", err);
+
+	if (scope == NULL)
+		return -1;
+	ff_strv_add(&scope->options.groups, value);
+	return 0;
+}
+
+static int set_name(struct options *o, const char *value, struct ff_err *err)
+{
+	(void)err;
+	ff_strv_add(&o->names, value);
+	return 0;
+}
+
+static int set_tag(struct options *o, const char *value, struct ff_err *err)
+{
+	const char *equals = strchr(value, '=');
+
+	if (equals == NULL || equals == value)
+		return ff_fail(err, FF_E_USAGE, "--tag takes KEY=VALUE, not '%s'", value);
+	ff_strv_add(&o->tags, value);
+	return 0;
+}
+
+static int set_rescue(struct options *o, const char *value, struct ff_err *err)
+{
+	(void)err;
+	ff_strv_add(&o->rescues, value);
+	return 0;
+}
+
+static int set_worker(struct options *o, const char *value, struct ff_err *err)
+{
+	if (!ff_streq(value, "local") && !ff_streq(value, "ssh") && !ff_has_prefix(value, "ssh:"))
+		return ff_fail(err, FF_E_USAGE, "--worker takes local, ssh or ssh:HOST, not '%s'", value);
+	o->worker = value;
+	return 0;
+}
+
+static int set_number(const char *option, const char *value, int64_t max, int64_t *out, struct ff_err *err)
+{
+	if (ff_parse_i64(value, 1, max, out) < 0)
+		return ff_fail(err, FF_E_USAGE, "%s takes a whole number from 1 to %lld, not '%s'", option,
+			(long long)max, value);
+	return 0;
+}
+
+static int set_max_failures(struct options *o, const char *value, struct ff_err *err)
+{
+	int64_t n;
+
+	if (set_number("--max-failures", value, 1000000, &n, err) < 0)
+		return -1;
+	o->max_failures = (unsigned)n;
+	return 0;
+}
+
+static int set_parallel(struct options *o, const char *value, struct ff_err *err)
+{
+	int64_t n;
+
+	if (set_number("--parallel", value, 1000000, &n, err) < 0)
+		return -1;
+	o->parallel = (unsigned)n;
+	return 0;
+}
+
+static int set_verify(struct options *o, const char *value, struct ff_err *err)
+{
+	int64_t n;
+
+	if (set_number("--verify-timeout", value, 86400, &n, err) < 0)
+		return -1;
+	o->verify_ms = n * 1000;
+	return 0;
+}
+
+static int set_output(struct options *o, const char *value, struct ff_err *err)
+{
+	static const char *const names[] = {"table", "json", "csv"};
+
+	for (int i = 0; i < (int)FF_COUNT(names); i++) {
+		if (ff_streq(value, names[i])) {
+			o->output = (enum output)i;
+			return 0;
+		}
+	}
+	return ff_fail(err, FF_E_USAGE, "--output takes table, json or csv, not '%s'", value);
+}
+
+static int set_log_format(struct options *o, const char *value, struct ff_err *err)
+{
+	if (!ff_streq(value, "text") && !ff_streq(value, "json"))
+		return ff_fail(err, FF_E_USAGE, "--log-format takes text or json, not '%s'", value);
+	o->log_format = value[0] == 'j' ? FF_LOG_JSON : FF_LOG_TEXT;
+	return 0;
+}
+
+static int set_azure_cloud(struct options *o, const char *value, struct ff_err *err)
+{
+	if (!ff_streq(value, "public") && !ff_streq(value, "usgov") && !ff_streq(value, "china"))
+		return ff_fail(err, FF_E_USAGE, "--azure-cloud takes public, usgov or china, not '%s'", value);
+	o->azure_cloud = value;
+	return 0;
+}
+
+/* clang-format off */
+#define TEXT_SETTER(field) \
+	static int set_##field(struct options *o, const char *value, struct ff_err *err) \
+	{ \
+		(void)err; \
+		o->field = value; \
+		return 0; \
+	}
+#define SWITCH_SETTER(field, act) \
+	static int set_##field(struct options *o, const char *value, struct ff_err *err) \
+	{ \
+		(void)value; \
+		(void)err; \
+		act; \
+		return 0; \
+	}
+/* clang-format on */
+TEXT_SETTER(instances)
+TEXT_SETTER(dev_root)
+TEXT_SETTER(run_dir)
+TEXT_SETTER(ca_file)
+SWITCH_SETTER(all, o->all = true)
+SWITCH_SETTER(yes, o->yes = true)
+SWITCH_SETTER(dry_run, o->dry_run = true)
+SWITCH_SETTER(allow_deallocate, o->allow_deallocate = true)
+SWITCH_SETTER(verbose, o->verbosity += o->verbosity < 2)
+SWITCH_SETTER(quiet, o->verbosity = -1)
+SWITCH_SETTER(help, o->help = true)
+SWITCH_SETTER(version, o->version = true)
+
+static const struct row rows[] = {
+	{FOR_FIND, 0, "provider", "NAME", set_provider, "cloud to look in (azure); may be repeated"},
+	{FOR_FIND, 0, "subscription", "ID", set_subscription, "azure: subscription (default: AZURE_SUBSCRIPTION_ID)"},
+	{FOR_FIND, 0, "rg", "NAME", set_group, "azure: only this resource group; may be repeated"},
+	{FOR_FIND, 0, "azure-cloud", "CLOUD", set_azure_cloud, "azure: public, usgov or china"},
+	{FOR_FIND, 0, "name", "GLOB", set_name, "only VMs of that name; may be repeated"},
+	{FOR_FIND, 0, "tag", "KEY=VALUE", set_tag, "only VMs with that tag; all that are given must be there"},
+	{FOR_FIND, 0, "instances", "FILE", set_instances, "only the VMs in FILE, a name or id a line; - is stdin"},
+	{FOR_FIND, 0, "all", NULL, set_all, "also VMs without evidence that they cannot boot"},
+	{FOR_FIND, 0, "dry-run", NULL, set_dry_run, "list what is affected, change nothing"},
+	{FOR_FIND, 0, "rescue", "NAME", set_rescue,
+		"rescue VM by name or id; may be repeated (default: running VMs tagged fixfleet-role=rescue)"},
+	{FOR_FIND, 0, "ca-file", "FILE", set_ca_file,
+		"trust these certificates (default: CURL_CA_BUNDLE, SSL_CERT_FILE)"},
+	{FOR_REPAIR, 0, "worker", "WHERE", set_worker,
+		"where disks are mended: local, ssh (to the rescue VM, default) or ssh:HOST"},
+	{FOR_REPAIR, 0, "dev-root", "DIR", set_dev_root, "instead of /dev; {rescue} in it is the rescue VM's name"},
+	{FOR_REPAIR, 0, "allow-deallocate", NULL, set_allow_deallocate,
+		"azure: deallocate, where the swap demands it, also if a dynamic public address is lost"},
+	{FOR_REPAIR, 'y', "yes", NULL, set_yes, "do not ask"},
+	{FOR_REPAIR, 0, "run-dir", "DIR", set_run_dir,
+		"journal and quarantine (default: $XDG_STATE_HOME/fixfleet/RUN-ID)"},
+	{FOR_REPAIR, 0, "max-failures", "N", set_max_failures, "begin no further VM after N failed"},
+	{FOR_REPAIR, 0, "parallel", "N", set_parallel, "at most N VMs under way at once"},
+	{FOR_REPAIR, 0, "verify-timeout", "SECONDS", set_verify, "how long a VM may take to prove that it is up (900)"},
+	{FOR_OUTPUT, 0, "output", "FORMAT", set_output, "table, json or csv on stdout"},
+	{FOR_ALL, 'v', "verbose", NULL, set_verbose, "say more: requests, retries, waits; twice: everything"},
+	{FOR_ALL, 'q', "quiet", NULL, set_quiet, "say errors only"},
+	{FOR_ALL, 0, "log-format", "FORMAT", set_log_format, "text or json on stderr"},
+	{FOR_ALL, 'h', "help", NULL, set_help, "this text"},
+	{FOR_ALL, 0, "version", NULL, set_version, "the version"},
+};
+
+static const struct row *row_by_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < FF_COUNT(rows); i++)
+		if (strlen(rows[i].name) == len && strncmp(rows[i].name, name, len) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static const struct row *row_by_letter(char letter)
+{
+	for (size_t i = 0; i < FF_COUNT(rows); i++)
+		if (rows[i].letter != 0 && rows[i].letter == letter)
+			return &rows[i];
+	return NULL;
+}
+
+static int unknown(const char *option, struct ff_err *err)
+{
+	ff_auto_free char *clean = ff_printable(option);
+
+	return ff_fail(err, FF_E_USAGE, "unknown option '%s': see fixfleet --help", clean);
+}
+
+/* One "--name", "--name=value" or "--name value" at argv[*i]; moves *i over what it takes. */
+static int parse_long(struct options *o, int argc, char **argv, int *i, unsigned groups, struct ff_err *err)
+{
+	const char *name = argv[*i] + 2, *value = NULL;
+	size_t len = strcspn(name, "=");
+	const struct row *row = row_by_name(name, len);
+
+	if (row == NULL)
+		return unknown(argv[*i], err);
+	if ((row->groups & groups) == 0)
+		return ff_fail(err, FF_E_USAGE, "--%s has no meaning here: see fixfleet --help", row->name);
+	if (name[len] == '=')
+		value = name + len + 1;
+	if (row->arg == NULL && value != NULL)
+		return ff_fail(err, FF_E_USAGE, "--%s takes no value", row->name);
+	if (row->arg != NULL && value == NULL) {
+		if (*i + 1 >= argc)
+			return ff_fail(err, FF_E_USAGE, "--%s needs a value: --%s %s", row->name, row->name, row->arg);
+		value = argv[++*i];
+	}
+	if (row->arg != NULL && *value == '\0')
+		return ff_fail(err, FF_E_USAGE, "--%s needs a value that is not empty", row->name);
+	return row->set(o, value, err);
+}
+
+static int parse_letters(struct options *o, const char *text, unsigned groups, struct ff_err *err)
+{
+	for (const char *p = text + 1; *p != '\0'; p++) {
+		const struct row *row = row_by_letter(*p);
+
+		if (row == NULL || (row->groups & groups) == 0)
+			return unknown(text, err);
+		if (row->set(o, NULL, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct ff_err *err)
+{
+	bool only_operands = false;
+
+	*o = (struct options){.dev_root = "/dev", .worker = "ssh"};
+	for (int i = 1; i < argc; i++) {
+		int rc = 0;
+
+		if (only_operands || argv[i][0] != '-' || argv[i][1] == '\0')
+			ff_strv_add(&o->operands, argv[i]);
+		else if (ff_streq(argv[i], "--"))
+			only_operands = true;
+		else if (argv[i][1] == '-')
+			rc = parse_long(o, argc, argv, &i, groups | FOR_ALL, err);
+		else
+			rc = parse_letters(o, argv[i], groups | FOR_ALL, err);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void options_release(struct options *o)
+{
+	for (size_t i = 0; i < o->scope_count; i++) {
+		ff_strv_free(&o->scopes[i].options.groups);
+		ff_strv_free(&o->scopes[i].options.rescues);
+	}
+	free(o->scopes);
+	ff_strv_free(&o->names);
+	ff_strv_free(&o->tags);
+	ff_strv_free(&o->rescues);
+	ff_strv_free(&o->operands);
+	*o = (struct options){0};
+}
+
+void options_print_help(unsigned groups)
+{
+	for (size_t i = 0; i < FF_COUNT(rows); i++) {
+		const struct row *row = &rows[i];
+		char left[64];
+
+		if ((row->groups & (groups | FOR_ALL)) == 0)
+			continue;
+		snprintf(left, sizeof(left), "%c%c%s--%s%s%s", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+			row->letter ? ", " : "  ", row->name, row->arg ? " " : "", row->arg ? row->arg : "");
+		printf("  %-28s %s\n", left, row->help);
+	}
+}

@@ -1,0 +1,60 @@
+/* The command line, parsed. */
+#ifndef CMD_OPTIONS_H
+#define CMD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fixfleet/err.h"
+#include "fixfleet/log.h"
+#include "fixfleet/provider.h"
+
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
+
+struct scope_option {
+	const struct ff_provider *provider;
+	struct ff_scope_options options;
+};
+
+struct options {
+	struct scope_option *scopes; /* one a --provider, in order */
+	size_t scope_count;
+	struct ff_strv names;  /* --name: any of these globs */
+	struct ff_strv tags;   /* --tag KEY=VALUE: all of these */
+	const char *instances; /* --instances FILE */
+	bool all;
+	struct ff_strv rescues;
+	const char *worker, *dev_root;
+	bool yes, dry_run;
+	const char *run_dir;
+	unsigned max_failures, parallel;
+	int64_t verify_ms;
+	enum output output;
+	int verbosity; /* -q: -1, default 0, -v 1, -v -v 2 */
+	enum ff_log_format log_format;
+	const char *ca_file, *azure_cloud;
+	bool allow_deallocate;
+	bool help, version;
+	struct ff_strv operands; /* what is not an option */
+};
+
+/* Which options a subcommand takes. */
+enum option_group {
+	FOR_FIND = 1 << 0,   /* scope, selection, endpoints */
+	FOR_REPAIR = 1 << 1, /* rescue, worker, run */
+	FOR_OUTPUT = 1 << 2,
+	FOR_ALL = 1 << 3, /* -v, -q, --help ... */
+};
+
+/**
+ * Parse argv[1..]. `groups` says which options are known here. Long options take "--name value" and "--name=value" and
+ * are never abbreviated, so that a script means the same thing in the next version. Texts are borrowed from argv.
+ * 0, or -1 with FF_E_USAGE; release in both cases.
+ */
+int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct ff_err *err);
+void options_release(struct options *o);
+
+/** The lines of --help for these groups, on stdout. */
+void options_print_help(unsigned groups);
+
+#endif
