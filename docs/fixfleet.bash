@@ -1,0 +1,28 @@
+# bash completion for fixfleet
+
+_fixfleet()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+
+	case $prev in
+	--provider) COMPREPLY=($(compgen -W "azure" -- "$cur")); return ;;
+	--output) COMPREPLY=($(compgen -W "table json csv" -- "$cur")); return ;;
+	--log-format) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+	--azure-cloud) COMPREPLY=($(compgen -W "public usgov china" -- "$cur")); return ;;
+	--worker) COMPREPLY=($(compgen -W "local ssh ssh:" -- "$cur")); return ;;
+	--ca-file | --instances) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--run-dir | --dev-root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+	--subscription | --rg | --name | --tag | --rescue | --max-failures | --parallel | --verify-timeout) return ;;
+	esac
+	if [ "$COMP_CWORD" -eq 1 ] && [[ $cur != -* ]]; then
+		COMPREPLY=($(compgen -W "repair list status worker" -- "$cur"))
+		return
+	fi
+	if [ "${COMP_WORDS[1]}" = status ] && [[ $cur != -* ]]; then
+		COMPREPLY=($(compgen -W "$(ls "${XDG_STATE_HOME:-$HOME/.local/state}/fixfleet" 2>/dev/null)" -- "$cur"))
+		return
+	fi
+	COMPREPLY=($(compgen -W "$(fixfleet "${COMP_WORDS[1]#-*}" --help 2>/dev/null |
+		grep -o -e '--[a-z][a-z-]*' | sort -u)" -- "$cur"))
+}
+complete -F _fixfleet fixfleet
