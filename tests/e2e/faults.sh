@@ -1,0 +1,26 @@
+#!/bin/sh
+# slow: one fleet, each VM with another trouble of the cloud. All end mended; nothing is done twice, nothing is left over.
+. tests/e2e/lib.sh
+
+faults='[
+ {"match":{"method":"POST","path":"*/v-429/powerOff*","nth":1},"answer":{"status":429,"retry_after_s":2}},
+ {"match":{"method":"POST","path":"*/v-500/powerOff*","nth":1},"answer":{"status":500}},
+ {"match":{"method":"PATCH","path":"*/v-before","nth":1},"answer":{"reset":"before"}},
+ {"match":{"method":"PATCH","path":"*/v-after","nth":2},"answer":{"reset":"after"}},
+ {"match":{"method":"POST","path":"*/v-start/start*","nth":1},"answer":{"reset":"after"}},
+ {"match":{"method":"PUT","path":"*/disks/*v-copy*","nth":1},"answer":{"reset":"after"}},
+ {"match":{"method":"POST","path":"*/attachDetachDataDisks*","nth":1},"answer":{"reset":"after"}},
+ {"match":{"method":"GET","path":"*/v-trunc*","nth":3},"answer":{"truncate":true}}
+]'
+scenario '{}' "$faults" "$(win v-429 bad.img)" "$(win v-500 bad.img)" "$(win v-before bad.img)" "$(win v-after bad.img)" \
+	"$(win v-start bad.img)" "$(win v-copy bad.img)" "$(win v-trunc bad.img)" "$(rescue rescue-1)"
+sim_start "$T/scenario.json" "$T/cloud"
+repair
+for vm in v-429 v-500 v-before v-after v-start v-copy v-trunc; do
+	ended $vm repaired
+	on_copy $vm
+done
+[ $status -eq 0 ] || fail "exit status $status"
+[ "$(copies)" -eq 7 ] || fail "$(copies) copies for 7 VMs: something was made twice"
+grep -q 'retr' "$T/err" || fail "-v does not speak of retries"
+tidy

@@ -1,0 +1,13 @@
+#!/bin/sh
+# No permission, and locks: found before anything is stopped.
+. tests/e2e/lib.sh
+
+scenario '{"deny":[{"action":"Microsoft.Compute/virtualMachines/write","scope":"*n-1*"}],"locks":[{"scope":"n-2","level":"ReadOnly"}]}' '[]' \
+	"$(win n-1 bad.img)" "$(win n-2 bad.img)" "$(rescue rescue-1)"
+sim_start "$T/scenario.json" "$T/cloud"
+repair
+[ $status -eq 0 ] || { cat "$T/err"; fail "exit status $status"; }
+ended n-1 skipped "Microsoft.Compute/virtualMachines/write"
+ended n-2 skipped "lock"
+[ "$(sim_state '.vms[].stops' | sort -u)" = 0 ] || fail "a VM was stopped"
+tidy
