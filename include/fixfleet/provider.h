@@ -38,6 +38,14 @@ struct ff_scope_options {
 	const char *cloud;	  /* Azure --azure-cloud; NULL: public */
 	struct ff_strv rescues;	  /* --rescue names or ids; empty: by tag */
 	bool allow_deallocate;	  /* --allow-deallocate: also where a dynamic public address would be lost */
+	const char *profile;	  /* AWS --profile; NULL: AWS_PROFILE */
+	const char *region;	  /* AWS --region: one scope a region; NULL: environment, config */
+	bool asg_standby; /* AWS --asg standby: members of Auto Scaling groups go to Standby instead of being skipped */
+	const char *project;	/* GCP --project */
+	struct ff_strv zones;	/* GCP --zone; empty: all */
+	bool discard_local_ssd; /* GCP --discard-local-ssd: stop VMs whose local SSDs lose their content */
+	const char *csek_file;	/* GCP --csek-key-file */
+	bool no_backup;		/* --backup none: AWS and GCP take no snapshot */
 };
 
 struct ff_cloud; /* one open scope of one provider; each provider defines its own */
@@ -127,7 +135,8 @@ enum ff_step_flags {
 	FF_IF_RUNNING = 1 << 2, /* only for VMs that ran when they were found */
 	FF_BEST_EFFORT =
 		1 << 3, /* its failure does not change where the disk is: noted in the reason, the flow goes on */
-	FF_HOLDS_DISK = 1 << 4,	   /* going home: while this has not succeeded the VM is without its OS disk: `stuck` */
+	FF_HOLDS_DISK = 1 << 4, /* going home: while this has not succeeded the VM is without its OS disk: `stuck` */
+	FF_KEY_FREE = 1 << 6,	/* the group's key is held for the request only, not for the operation that it starts */
 	FF_REPAIRED_ONLY = 1 << 5, /* forward: only after the worker mended the disk */
 };
 
@@ -159,6 +168,15 @@ struct ff_step {
 	/** The same for looking: reads only, one member. NULL only where act is safe to repeat at any time. */
 	int (*look)(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err);
 	void (*looked)(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
+		const struct ff_answer *answer, struct ff_verdict *v);
+	/**
+	 * One look for many members, where one request can tell (DescribeInstances with a hundred ids). Used instead of
+	 * look/looked when look_max > 1; members need only share the cloud and the row's `looks`.
+	 */
+	unsigned look_max;
+	int (*looks)(
+		struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
+	void (*lookeds)(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
 		const struct ff_answer *answer, struct ff_verdict *v);
 	int undo;	     /* the row that takes its effect back, or FF_STEP_NONE */
 	int64_t patience_ms; /* waits and repeats beyond this fail the step; 0: the driver's default of 15 minutes */
