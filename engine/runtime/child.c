@@ -76,7 +76,7 @@ char *rt_child_last_line(const char *text, size_t len)
 		len--;
 	for (begin = len; begin > 0 && text[begin - 1] != '\n'; begin--)
 		;
-	return ff_printable_n(text + begin, len - begin < bytes_max ? len - begin : bytes_max);
+	return len > 0 ? ff_strndup(text + begin, len - begin < bytes_max ? len - begin : bytes_max) : ff_strdup("");
 }
 
 char *rt_child_end_text(int64_t exit_status, int signum)

@@ -30,8 +30,8 @@ void rt_child_kill(const uv_process_t *process, int signum);
  * ff_strv_free(). */
 void rt_child_clean_env(struct ff_strv *env);
 
-/** The last line of a text that is not blank, safe to print, at most 200 bytes; "" when there is none. The caller
- * frees. */
+/** The last line of a text that is not blank, as it came, at most 200 bytes; "" when there is none. The caller frees.
+ */
 char *rt_child_last_line(const char *text, size_t len);
 
 /** "ended with exit status 1" or "was killed by signal 9 (Killed)". The caller frees. */

@@ -105,7 +105,8 @@ static void settle(struct rt_worker *w, bool patient)
 		return;
 	if (w->why.class == FF_E_NONE) {
 		ff_auto_free char *last = rt_child_last_line(w->errors.text, w->errors.len);
-		const char *complaint = last[0] != '\0' || w->complaint == NULL ? last : w->complaint;
+		ff_auto_free char *complaint =
+			ff_printable(last[0] != '\0' || w->complaint == NULL ? last : w->complaint);
 
 		end = rt_child_end_text(w->exit_status, w->signum);
 		ff_fail(&w->why, FF_E_LOCAL, "%s %s%s%s", w->subject, end, complaint[0] != '\0' ? ": " : "", complaint);

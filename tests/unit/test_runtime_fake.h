@@ -19,7 +19,7 @@
 #define FAKE_LINES_MAX 64
 
 struct ff_engine {
-	const struct ff_world *world;
+	const struct ff_world *world; /* asked to wake us at once, when set */
 	unsigned turns, interrupts, answers, gone, lines;
 	unsigned seen;				       /* answers there at the last turn */
 	bool (*ended)(const struct ff_engine *engine); /* the run ends when it says so */
@@ -48,6 +48,8 @@ void ff_engine_turn(struct ff_engine *engine)
 {
 	engine->turns++;
 	engine->seen = engine->answers;
+	if (engine->world != NULL)
+		engine->world->wake_at(engine->world->self, 0);
 }
 
 enum ff_phase ff_engine_phase(const struct ff_engine *engine)
