@@ -1,0 +1,273 @@
+/*
+ * A VM's way through its provider's table. For every row the same ladder:
+ *
+ *   [look] -> act -> [poll ...] -> [look] -> done, next row
+ *
+ * An answer that was lost, a conflict, a refusal of the group: look, always, then decide again. What verdicts mean is
+ * in verdict.c, requests and groups in act.c, the way back in home.c.
+ */
+#include "state.h"
+
+#include <stdlib.h>
+
+#include "fixfleet/clock.h"
+
+#define BACK_OFF_MS	2000
+#define BACK_OFF_MAX_MS 15000
+
+const struct ff_step *ff_one_row(const struct ff_one *one)
+{
+	return &one->scope->provider->steps[one->row];
+}
+
+void ff_one_member(struct ff_engine *e, const struct ff_one *one, struct ff_member *m)
+{
+	*m = (struct ff_member){
+		.vm = one->vm,
+		.facts = one->facts,
+		.rescue = one->rescue ? one->rescue->vm : NULL,
+		.rescue_facts = one->rescue ? one->rescue->facts : NULL,
+		.slot = one->slot,
+		.step = one->row,
+		.run = e->run,
+		.token = one->token,
+	};
+}
+
+/* ---------------------------------------------------------------- patience */
+
+static int64_t patience_ms(const struct ff_engine *e, const struct ff_step *row)
+{
+	if (row->act == NULL && row->kind == FF_STEP_CLOUD && e->verify_ms > 0)
+		return e->verify_ms;
+	if (row->patience_ms > 0)
+		return row->patience_ms;
+	return row->kind == FF_STEP_REPAIR ? FF_REPAIR_PATIENCE_MS : FF_PATIENCE_MS;
+}
+
+int ff_one_late(struct ff_engine *e, struct ff_one *one, struct ff_err *err)
+{
+	char how_long[FF_TIME_BYTES];
+	const struct ff_step *row = ff_one_row(one);
+
+	ff_duration(patience_ms(e, row), how_long);
+	one->late = true;
+	return ff_fail(err, FF_E_TRANSIENT, "%swithin %s%s%s", row->act ? "not done " : "", how_long,
+		one->last ? ": " : "", one->last ? one->last : "");
+}
+
+void ff_one_heard(struct ff_one *one, const struct ff_err *err)
+{
+	if (err->text[0] == '\0')
+		return;
+	free(one->last);
+	one->last = ff_strdup(err->text);
+}
+
+void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool then_act)
+{
+	int64_t now = ff_now(e);
+	struct ff_err err;
+
+	if (now >= one->until_ms) {
+		ff_one_late(e, one, &err);
+		ff_one_fail(e, one, &err);
+		return;
+	}
+	if (wait_ms <= 0) {
+		wait_ms = one->pauses < 3 ? (int64_t)BACK_OFF_MS << one->pauses : BACK_OFF_MAX_MS;
+		if (one->pauses < 3)
+			one->pauses++;
+	}
+	if (wait_ms > one->until_ms - now) /* one last time when patience ends */
+		wait_ms = one->until_ms - now;
+	one->state = FF_ONE_PAUSED;
+	one->then_act = then_act;
+	ff_task_at(&e->tasks, &one->task, now + wait_ms);
+}
+
+void ff_one_run(struct ff_engine *e, struct ff_task *task)
+{
+	struct ff_one *one = FF_OWNER(task, struct ff_one, task);
+
+	if (one->state != FF_ONE_PAUSED)
+		return;
+	if (one->then_act)
+		ff_one_act(e, one);
+	else
+		ff_one_look(e, one);
+}
+
+/* ---------------------------------------------------------------- looking */
+
+static void looked(struct ff_engine *e, void *owner, const struct ff_reply *reply)
+{
+	struct ff_one *one = owner;
+	struct ff_verdict v = {0};
+	struct ff_member m;
+	bool readable = reply->answer != NULL && reply->answer->transport == FF_T_OK &&
+			reply->class != FF_E_THROTTLED && reply->class != FF_E_TRANSIENT && reply->class != FF_E_AUTH;
+
+	one->until_ms += reply->held_ms;
+	if (!readable) {
+		v = (struct ff_verdict){.meaning = FF_M_FAILED, .err = reply->err};
+	} else {
+		ff_one_member(e, one, &m);
+		ff_one_row(one)->looked(one->scope->cloud, &m, e->world->wall_ms(e->world->self), reply->answer, &v);
+	}
+	ff_one_learn(one, &v, true);
+	ff_record_result(e, "look", &one, 1, &v);
+	ff_one_looked(e, one, &v);
+	ff_verdict_release(&v);
+}
+
+void ff_one_look(struct ff_engine *e, struct ff_one *one)
+{
+	const struct ff_step *row = ff_one_row(one);
+	struct ff_ask ask = {0};
+	struct ff_err err = {0};
+	struct ff_member m;
+
+	if (row->look == NULL) { /* safe to repeat at any time */
+		ff_one_act(e, one);
+		return;
+	}
+	ff_one_member(e, one, &m);
+	if (row->look(one->scope->cloud, &m, &ask, &err) < 0) {
+		ff_ask_release(&ask);
+		ff_one_fail(e, one, &err);
+		return;
+	}
+	one->state = FF_ONE_LOOKING;
+	ff_call_start(e,
+		&(struct ff_call_options){.scope = one->scope,
+			.vm = one->vm,
+			.what = row->name,
+			.sign = true,
+			.until_ms = one->until_ms,
+			.replied = looked,
+			.owner = one},
+		&ask);
+}
+
+/* ---------------------------------------------------------------- from row to row */
+
+static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
+{
+	const struct ff_step *row = &one->scope->provider->steps[row_number];
+
+	one->row = (int16_t)row_number;
+	one->until_ms = ff_now(e) + patience_ms(e, row);
+	one->rounds = one->pauses = one->unseen = 0;
+	one->attempts = 0;
+	one->confirmed = one->same_token = one->alone = one->late = false;
+	free(FF_STEAL(one->last));
+	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
+	if (row->kind == FF_STEP_REPAIR)
+		ff_job_start(e, one);
+	else if (one->homeward || row->act == NULL || (row->flags & FF_LOOK_FIRST) != 0)
+		ff_one_look(e, one);
+	else
+		ff_one_act(e, one);
+}
+
+static bool passed_over(const struct ff_one *one, int row_number)
+{
+	const struct ff_provider *p = one->scope->provider;
+	unsigned flags = p->steps[row_number].flags;
+
+	if ((flags & FF_IF_RUNNING) != 0 && !one->vm->running)
+		return true;
+	if (one->homeward)
+		return false;
+	if ((flags & FF_REPAIRED_ONLY) != 0 && !one->repaired)
+		return true;
+	/* what tidies up: rows that may fail, and what takes the first row (the claim) back */
+	return one->tail && (flags & FF_BEST_EFFORT) == 0 && row_number != p->steps[p->forward[0]].undo;
+}
+
+static void next_forward(struct ff_engine *e, struct ff_one *one)
+{
+	const struct ff_provider *p = one->scope->provider;
+
+	if (one->turning && !one->repaired) {
+		ff_one_interrupt(e, one);
+		return;
+	}
+	while (p->forward[++one->at] != FF_STEP_NONE) {
+		if (!passed_over(one, p->forward[one->at])) {
+			begin_row(e, one, p->forward[one->at]);
+			return;
+		}
+	}
+	if (one->tail)
+		ff_one_end(e, one, (enum ff_outcome)one->goal, one->reason);
+	else
+		ff_one_end(e, one, FF_O_REPAIRED, one->reason);
+}
+
+static void next_homeward(struct ff_engine *e, struct ff_one *one)
+{
+	const struct ff_provider *p = one->scope->provider;
+
+	while (--one->at >= 0) {
+		int undo = p->steps[p->forward[one->at]].undo;
+
+		if ((one->attempted & (uint64_t)1 << one->at) == 0 || undo == FF_STEP_NONE ||
+			(one->undone & (uint64_t)1 << undo) != 0 || passed_over(one, undo))
+			continue;
+		one->undone |= (uint64_t)1 << undo;
+		begin_row(e, one, undo);
+		return;
+	}
+	ff_one_end(e, one, (enum ff_outcome)one->goal, one->reason);
+}
+
+void ff_one_next(struct ff_engine *e, struct ff_one *one)
+{
+	if (one->homeward)
+		next_homeward(e, one);
+	else
+		next_forward(e, one);
+}
+
+void ff_one_begin(struct ff_engine *e, struct ff_one *one)
+{
+	one->began_ms = ff_now(e);
+	one->at = -1;
+	next_forward(e, one);
+}
+
+/* The mended disk is home when the row is done that puts it there: after the repair, one that holds the disk itself, or
+ * whose undo does. */
+static bool puts_disk_back(const struct ff_one *one)
+{
+	const struct ff_step *steps = one->scope->provider->steps, *row = ff_one_row(one);
+
+	if (one->homeward || !one->repaired)
+		return false;
+	return (row->flags & FF_HOLDS_DISK) != 0 ||
+	       (row->undo != FF_STEP_NONE && (steps[row->undo].flags & FF_HOLDS_DISK) != 0);
+}
+
+static bool frees_slot(const struct ff_one *one)
+{
+	const struct ff_step *steps = one->scope->provider->steps;
+	int slot_row = one->scope->slot_row;
+
+	if (slot_row == FF_STEP_NONE || !one->slot_held || !one->slot_used)
+		return false;
+	if (one->row == slot_row)
+		return true;
+	return !one->homeward && one->at > one->scope->repair_at && ff_one_row(one)->act == steps[slot_row].act;
+}
+
+void ff_one_step_done(struct ff_engine *e, struct ff_one *one)
+{
+	if (puts_disk_back(one))
+		one->put_back = true;
+	if (frees_slot(one))
+		ff_slot_release(e, one);
+	ff_record_step(e, one);
+	ff_one_next(e, one);
+}

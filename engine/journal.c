@@ -1,0 +1,133 @@
+#include "fixfleet/journal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixfleet/clock.h"
+#include "fixfleet/json.h"
+
+#define SUM_HEX	       16
+#define SUM_KEY	       ",\"sum\":\""
+#define SUM_KEY_BYTES  (sizeof(SUM_KEY) - 1)
+#define SUM_END	       "\"}"
+#define SUM_TAIL_BYTES (SUM_KEY_BYTES + SUM_HEX + sizeof(SUM_END) - 1)
+#define LINE_BYTES_MAX (64u * 1024 * 1024)
+
+/* The sum of `text`, chained to the one before. */
+static void sum_of(const char *before, const char *text, size_t len, char sum[SUM_HEX + 1])
+{
+	ff_auto_buf both = {0};
+	char hex[65];
+
+	ff_buf_adds(&both, before);
+	ff_buf_add(&both, text, len);
+	ff_sha256_hex(both.text, both.len, hex);
+	memcpy(sum, hex, SUM_HEX);
+	sum[SUM_HEX] = '\0';
+}
+
+void ff_journal_line(struct ff_chain *chain, int64_t wall_ms, const json_t *record, struct ff_buf *out)
+{
+	ff_auto_free char *text = ff_json_text(record);
+	char when[FF_TIME_BYTES], sum[SUM_HEX + 1];
+	size_t from = out->len, len = strlen(text);
+
+	chain->n++;
+	ff_buf_addf(out, "{\"n\":%" PRIu64 ",\"t\":\"%s\",", chain->n, ff_time_format(wall_ms, 1, when));
+	ff_buf_add(out, text + 1, len - 2); /* without the braces of the object */
+	sum_of(chain->sum, out->text + from, out->len - from, sum);
+	ff_buf_addf(out, SUM_KEY "%s" SUM_END "\n", sum);
+	memcpy(chain->sum, sum, sizeof(sum));
+}
+
+/* Does a line of that length end in the sum of what is before it? */
+static bool line_sound(const char *before, const char *line, size_t len)
+{
+	char sum[SUM_HEX + 1];
+	const char *tail;
+
+	if (len <= SUM_TAIL_BYTES)
+		return false;
+	tail = line + len - SUM_TAIL_BYTES;
+	if (memcmp(tail, SUM_KEY, SUM_KEY_BYTES) != 0 || memcmp(line + len - 2, SUM_END, 2) != 0)
+		return false;
+	sum_of(before, line, len - SUM_TAIL_BYTES, sum);
+	return memcmp(tail + SUM_KEY_BYTES, sum, SUM_HEX) == 0;
+}
+
+/*
+ * A whole record at the start of a bad tail, followed by something else than a newline: no crash leaves that behind,
+ * since a record and its newline are one write and are written in order. Its length, or 0.
+ */
+static size_t sound_prefix(const char *before, const char *line, size_t len)
+{
+	const char *p = line, *end = line + len;
+
+	/* few: a hostile file must not buy much hashing */
+	for (int i = 0; i < 64 && (p = memmem(p, (size_t)(end - p), SUM_KEY, SUM_KEY_BYTES)) != NULL; i++) {
+		size_t upto = (size_t)(p - line) + SUM_TAIL_BYTES;
+
+		if (upto < len && line_sound(before, line, upto))
+			return upto;
+		p++;
+	}
+	return 0;
+}
+
+/* One sound line as a record with the number it must have. */
+static int parse_line(const char *line, size_t len, size_t at, uint64_t n, json_t **record, struct ff_err *err)
+{
+	struct ff_err why;
+	int64_t version;
+
+	*record = ff_json_parse(line, len, LINE_BYTES_MAX, &why);
+	if (*record == NULL)
+		return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: %s", at, why.text);
+	if (!json_is_object(*record) || ff_json_int(*record, "n", -1) != (int64_t)n ||
+		ff_json_str(*record, "k") == NULL)
+		return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: not record %" PRIu64, at, n);
+	if (n > 1)
+		return 0;
+	version = ff_json_int(*record, "version", -1);
+	if (!ff_streq(ff_json_str(*record, "k"), "run"))
+		return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: it does not begin with a run", at);
+	if (version != FF_JOURNAL_VERSION)
+		return ff_fail(err, FF_E_LOCAL, "journal at byte %zu is of version %" PRId64 ", this program reads %d",
+			at, version, FF_JOURNAL_VERSION);
+	return 0;
+}
+
+int ff_journal_read(const char *bytes, size_t len, int (*each)(void *arg, const json_t *record, struct ff_err *err),
+	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err)
+{
+	size_t at = 0;
+
+	*chain = (struct ff_chain){0};
+	*sound = 0;
+	while (at < len) {
+		const char *line = bytes + at, *newline = memchr(line, '\n', len - at);
+		size_t line_len = newline ? (size_t)(newline - line) : len - at;
+		ff_auto_json json_t *record = NULL;
+
+		if (newline == NULL || !line_sound(chain->sum, line, line_len)) {
+			size_t prefix = sound_prefix(chain->sum, line, line_len);
+
+			if (prefix > 0)
+				return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: no newline", at + prefix);
+			if (newline != NULL && at + line_len + 1 < len)
+				return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: wrong sum", at);
+			return 0; /* torn */
+		}
+		if (parse_line(line, line_len, at, chain->n + 1, &record, err) < 0)
+			return -1;
+		if (each != NULL && each(arg, record, err) < 0)
+			return -1;
+		chain->n++;
+		memcpy(chain->sum, line + line_len - 2 - SUM_HEX, SUM_HEX);
+		chain->sum[SUM_HEX] = '\0';
+		at += line_len + 1;
+		*sound = at;
+	}
+	return 0;
+}

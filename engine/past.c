@@ -1,0 +1,227 @@
+/* A run as its journal tells it: the records replayed, nothing looked at. */
+#include "fixfleet/journal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixfleet/json.h"
+
+#define ROOM_FIRST 64
+
+struct replay {
+	struct ff_past *past;
+	size_t room;
+};
+
+static void set_text(char **to, const char *text)
+{
+	if (text == NULL)
+		return;
+	free(*to);
+	*to = ff_strdup(text);
+}
+
+/* The VM that a record is about. */
+static struct ff_past_vm *vm_of(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	int64_t number = ff_json_int(record, "vm", 0);
+
+	if (number < 1 || (uint64_t)number > r->past->count) {
+		ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " is about VM %" PRId64 ", which no plan names",
+			ff_json_int(record, "n", 0), number);
+		return NULL;
+	}
+	return &r->past->vms[number - 1];
+}
+
+/* ---------------------------------------------------------------- one function a kind */
+
+static int on_run(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	(void)err;
+	set_text(&r->past->run, ff_json_str(record, "run"));
+	set_text(&r->past->started, ff_json_str(record, "t"));
+	json_decref(r->past->info);
+	r->past->info = json_deep_copy(json_object_get(record, "info"));
+	return 0;
+}
+
+static int on_plan(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	struct ff_past *past = r->past;
+	const json_t *facts = json_object_get(record, "facts");
+	struct ff_past_vm *vm;
+
+	if (ff_json_int(record, "vm", 0) != (int64_t)past->count + 1)
+		return ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " plans VM %" PRId64 ", expected %zu",
+			ff_json_int(record, "n", 0), ff_json_int(record, "vm", 0), past->count + 1);
+	if (past->count == r->room) {
+		r->room = r->room ? r->room * 2 : ROOM_FIRST;
+		past->vms = ff_realloc(past->vms, r->room, sizeof(*past->vms));
+	}
+	vm = &past->vms[past->count++];
+	*vm = (struct ff_past_vm){.removed = json_array()};
+	set_text(&vm->provider, ff_json_str(record, "provider"));
+	set_text(&vm->id, ff_json_str(record, "id"));
+	set_text(&vm->name, ff_json_str(record, "name"));
+	set_text(&vm->where, ff_json_str(record, "where"));
+	vm->facts = json_is_object(facts) ? json_deep_copy(facts) : json_object();
+	return 0;
+}
+
+static int on_members(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	const json_t *member;
+	size_t i;
+
+	json_array_foreach (json_object_get(record, "members"), i, member) {
+		struct ff_past_vm *vm = vm_of(r, member, err);
+		const char *step = ff_json_str(member, "step");
+
+		if (vm == NULL)
+			return -1;
+		set_text(&vm->step, step);
+		if (json_is_object(json_object_get(member, "facts")))
+			ff_json_merge(vm->facts, json_object_get(member, "facts"));
+	}
+	return 0;
+}
+
+static int on_step(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	struct ff_past_vm *vm = vm_of(r, record, err);
+
+	if (vm == NULL)
+		return -1;
+	set_text(&vm->step, ff_json_str(record, "step"));
+	set_text(&vm->where, ff_json_str(record, "where"));
+	return 0;
+}
+
+static int on_job(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	struct ff_past_vm *vm = vm_of(r, record, err);
+
+	if (vm == NULL)
+		return -1;
+	set_text(&vm->step, "repair");
+	return 0;
+}
+
+static int on_turn(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	struct ff_past_vm *vm = vm_of(r, record, err);
+
+	if (vm == NULL)
+		return -1;
+	set_text(&vm->reason, ff_json_str(record, "why"));
+	return 0;
+}
+
+static int on_end(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	struct ff_past_vm *vm = vm_of(r, record, err);
+	json_t *removed = json_object_get(record, "removed");
+
+	if (vm == NULL)
+		return -1;
+	set_text(&vm->outcome, ff_json_str(record, "outcome"));
+	set_text(&vm->reason, ff_json_str(record, "reason"));
+	set_text(&vm->where, ff_json_str(record, "where"));
+	vm->took_ms = ff_json_int(record, "ms", 0);
+	if (json_is_array(removed)) {
+		json_decref(vm->removed);
+		vm->removed = json_deep_copy(removed);
+	}
+	return 0;
+}
+
+static int on_finish(struct replay *r, const json_t *record, struct ff_err *err)
+{
+	(void)err;
+	set_text(&r->past->ended, ff_json_str(record, "t"));
+	return 0;
+}
+
+/* A kind that is not here says nothing about where a VM stands. */
+static const struct {
+	const char *kind;
+	int (*on)(struct replay *r, const json_t *record, struct ff_err *err);
+} kinds[] = {
+	{"run", on_run},
+	{"plan", on_plan},
+	{"intent", on_members},
+	{"result", on_members},
+	{"step", on_step},
+	{"job", on_job},
+	{"turn", on_turn},
+	{"end", on_end},
+	{"finish", on_finish},
+};
+
+static int each(void *arg, const json_t *record, struct ff_err *err)
+{
+	const char *kind = ff_json_str(record, "k");
+
+	for (size_t i = 0; i < FF_COUNT(kinds); i++)
+		if (ff_streq(kind, kinds[i].kind))
+			return kinds[i].on(arg, record, err);
+	return 0;
+}
+
+/* Readers get a text where the contract's struct has one that is always there. */
+static void fill_gaps(struct ff_past *past)
+{
+	for (size_t i = 0; i < past->count; i++) {
+		struct ff_past_vm *vm = &past->vms[i];
+		char **texts[] = {&vm->provider, &vm->id, &vm->name, &vm->step, &vm->outcome, &vm->reason, &vm->where};
+
+		for (size_t t = 0; t < FF_COUNT(texts); t++)
+			if (*texts[t] == NULL)
+				*texts[t] = ff_strdup("");
+	}
+}
+
+int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_err *err)
+{
+	struct replay r = {.past = past};
+	struct ff_chain chain;
+	size_t sound;
+
+	*past = (struct ff_past){0};
+	if (ff_journal_read(bytes, len, each, &r, &chain, &sound, err) < 0) {
+		ff_past_release(past);
+		return -1;
+	}
+	if (past->run == NULL) {
+		ff_past_release(past);
+		return ff_fail(err, FF_E_LOCAL, "the journal holds no run: nothing was begun");
+	}
+	past->torn = sound < len;
+	fill_gaps(past);
+	return 0;
+}
+
+void ff_past_release(struct ff_past *past)
+{
+	for (size_t i = 0; i < past->count; i++) {
+		struct ff_past_vm *vm = &past->vms[i];
+
+		free(vm->provider);
+		free(vm->id);
+		free(vm->name);
+		free(vm->step);
+		free(vm->outcome);
+		free(vm->reason);
+		free(vm->where);
+		json_decref(vm->facts);
+		json_decref(vm->removed);
+	}
+	free(past->vms);
+	free(past->run);
+	free(past->started);
+	free(past->ended);
+	json_decref(past->info);
+	*past = (struct ff_past){0};
+}

@@ -1,0 +1,291 @@
+/* The records of a run, as docs/journal.md explains them: enough to print it, and to go on with it after a crash. */
+#include "state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+json_t *ff_record_new(const char *kind, const struct ff_one *one)
+{
+	json_t *record = json_object();
+
+	if (record == NULL)
+		ff_oom();
+	ff_json_set_str(record, "k", kind);
+	if (one != NULL)
+		ff_json_set_int(record, "vm", one->number);
+	return record;
+}
+
+void ff_record(struct ff_engine *e, json_t *record)
+{
+	if (e->journal && e->broken.class == FF_E_NONE) {
+		ff_journal_line(&e->chain, e->world->wall_ms(e->world->self), record, &e->lines);
+		e->unsynced = true;
+	}
+	json_decref(record);
+}
+
+int ff_record_flush(struct ff_engine *e, bool durable)
+{
+	struct ff_err err = {0};
+
+	if (e->broken.class != FF_E_NONE)
+		return -1;
+	if (e->lines.len > 0) {
+		if (e->world->append(e->world->self, e->lines.text, e->lines.len, &err) < 0)
+			goto failed;
+		ff_buf_free(&e->lines);
+	}
+	if (durable && e->unsynced) {
+		if (e->world->sync(e->world->self, &err) < 0)
+			goto failed;
+		e->unsynced = false;
+	}
+	return 0;
+failed:
+	err.class = FF_E_LOCAL;
+	ff_wrap(&err, "journal");
+	ff_engine_break(e, &err);
+	return -1;
+}
+
+/* ---------------------------------------------------------------- the beginning */
+
+void ff_record_run(struct ff_engine *e, const json_t *info)
+{
+	json_t *run = ff_record_new("run", NULL), *names = json_array(), *scope;
+	const json_t *recipe;
+	size_t i;
+
+	json_array_foreach ((json_t *)e->recipes, i, recipe)
+		json_array_append(names, json_object_get(recipe, "name"));
+	ff_json_set_int(run, "version", FF_JOURNAL_VERSION);
+	ff_json_set_str(run, "program", "fixfleet " FF_VERSION);
+	ff_json_set_str(run, "run", e->run);
+	ff_json_set_new(run, "info", info ? json_deep_copy(info) : json_object());
+	ff_json_set_new(run, "recipes", names);
+	ff_record(e, run);
+	for (i = 0; i < e->scope_count; i++) {
+		scope = ff_record_new("scope", NULL);
+		ff_json_set_int(scope, "scope", (int64_t)i + 1);
+		ff_json_set_str(scope, "provider", e->scopes[i]->provider->name);
+		ff_json_set_str(scope, "title", e->scopes[i]->provider->title(e->scopes[i]->cloud));
+		ff_record(e, scope);
+	}
+}
+
+void ff_record_rescue(struct ff_engine *e, struct ff_rescue *rescue)
+{
+	json_t *record = ff_record_new("rescue", NULL);
+
+	rescue->recorded = true;
+	ff_json_set_int(record, "rescue", (int64_t)rescue->number);
+	ff_json_set_int(record, "scope", (int64_t)rescue->scope->number + 1);
+	ff_json_set_str(record, "id", rescue->vm->id);
+	ff_json_set_str(record, "name", rescue->vm->name);
+	ff_json_set_int(record, "slots", rescue->slots);
+	ff_json_set_new(record, "facts", json_deep_copy(rescue->facts));
+	ff_record(e, record);
+}
+
+char *ff_one_where(struct ff_engine *e, const struct ff_one *one)
+{
+	ff_auto_buf text = {0};
+	struct ff_member m;
+
+	ff_one_member(e, one, &m);
+	one->scope->provider->where(one->scope->cloud, &m, &text);
+	while (text.len > 0 && text.text[text.len - 1] == '\n')
+		text.text[--text.len] = '\0';
+	return ff_buf_take(&text);
+}
+
+static void set_where(struct ff_engine *e, json_t *record, const struct ff_one *one)
+{
+	ff_auto_free char *where = ff_one_where(e, one);
+
+	ff_json_set_str(record, "where", where);
+}
+
+void ff_record_plan(struct ff_engine *e, const struct ff_one *one)
+{
+	json_t *record = ff_record_new("plan", one);
+	const struct ff_vm *vm = one->vm;
+
+	ff_json_set_int(record, "scope", (int64_t)one->scope->number + 1);
+	ff_json_set_str(record, "provider", one->scope->provider->name);
+	ff_json_set_str(record, "id", vm->id);
+	ff_json_set_str(record, "name", vm->name);
+	ff_json_set_bool(record, "running", vm->running);
+	ff_json_set_str(record, "disk", vm->disk_id);
+	ff_json_set_int(record, "disk_bytes", vm->disk_bytes);
+	ff_json_set_new(record, "facts", json_deep_copy(one->facts));
+	set_where(e, record, one);
+	ff_record(e, record);
+}
+
+void ff_record_admit(struct ff_engine *e, const struct ff_one *one)
+{
+	json_t *record = ff_record_new("admit", one);
+
+	ff_json_set_int(record, "rescue", (int64_t)one->rescue->number);
+	ff_json_set_int(record, "slot", one->slot);
+	ff_record(e, record);
+}
+
+/* ---------------------------------------------------------------- requests */
+
+/* Query texts may hold signatures; a request is known well enough by what is before them. */
+static char *path_of(const char *url)
+{
+	const char *p = url ? strstr(url, "://") : NULL;
+
+	p = p ? p + 3 : "";
+	p += strcspn(p, "/?#");
+	return ff_strndup(p, strcspn(p, "?#"));
+}
+
+void ff_record_intent(struct ff_engine *e, struct ff_one *const *ones, size_t n, const struct ff_ask *ask)
+{
+	json_t *record = ff_record_new("intent", NULL), *members = json_array();
+	ff_auto_free char *path = path_of(ask->url);
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *member = json_object();
+
+		ff_json_set_int(member, "vm", ones[i]->number);
+		ff_json_set_str(member, "step", ff_one_row(ones[i])->name);
+		ff_json_set_str(member, "way", ones[i]->homeward ? "home" : "forward");
+		ff_json_set_int(member, "attempt", ones[i]->attempts);
+		ff_json_set_str(member, "token", ones[i]->token);
+		json_array_append_new(members, member);
+	}
+	ff_json_set_str(record, "step", ff_one_row(ones[0])->name);
+	ff_json_set_str(record, "method", ask->method);
+	ff_json_set_str(record, "path", path);
+	ff_json_set_new(record, "members", members);
+	ff_record(e, record);
+}
+
+static const char *const meanings[] = {
+	[FF_M_DONE] = "done",
+	[FF_M_NOT_DONE] = "not-done",
+	[FF_M_STARTED] = "started",
+	[FF_M_WAIT] = "wait",
+	[FF_M_LOOK] = "look",
+	[FF_M_SPLIT] = "split",
+	[FF_M_FAILED] = "failed",
+};
+
+const char *ff_meaning_name(enum ff_meaning meaning)
+{
+	return (unsigned)meaning < FF_COUNT(meanings) ? meanings[meaning] : "?";
+}
+
+static json_t *result_of(const struct ff_one *one, const struct ff_verdict *v)
+{
+	json_t *member = json_object();
+
+	ff_json_set_int(member, "vm", one->number);
+	ff_json_set_str(member, "meaning", ff_meaning_name(v->meaning));
+	if (v->meaning == FF_M_FAILED || v->meaning == FF_M_LOOK || v->meaning == FF_M_SPLIT) {
+		ff_json_set_str(member, "class", ff_class_name(v->err.class));
+		ff_json_set_str(member, "text", v->err.text);
+	}
+	if (v->facts != NULL)
+		ff_json_set_new(member, "facts", json_incref(v->facts));
+	return member;
+}
+
+void ff_record_result(
+	struct ff_engine *e, const char *of, struct ff_one *const *ones, size_t n, const struct ff_verdict *v)
+{
+	json_t *record, *members;
+	bool news = false;
+
+	/* "not yet" over and over is not worth a line, nor fifteen thousand of them */
+	for (size_t i = 0; i < n; i++)
+		news = news || v[i].meaning != FF_M_WAIT || v[i].facts != NULL || v[i].rescue_facts != NULL;
+	if (!news || !e->journal)
+		return;
+	record = ff_record_new("result", NULL);
+	members = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(members, result_of(ones[i], &v[i]));
+	ff_json_set_str(record, "of", of);
+	ff_json_set_str(record, "step", ff_one_row(ones[0])->name);
+	ff_json_set_new(record, "members", members);
+	if (v[0].rescue_facts != NULL && ones[0]->rescue != NULL) {
+		ff_json_set_int(record, "rescue", (int64_t)ones[0]->rescue->number);
+		ff_json_set_new(record, "rescue_facts", json_incref(v[0].rescue_facts));
+	}
+	ff_record(e, record);
+}
+
+void ff_record_lost(struct ff_engine *e, const char *of, struct ff_one *const *ones, size_t n, const struct ff_err *why)
+{
+	struct ff_verdict *v = ff_calloc(n, sizeof(*v));
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct ff_verdict){.meaning = FF_M_FAILED, .err = *why};
+	ff_record_result(e, of, ones, n, v);
+	free(v);
+}
+
+/* ---------------------------------------------------------------- a VM's way */
+
+void ff_record_step(struct ff_engine *e, const struct ff_one *one)
+{
+	json_t *record;
+
+	if (!e->journal)
+		return;
+	record = ff_record_new("step", one);
+	ff_json_set_str(record, "step", ff_one_row(one)->name);
+	ff_json_set_str(record, "way", one->homeward ? "home" : "forward");
+	set_where(e, record, one);
+	ff_record(e, record);
+}
+
+void ff_record_turn(struct ff_engine *e, const struct ff_one *one, enum ff_class class, const char *why)
+{
+	json_t *record = ff_record_new("turn", one);
+
+	ff_json_set_str(record, "step", ff_one_row(one)->name);
+	ff_json_set_str(record, "goal", ff_outcome_name((enum ff_outcome)one->goal));
+	ff_json_set_str(record, "class", ff_class_name(class));
+	ff_json_set_str(record, "why", why);
+	ff_record(e, record);
+}
+
+void ff_record_end(struct ff_engine *e, const struct ff_one *one)
+{
+	json_t *record;
+
+	if (!e->journal)
+		return;
+	record = ff_record_new("end", one);
+	ff_json_set_str(record, "outcome", ff_outcome_name((enum ff_outcome)one->outcome));
+	ff_json_set_str(record, "reason", one->reason);
+	ff_json_set_new(record, "removed", one->removed ? json_deep_copy(one->removed) : json_array());
+	ff_json_set_int(record, "ms", one->took_ms);
+	ff_json_set_new(record, "seconds", json_real((double)one->took_ms / 1000));
+	set_where(e, record, one);
+	ff_record(e, record);
+}
+
+void ff_record_finish(struct ff_engine *e)
+{
+	json_t *record, *totals = json_object();
+	size_t ended = 0;
+
+	for (int o = FF_O_REPAIRED; o <= FF_O_STUCK; o++) {
+		ff_json_set_int(totals, ff_outcome_name((enum ff_outcome)o), (int64_t)e->ended[o]);
+		ended += e->ended[o];
+	}
+	record = ff_record_new(ended == e->one_count ? "finish" : "stop", NULL);
+	if (ended != e->one_count)
+		ff_json_set_str(record, "why", "interrupted");
+	ff_json_set_new(record, "totals", totals);
+	ff_record(e, record);
+}

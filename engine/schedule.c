@@ -1,0 +1,328 @@
+/*
+ * Rescue VMs, their slots, and who begins when. A VM is stopped only when a slot for its disk is free: machines are
+ * down no longer than they must be.
+ */
+#include "state.h"
+
+#include <stdlib.h>
+
+void ff_one_queue_add(struct ff_one_queue *q, struct ff_one *one)
+{
+	one->next = NULL;
+	one->prev = q->tail;
+	if (q->tail != NULL)
+		q->tail->next = one;
+	else
+		q->head = one;
+	q->tail = one;
+	q->count++;
+}
+
+void ff_one_queue_remove(struct ff_one_queue *q, struct ff_one *one)
+{
+	if (one->prev != NULL)
+		one->prev->next = one->next;
+	else
+		q->head = one->next;
+	if (one->next != NULL)
+		one->next->prev = one->prev;
+	else
+		q->tail = one->prev;
+	one->next = one->prev = NULL;
+	q->count--;
+}
+
+/* ---------------------------------------------------------------- rescue VMs */
+
+static struct ff_rescue *rescue_new(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm)
+{
+	struct ff_rescue *rescue = ff_calloc(1, sizeof(*rescue));
+
+	rescue->scope = scope;
+	rescue->vm = vm;
+	rescue->number = e->rescue_count + 1;
+	rescue->facts = vm->facts ? json_deep_copy(vm->facts) : json_object();
+	rescue->usable = true;
+	rescue->slots = vm->slots_max < FF_SLOTS_MAX ? vm->slots_max : FF_SLOTS_MAX;
+	for (unsigned i = 0; i < rescue->slots; i++) {
+		rescue->used[i] = vm->slots_used[i] != 0;
+		rescue->free += !rescue->used[i];
+	}
+	rescue->slots_usable = rescue->free;
+	return rescue;
+}
+
+/* The same VM found twice (scopes that overlap) has its slots once. */
+static bool known(const struct ff_engine *e, const struct ff_scope *scope, const struct ff_vm *vm)
+{
+	for (size_t i = 0; i < e->rescue_count; i++)
+		if (e->rescues[i]->scope != scope && e->rescues[i]->scope->provider == scope->provider &&
+			ff_strcaseeq(e->rescues[i]->vm->id, vm->id))
+			return true;
+	return false;
+}
+
+void ff_rescues_find(struct ff_engine *e)
+{
+	if (e->rescue_count > 0)
+		return;
+	for (size_t s = 0; s < e->scope_count; s++) {
+		struct ff_scope *scope = e->scopes[s];
+		struct ff_vm **vms = NULL;
+		size_t n = scope->state == FF_SCOPE_FOUND ? scope->provider->vms(scope->cloud, &vms) : 0;
+
+		for (size_t i = 0; i < n; i++) {
+			if (!vms[i]->rescue || known(e, scope, vms[i]))
+				continue;
+			e->rescues = ff_realloc(e->rescues, e->rescue_count + 1, sizeof(*e->rescues));
+			e->rescues[e->rescue_count] = rescue_new(e, scope, vms[i]);
+			e->rescue_count++;
+		}
+	}
+}
+
+void ff_rescues_free(struct ff_engine *e)
+{
+	for (size_t i = 0; i < e->rescue_count; i++) {
+		json_decref(e->rescues[i]->facts);
+		free(e->rescues[i]);
+	}
+	free(e->rescues);
+}
+
+/* Less work a slot than the best so far? Without division: a/b < c/d. */
+static bool roomier(const struct ff_rescue *a, const struct ff_rescue *b)
+{
+	return (uint64_t)a->planned * (b->slots_usable - b->slots_lost) <
+	       (uint64_t)b->planned * (a->slots_usable - a->slots_lost);
+}
+
+struct ff_rescue *ff_rescue_choose(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm, char **why)
+{
+	struct ff_err first = {0}, err = {0};
+	struct ff_rescue *best = NULL;
+
+	if (vm->rescue) {
+		*why = ff_strdup("it serves as rescue VM");
+		return NULL;
+	}
+	for (size_t i = 0; i < e->rescue_count; i++) {
+		struct ff_rescue *r = e->rescues[i];
+
+		if (r->scope != scope || !r->usable)
+			continue;
+		if (r->slots_lost >= r->slots_usable)
+			ff_fail(&err, FF_E_PERMANENT, "'%s' has no free disk slot", r->vm->name);
+		else if (scope->provider->fits(vm, r->vm, &err) == 0) {
+			best = best == NULL || roomier(r, best) ? r : best;
+			continue;
+		}
+		if (first.text[0] == '\0')
+			first = err;
+	}
+	if (best == NULL)
+		*why = first.text[0] ? ff_printf("no rescue VM fits: %s", first.text)
+				     : ff_strdup("there is no rescue VM that can be used in its scope");
+	return best;
+}
+
+size_t ff_engine_plan(struct ff_engine *e, const struct ff_selected *selected, size_t n, char **why)
+{
+	size_t good = 0;
+
+	ff_rescues_find(e);
+	for (size_t i = 0; i < e->rescue_count; i++)
+		e->rescues[i]->planned = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct ff_vm *vm = selected[i].vm;
+		struct ff_rescue *rescue;
+
+		why[i] = NULL;
+		if (vm->health == FF_SKIPPED) {
+			why[i] = ff_strdup(vm->reason);
+			continue;
+		}
+		rescue = ff_rescue_choose(e, e->scopes[selected[i].scope], vm, &why[i]);
+		if (rescue == NULL)
+			continue;
+		rescue->planned++;
+		good++;
+	}
+	for (size_t i = 0; i < e->rescue_count; i++)
+		e->rescues[i]->planned = 0;
+	return good;
+}
+
+void ff_rescue_enlist(struct ff_engine *e, struct ff_rescue *rescue, struct ff_one *one)
+{
+	one->rescue = rescue;
+	rescue->planned++;
+	ff_one_queue_add(&rescue->waiting, one);
+	if (rescue->worker != NULL)
+		return;
+	rescue->worker = ff_worker_of(e, rescue->vm->name);
+	if (rescue->worker->state == FF_WORKER_UNKNOWN)
+		ff_worker_probe(e, rescue->worker);
+	if (rescue->worker->state == FF_WORKER_UNUSABLE)
+		ff_worker_lost(e, rescue->worker);
+}
+
+/* ---------------------------------------------------------------- slots */
+
+static void slot_take(struct ff_one *one)
+{
+	struct ff_rescue *r = one->rescue;
+
+	for (unsigned i = 0; i < r->slots; i++) {
+		if (r->used[i])
+			continue;
+		r->used[i] = 1;
+		r->free--;
+		one->slot = (int)i;
+		one->slot_held = true;
+		one->slot_used = false;
+		return;
+	}
+}
+
+void ff_slot_release(struct ff_engine *e, struct ff_one *one)
+{
+	one->rescue->used[one->slot] = 0;
+	one->rescue->free++;
+	one->slot_held = false;
+	e->admit = true;
+}
+
+/* Nothing more fits where nothing is free and nobody will leave. */
+static void forsake(struct ff_engine *e, struct ff_rescue *rescue, const char *reason)
+{
+	struct ff_one *one;
+
+	while ((one = rescue->waiting.head) != NULL) {
+		ff_auto_free char *why = NULL;
+		struct ff_rescue *other = NULL;
+
+		ff_one_queue_remove(&rescue->waiting, one);
+		rescue->planned--;
+		one->rescue = NULL;
+		other = ff_rescue_choose(e, one->scope, one->vm, &why);
+		if (other == NULL) {
+			ff_auto_free char *text = ff_printf("not begun: %s", reason);
+
+			ff_one_end(e, one, FF_O_SKIPPED, text);
+		} else {
+			ff_rescue_enlist(e, other, one);
+		}
+	}
+}
+
+void ff_slot_lose(struct ff_engine *e, struct ff_one *one)
+{
+	struct ff_rescue *r = one->rescue;
+
+	one->slot_held = false;
+	r->slots_lost++;
+	ff_say(e, FF_EV_WARN, one->scope, one->vm,
+		"slot %d of '%s' is not used again: a disk may still be attached there", one->slot, r->vm->name);
+	if (r->slots_lost >= r->slots_usable) {
+		r->usable = false;
+		e->forsake = true;
+	}
+}
+
+void ff_worker_lost(struct ff_engine *e, struct ff_worker *w)
+{
+	for (size_t i = 0; i < e->rescue_count; i++) {
+		if (e->rescues[i]->worker == w && e->rescues[i]->usable) {
+			e->rescues[i]->usable = false;
+			e->forsake = true;
+		}
+	}
+}
+
+/* ---------------------------------------------------------------- admission */
+
+static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
+{
+	struct ff_one *one = rescue->waiting.head;
+
+	ff_one_queue_remove(&rescue->waiting, one);
+	e->waiting--;
+	e->under_way++;
+	one->state = FF_ONE_PAUSED; /* until its first row is begun */
+	slot_take(one);
+	if (!rescue->recorded)
+		ff_record_rescue(e, rescue);
+	ff_record_admit(e, one);
+	ff_one_begin(e, one);
+}
+
+/* Nobody begins any more: those who wait say why. */
+static void give_up_waiting(struct ff_engine *e)
+{
+	for (size_t i = 0; i < e->one_count; i++) {
+		struct ff_one *one = &e->ones[i];
+		ff_auto_free char *why = NULL;
+
+		if (one->state != FF_ONE_WAITING)
+			continue;
+		if (one->rescue != NULL)
+			ff_one_queue_remove(&one->rescue->waiting, one);
+		why = ff_printf("not begun: %zu failures reached --max-failures", e->failures);
+		ff_one_end(e, one, FF_O_SKIPPED, why);
+	}
+}
+
+static void forsake_unusable(struct ff_engine *e)
+{
+	e->forsake = false; /* a rescue VM that takes others' VMs may turn out unusable, too: then once more */
+	for (size_t i = 0; i < e->rescue_count; i++) {
+		struct ff_rescue *r = e->rescues[i];
+		ff_auto_free char *reason = NULL;
+
+		if (r->usable)
+			continue;
+		if (r->worker != NULL && r->worker->state == FF_WORKER_UNUSABLE)
+			reason = ff_printf("rescue VM '%s': %s", r->vm->name, r->worker->why.text);
+		else
+			reason = ff_printf("no slot of rescue VM '%s' can be used any more", r->vm->name);
+		forsake(e, r, reason);
+	}
+}
+
+void ff_schedule_forsake(struct ff_engine *e)
+{
+	while (e->forsake)
+		forsake_unusable(e);
+}
+
+void ff_schedule_admit(struct ff_engine *e)
+{
+	bool more = true;
+
+	ff_schedule_forsake(e);
+	e->admit = false;
+	if (e->interrupts > 0 || e->stopped)
+		return;
+	if (e->max_failures > 0 && e->failures >= e->max_failures) {
+		if (e->waiting > 0)
+			give_up_waiting(e);
+		e->admit = false;
+		return;
+	}
+	/* one at a time round the rescue VMs, so that all of them get to work */
+	while (more && e->waiting > 0) {
+		more = false;
+		for (size_t i = 0; i < e->rescue_count; i++) {
+			struct ff_rescue *r = e->rescues[i];
+
+			if (!r->usable || r->free == 0 || r->waiting.head == NULL ||
+				r->worker->state != FF_WORKER_READY)
+				continue;
+			if (e->parallel > 0 && e->under_way >= e->parallel)
+				return;
+			admit_one(e, r);
+			more = true;
+		}
+	}
+}
