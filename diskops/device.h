@@ -1,0 +1,21 @@
+/*
+ * Finding a job's disk on this machine, and proving that it is the one and that nobody else uses it, before anything
+ * opens it.
+ */
+#ifndef DISKOPS_DEVICE_H
+#define DISKOPS_DEVICE_H
+
+#include "job.h"
+
+/**
+ * Look for the job's device once: its paths in order, the first that exists counts.
+ *
+ * @return  1: found, and job->path, device_id, inode are set; 0: none of the paths exists yet; -1 with err (FF_E_LOCAL
+ *          or FF_E_DISK): it is there, but is the wrong one, is in use, or is no disk
+ */
+int device_find(struct job *job, struct ff_err *err);
+
+/** Are these two jobs' devices the same one? Both must have been found. */
+bool device_same(const struct job *a, const struct job *b);
+
+#endif

@@ -1,0 +1,205 @@
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixfleet/clock.h"
+#include "fixfleet/json.h"
+
+#define ID_BYTES_MAX   128
+#define PATHS_MAX      16
+#define PATH_BYTES_MAX 4096
+#define WAIT_MS_MAX    (30 * 60 * 1000)
+
+static int read_id(struct job *job, const json_t *line)
+{
+	const json_t *id = json_object_get(line, "job");
+	size_t len = json_string_length(id);
+
+	if (!json_is_string(id) || len == 0 || len > ID_BYTES_MAX || strlen(json_string_value(id)) != len)
+		return -1;
+	job->id = ff_strdup(json_string_value(id));
+	return 0;
+}
+
+/* Below dev_root and nowhere else: no way up, not absolute. */
+static bool is_below(const char *path)
+{
+	if (path == NULL || *path == '\0' || *path == '/' || strlen(path) > PATH_BYTES_MAX)
+		return false;
+	while (path != NULL) {
+		size_t len = strcspn(path, "/");
+
+		if (len == 2 && path[0] == '.' && path[1] == '.')
+			return false;
+		path = path[len] == '/' ? path + len + 1 : NULL;
+	}
+	return true;
+}
+
+static int read_paths(struct job *job, const json_t *paths, struct ff_err *err)
+{
+	const json_t *path;
+	size_t i;
+
+	if (!json_is_array(paths) || json_array_size(paths) == 0 || json_array_size(paths) > PATHS_MAX)
+		return ff_fail(err, FF_E_BUG, "paths: not an array of 1 to %d paths", PATHS_MAX);
+	json_array_foreach (paths, i, path) {
+		if (!is_below(json_string_value(path)))
+			return ff_fail(err, FF_E_BUG, "paths/%zu: not a path below dev_root", i);
+		ff_strv_add(&job->paths, json_string_value(path));
+	}
+	return 0;
+}
+
+static int read_recipes(struct job *job, const json_t *recipes, struct ff_err *err)
+{
+	const json_t *recipe;
+	size_t i, n = json_array_size(recipes);
+
+	if (!json_is_array(recipes) || n == 0 || n > RECIPES_MAX)
+		return ff_fail(err, FF_E_BUG, "recipes: not an array of 1 to %d recipes", RECIPES_MAX);
+	job->recipes = ff_calloc(n, sizeof(*job->recipes));
+	json_array_foreach (recipes, i, recipe)
+		if (recipe_parse(&job->recipes[job->recipe_count++], recipe, err) < 0)
+			return ff_wrap(err, "recipes/%zu", i);
+	return 0;
+}
+
+static int read_job(struct job *job, const json_t *line, struct ff_err *err)
+{
+	const json_t *serial = json_object_get(line, "serial");
+	const char *dev_root = ff_json_str(line, "dev_root");
+	int64_t size = ff_json_int(line, "size_bytes", 0);
+
+	if (dev_root == NULL || *dev_root != '/' || strlen(dev_root) > PATH_BYTES_MAX)
+		return ff_fail(err, FF_E_BUG, "dev_root: not an absolute path");
+	if (size < 0)
+		return ff_fail(err, FF_E_BUG, "size_bytes: negative");
+	if (serial != NULL && !json_is_null(serial) && !json_is_string(serial))
+		return ff_fail(err, FF_E_BUG, "serial: not a text");
+	job->dev_root = ff_strdup(dev_root);
+	job->size_bytes = (uint64_t)size;
+	job->serial = ff_strdup(json_string_value(serial));
+	job->name = ff_printable(ff_json_str(line, "name"));
+	job->wait_ms = ff_json_int(line, "wait_ms", 0);
+	if (job->wait_ms < 0 || job->wait_ms > WAIT_MS_MAX)
+		return ff_fail(err, FF_E_BUG, "wait_ms: not in 0..%d", WAIT_MS_MAX);
+	job->scan_only = ff_json_bool(line, "scan_only", false);
+	if (read_paths(job, json_object_get(line, "paths"), err) < 0)
+		return -1;
+	return read_recipes(job, json_object_get(line, "recipes"), err);
+}
+
+struct job *job_parse(const json_t *line, int64_t now_mono_ms)
+{
+	struct job *job = ff_calloc(1, sizeof(*job));
+	struct ff_err err;
+
+	if (read_id(job, line) < 0) {
+		job_free(job);
+		return NULL;
+	}
+	job->accepted_mono_ms = now_mono_ms;
+	if (read_job(job, line, &err) < 0) {
+		ff_wrap(&err, "unusable job");
+		job_fail(job, &err);
+	}
+	return job;
+}
+
+void job_reset(struct job *job)
+{
+	for (size_t i = 0; i < job->place_count; i++) {
+		free(job->places[i].partition);
+		free(job->places[i].dir);
+		ff_strv_free(&job->places[i].names);
+	}
+	for (size_t i = 0; i < job->victim_count; i++)
+		free(job->victims[i].name);
+	free(job->places);
+	free(job->victims);
+	free(job->device);
+	free(job->path);
+	free(job->nothing);
+	ff_strv_free(&job->windows);
+	ff_strv_free(&job->notes);
+	job->places = NULL;
+	job->victims = NULL;
+	job->device = job->path = job->nothing = NULL;
+	job->place_count = job->victim_count = 0;
+	job->victim_bytes = 0;
+}
+
+void job_free(struct job *job)
+{
+	if (job == NULL)
+		return;
+	job_reset(job);
+	for (size_t i = 0; i < job->recipe_count; i++)
+		recipe_release(&job->recipes[i]);
+	free(job->recipes);
+	ff_strv_free(&job->paths);
+	free(job->id);
+	free(job->name);
+	free(job->dev_root);
+	free(job->serial);
+	free(job->reason);
+	free(job);
+}
+
+void job_end(struct job *job, enum job_result result, char *reason_owned)
+{
+	if (job->state == JOB_ENDED) {
+		free(reason_owned);
+		return;
+	}
+	job->state = JOB_ENDED;
+	job->result = result;
+	job->reason = reason_owned;
+}
+
+void job_fail(struct job *job, const struct ff_err *err)
+{
+	if (job->state == JOB_ENDED)
+		return;
+	job->err = *err;
+	job_end(job, JOB_FAILED, ff_printable(err->text));
+}
+
+char *job_victim_path(const struct job *job, const struct victim *victim)
+{
+	const struct place *place = &job->places[victim->place];
+	ff_auto_free char *path =
+		ff_printf("%s%s%s", place->dir, strcmp(place->dir, "/") == 0 ? "" : "/", victim->name);
+	ff_auto_free char *shown = ff_printable(path);
+
+	/* the same path may stand on several partitions; the first is named plainly */
+	if (!ff_streq(place->partition, job->places[job->victims[0].place].partition))
+		return ff_printf("partition %u:%s", place->part_number, shown);
+	return FF_STEAL(shown);
+}
+
+json_t *job_victims_json(const struct job *job, bool gone_only)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < job->victim_count; i++) {
+		const struct victim *v = &job->victims[i];
+		ff_auto_free char *path = job_victim_path(job, v);
+		int64_t mtime_ms = v->mtime_s * 1000 + v->mtime_ns / 1000000;
+		char text[FF_TIME_BYTES];
+		json_t *entry;
+
+		if (gone_only && !v->gone)
+			continue;
+		entry = json_object();
+		ff_json_set_str(entry, "path", path);
+		ff_json_set_int(entry, "size", v->size);
+		ff_json_set_str(entry, "mtime", ff_time_format(mtime_ms, mtime_ms % 1000 != 0, text));
+		ff_json_set_str(entry, "sha256", v->sha256);
+		if (json_array_append_new(list, entry) != 0)
+			ff_oom();
+	}
+	return list;
+}

@@ -1,0 +1,100 @@
+/*
+ * One disk to mend: what the controller asked for, what was found, what became of it.
+ *
+ * A job goes WAITING (for its device) -> READY -> OPEN (in an appliance) -> ASKED (its files are being kept) -> ENDED;
+ * any state may go to ENDED. ENDED means that the outcome is fixed, not yet that the disk is closed.
+ */
+#ifndef DISKOPS_JOB_H
+#define DISKOPS_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "fixfleet/err.h"
+#include "fixfleet/mem.h"
+#include "recipe.h"
+
+enum job_state { JOB_WAITING, JOB_READY, JOB_OPEN, JOB_ASKED, JOB_ENDED };
+enum job_result { JOB_FAILED, JOB_CLEAN, JOB_REPAIRED };
+
+/* A directory that was looked at, as it was: everything in it but the removed files must still be there afterwards. */
+struct place {
+	char *partition;      /* "/dev/sda3" in the appliance */
+	unsigned part_number; /* 0: the disk itself */
+	char *dir;	      /* "/Windows/System32/..." as it is spelled there */
+	struct ff_strv names; /* all names in it, sorted */
+};
+
+/* A file to remove. */
+struct victim {
+	size_t place;
+	char *name;
+	int64_t size, mtime_s, mtime_ns;
+	char sha256[65];
+	bool gone;
+};
+
+struct job {
+	/* what was asked */
+	char *id, *name, *dev_root, *serial;
+	struct ff_strv paths;
+	uint64_t size_bytes; /* 0: not known */
+	int64_t wait_ms;
+	bool scan_only;
+	struct recipe *recipes;
+	size_t recipe_count;
+
+	/* its way */
+	enum job_state state;
+	int64_t accepted_mono_ms, asked_mono_ms;
+	bool kept;    /* the controller has made its files durable */
+	bool retried; /* it was in an appliance that died of another disk */
+
+	/* its device */
+	char *path;	 /* real path */
+	dev_t device_id; /* st_rdev of a block device, st_dev of a file */
+	ino_t inode;	 /* of a file; 0 for a block device */
+	char *device;	 /* in the appliance */
+
+	/* what was found */
+	struct place *places;
+	size_t place_count;
+	struct victim *victims;
+	size_t victim_count;
+	int64_t victim_bytes;
+	struct ff_strv windows; /* "/Windows on partition 3" */
+	struct ff_strv notes;
+	char *nothing; /* why there is nothing to remove */
+
+	/* its outcome, fixed once ENDED */
+	enum job_result result;
+	struct ff_err err; /* of JOB_FAILED */
+	char *reason;
+	TAILQ_ENTRY(job) next;
+};
+TAILQ_HEAD(job_list, job);
+
+/**
+ * A new job from a "mend" line. NULL when it has no usable "job" member (the line answers to nobody); otherwise a job,
+ * which is ENDED with a reason when something in it is not good.
+ */
+struct job *job_parse(const json_t *line, int64_t now_mono_ms);
+void job_free(struct job *job); /* NULL is fine */
+
+/** Forget what was found and opened: the job starts over in another appliance. */
+void job_reset(struct job *job);
+
+/** Fix the outcome, once: a second call changes nothing. */
+void job_fail(struct job *job, const struct ff_err *err);
+void job_end(struct job *job, enum job_result result, char *reason_owned);
+
+/** How a victim is called in lines to the controller: printable; with its partition when that is not the one of
+ * the first victim. The caller frees. */
+char *job_victim_path(const struct job *job, const struct victim *victim);
+
+/** [{path,size,mtime,sha256}] of the victims: all, or those that are gone. A new reference. */
+json_t *job_victims_json(const struct job *job, bool gone_only);
+
+#endif

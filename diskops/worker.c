@@ -1,0 +1,411 @@
+/*
+ * The repair worker: see include/fixfleet/worker.h for the protocol.
+ *
+ *   worker.c     takes lines, waits for devices, decides when a batch starts      inbox.c    reads while libguestfs
+ *   batch.c      one appliance: look, have kept, mend, close, tell                           blocks
+ *   windows.c    what is on a disk            mend.c    removing and proving      outbox.c   writes lines
+ *   device.c     the right disk, unused       job.c     what a job is             recipe.c   what to mend
+ *   appliance.c  launching libguestfs         tree.c    directories, any case
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "batch.h"
+#include "device.h"
+#include "fixfleet/clock.h"
+#include "fixfleet/json.h"
+#include "fixfleet/log.h"
+#include "fixfleet/worker.h"
+
+#define DISKS_MAX_DEFAULT 48
+#define DISKS_MAX	  200  /* in one appliance: SCSI targets and labels go further, memory and patience do not */
+#define JOBS_MAX	  4096 /* a rescue VM has some dozens of slots */
+#define GATHER_MS	  200  /* after a job, for the next one: an appliance costs seconds */
+#define GATHER_MAX_MS	  3000 /* how long ready disks wait for those that have not appeared yet */
+#define LOOK_MS		  200  /* between looks for a device */
+#define STAGE_MS	  50
+
+int64_t worker_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---------------------------------------------------------------- lines */
+
+/* What came is not the protocol: whoever speaks may mean anything, so nothing more is done for them. */
+static void break_off(struct worker *w, const struct ff_err *err)
+{
+	ff_log(FF_LOG_ERROR, "worker", "%s", err->text);
+	ff_fail(&w->why, FF_E_BUG, "the worker stopped: %s", err->text);
+	w->stopping = true;
+	w->status = 1;
+}
+
+static struct job *find_job(struct worker *w, const char *id)
+{
+	struct job *job;
+
+	for (size_t i = 0; i < w->batch_count; i++)
+		if (w->batch[i] != NULL && ff_streq(w->batch[i]->id, id))
+			return w->batch[i];
+	TAILQ_FOREACH (job, &w->waiting, next)
+		if (ff_streq(job->id, id))
+			return job;
+	return NULL;
+}
+
+static void take_mend(struct worker *w, const json_t *line)
+{
+	struct job *job = job_parse(line, worker_now_ms());
+	struct ff_err err;
+
+	if (job == NULL || find_job(w, job->id) != NULL) {
+		ff_fail(&err, FF_E_BUG, job ? "a job of that name is under way" : "mend: no usable job");
+		job_free(job);
+		break_off(w, &err);
+		return;
+	}
+	if (w->job_count >= JOBS_MAX) {
+		ff_fail(&err, FF_E_LOCAL, "more than %d jobs", JOBS_MAX);
+		job_fail(job, &err);
+	}
+	w->job_count++;
+	w->last_job_ms = job->accepted_mono_ms;
+	TAILQ_INSERT_TAIL(&w->waiting, job, next);
+}
+
+/* A job may have ended before these arrive; that is no mistake of the controller. */
+static void take_kept(struct worker *w, const json_t *line)
+{
+	struct job *job = find_job(w, ff_json_str(line, "job"));
+
+	if (job != NULL && job->state == JOB_ASKED)
+		job->kept = true;
+}
+
+static void take_drop(struct worker *w, const json_t *line)
+{
+	struct job *job = find_job(w, ff_json_str(line, "job"));
+	struct ff_err err;
+
+	ff_fail(&err, FF_E_LOCAL, "dropped by the controller");
+	if (job != NULL)
+		job_fail(job, &err);
+}
+
+static void take_line(struct worker *w, const json_t *line)
+{
+	const char *op = ff_json_str(line, "op");
+	ff_auto_free char *shown = ff_printable(op);
+	struct ff_err err;
+
+	if (ff_streq(op, "probe")) {
+		w->probe_wanted = true;
+	} else if (ff_streq(op, "mend")) {
+		take_mend(w, line);
+	} else if (ff_streq(op, "kept")) {
+		take_kept(w, line);
+	} else if (ff_streq(op, "drop")) {
+		take_drop(w, line);
+	} else {
+		ff_fail(&err, FF_E_BUG, "unknown op '%.64s'", shown);
+		break_off(w, &err);
+	}
+}
+
+void worker_listen(struct worker *w, int timeout_ms)
+{
+	struct inbox_item item;
+
+	do {
+		inbox_next(w->inbox, timeout_ms, &item);
+		timeout_ms = 0;
+		switch (item.kind) {
+		case INBOX_NOTHING:
+			break;
+		case INBOX_LINE:
+			take_line(w, item.json);
+			json_decref(item.json);
+			break;
+		case INBOX_END:
+			w->ended = true;
+			break;
+		case INBOX_BROKEN:
+			break_off(w, &item.err);
+			break;
+		case INBOX_STOP:
+			w->why = item.err;
+			w->stopping = true;
+			break;
+		}
+	} while (item.kind == INBOX_LINE && !w->stopping);
+}
+
+/* ---------------------------------------------------------------- devices */
+
+static bool same_as_another(struct worker *w, const struct job *job, struct ff_err *err)
+{
+	struct job *other;
+
+	TAILQ_FOREACH (other, &w->waiting, next)
+		if (other != job && other->state == JOB_READY && device_same(other, job)) {
+			ff_fail(err, FF_E_LOCAL, "'%s' is also the disk of '%s'", job->path, other->name);
+			return true;
+		}
+	return false;
+}
+
+static void look_for_device(struct worker *w, struct job *job)
+{
+	char waited[FF_TIME_BYTES];
+	struct ff_err err;
+	int found = device_find(job, &err);
+
+	if (found == 0 && worker_now_ms() - job->accepted_mono_ms >= job->wait_ms)
+		found = ff_fail(&err, FF_E_LOCAL, "no disk appeared at '%s/%s' within %s", job->dev_root,
+			job->paths.items[0], ff_duration(job->wait_ms, waited));
+	if (found == 1 && same_as_another(w, job, &err))
+		found = -1;
+	if (found < 0)
+		job_fail(job, &err);
+	else if (found == 1)
+		job->state = JOB_READY;
+	if (found == 1 && w->ready_since_ms == 0)
+		w->ready_since_ms = worker_now_ms();
+}
+
+static void look_for_devices(struct worker *w)
+{
+	struct job *job, *after;
+
+	TAILQ_FOREACH (job, &w->waiting, next)
+		if (job->state == JOB_WAITING)
+			look_for_device(w, job);
+	for (job = TAILQ_FIRST(&w->waiting); job != NULL; job = after) {
+		after = TAILQ_NEXT(job, next);
+		if (job->state != JOB_ENDED)
+			continue;
+		TAILQ_REMOVE(&w->waiting, job, next);
+		outbox_done(&w->out, job, worker_now_ms());
+		job_free(job);
+		w->job_count--;
+	}
+}
+
+/* ---------------------------------------------------------------- batches */
+
+static size_t count_state(const struct worker *w, enum job_state state)
+{
+	const struct job *job;
+	size_t n = 0;
+
+	TAILQ_FOREACH (job, &w->waiting, next)
+		n += job->state == state;
+	return n;
+}
+
+/* Now, or is it worth waiting for more disks to share the appliance? */
+static bool time_to_start(const struct worker *w)
+{
+	size_t ready = count_state(w, JOB_READY);
+	int64_t now = worker_now_ms();
+
+	if (ready == 0)
+		return false;
+	if (ready >= w->disks_max || w->ended || now - w->ready_since_ms >= GATHER_MAX_MS)
+		return true;
+	return count_state(w, JOB_WAITING) == 0 && now - w->last_job_ms >= GATHER_MS;
+}
+
+static void start_batch(struct worker *w)
+{
+	struct job *batch[DISKS_MAX], *job, *after;
+	size_t n = 0;
+
+	for (job = TAILQ_FIRST(&w->waiting); job != NULL && n < w->disks_max; job = after) {
+		after = TAILQ_NEXT(job, next);
+		if (job->state != JOB_READY)
+			continue;
+		TAILQ_REMOVE(&w->waiting, job, next);
+		batch[n++] = job;
+	}
+	batch_run(w, batch, n);
+	w->ready_since_ms = count_state(w, JOB_READY) > 0 ? worker_now_ms() : 0;
+}
+
+static void probe(struct worker *w)
+{
+	struct appliance a;
+	struct ff_err err;
+	json_t *event;
+
+	w->probe_wanted = false;
+	if (appliance_launch(&a, &w->launcher, NULL, 0, &err) < 0) {
+		ff_auto_free char *reason = ff_printable(err.text);
+
+		event = outbox_event("unable", NULL);
+		ff_json_set_str(event, "class", ff_class_name(err.class));
+		ff_json_set_str(event, "reason", reason);
+	} else {
+		ff_auto_free char *version = appliance_version();
+		ff_auto_free char *note = w->launcher.note ? ff_printable(w->launcher.note) : NULL;
+
+		event = outbox_event("ready", NULL);
+		ff_json_set_str(event, "libguestfs", version);
+		ff_json_set_str(event, "acceleration", a.tcg ? "tcg" : "kvm");
+		ff_json_set_str(event, "note", note);
+		free(w->launcher.note);
+		w->launcher.note = NULL;
+		appliance_close(&a);
+	}
+	outbox_send(&w->out, event);
+}
+
+/* How long nothing can happen unless a line comes: for ever without jobs. */
+static int idle_ms(const struct worker *w)
+{
+	if (w->probe_wanted)
+		return 0;
+	if (count_state(w, JOB_READY) > 0)
+		return STAGE_MS;
+	return w->job_count > 0 ? LOOK_MS : -1;
+}
+
+static void serve(struct worker *w)
+{
+	json_t *hello = outbox_event("hello", NULL);
+
+	ff_json_set_int(hello, "version", FF_WORKER_VERSION);
+	ff_json_set_str(hello, "program", "fixfleet " FF_VERSION);
+	outbox_send(&w->out, hello);
+	while (!w->stopping && !w->out.broken) {
+		if (w->ended && w->job_count == 0 && !w->probe_wanted)
+			break;
+		worker_listen(w, idle_ms(w));
+		if (w->stopping)
+			break;
+		if (w->probe_wanted)
+			probe(w);
+		look_for_devices(w);
+		if (time_to_start(w))
+			start_batch(w);
+	}
+}
+
+/* Stopped: what was asked for is answered, for whoever still listens. */
+static void drop_the_rest(struct worker *w)
+{
+	struct job *job;
+
+	while ((job = TAILQ_FIRST(&w->waiting)) != NULL) {
+		TAILQ_REMOVE(&w->waiting, job, next);
+		job_fail(job, &w->why);
+		outbox_done(&w->out, job, worker_now_ms());
+		job_free(job);
+	}
+}
+
+/* ---------------------------------------------------------------- the process */
+
+static int stop_pipe[2] = {-1, -1};
+
+static void on_signal(int number)
+{
+	int saved = errno;
+	ssize_t ignored = number == SIGINT ? 0 : write(stop_pipe[1], "s", 1);
+
+	(void)ignored; /* the pipe is full: we were told already */
+	errno = saved;
+}
+
+/*
+ * SIGTERM and SIGHUP: close and leave. SIGINT: a Ctrl-C at the terminal is for the controller, which decides. Handlers
+ * rather than SIG_IGN, because what is ignored here would be ignored in qemu too; SIGPIPE libguestfs resets itself.
+ */
+static void handle_signals(struct sigaction *old)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGTERM, &action, &old[0]);
+	sigaction(SIGHUP, &action, &old[1]);
+	sigaction(SIGINT, &action, &old[2]);
+	sigaction(SIGPIPE, &ignore, &old[3]);
+}
+
+static void restore_signals(const struct sigaction *old)
+{
+	sigaction(SIGTERM, &old[0], NULL);
+	sigaction(SIGHUP, &old[1], NULL);
+	sigaction(SIGINT, &old[2], NULL);
+	sigaction(SIGPIPE, &old[3], NULL);
+}
+
+/*
+ * The lines' descriptors under numbers of our own that no child inherits; what libguestfs' helpers print goes to stderr
+ * instead, and they find nothing to read.
+ */
+static int take_descriptors(const struct ff_worker_options *options, int *in, int *out)
+{
+	*in = fcntl(options->in_fd, F_DUPFD_CLOEXEC, 3);
+	*out = fcntl(options->out_fd, F_DUPFD_CLOEXEC, 3);
+	if (*in < 0 || *out < 0)
+		return -1;
+	if (options->out_fd == STDOUT_FILENO && dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		return -1;
+	if (options->in_fd == STDIN_FILENO) {
+		ff_auto_close int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int serve_and_clean_up(struct worker *w, int in)
+{
+	struct sigaction old[4];
+	struct ff_err err;
+
+	handle_signals(old);
+	w->inbox = inbox_start(in, w->out.fd, stop_pipe[0], &err);
+	if (w->inbox == NULL) {
+		ff_log(FF_LOG_ERROR, "worker", "%s", err.text);
+		w->status = 1;
+	} else {
+		serve(w);
+		drop_the_rest(w);
+	}
+	restore_signals(old);
+	inbox_stop(w->inbox);
+	free(w->launcher.note);
+	return w->out.broken ? 1 : w->status;
+}
+
+int ff_worker_main(const struct ff_worker_options *options)
+{
+	unsigned max = options->disks_max ? options->disks_max : DISKS_MAX_DEFAULT;
+	struct worker w = {
+		.launcher = {.memory_mb = options->memory_mb}, .disks_max = max < DISKS_MAX ? max : DISKS_MAX};
+	ff_auto_close int in = -1;
+	ff_auto_close int out = -1;
+	int status;
+
+	TAILQ_INIT(&w.waiting);
+	if (take_descriptors(options, &in, &out) < 0 || pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
+		ff_log(FF_LOG_ERROR, "worker", "cannot prepare: %m");
+		return 1;
+	}
+	w.out.fd = out;
+	status = serve_and_clean_up(&w, in);
+	close(stop_pipe[0]);
+	close(stop_pipe[1]);
+	return status;
+}
