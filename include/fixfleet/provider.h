@@ -180,6 +180,12 @@ struct ff_step {
 		const struct ff_answer *answer, struct ff_verdict *v);
 	int undo;	     /* the row that takes its effect back, or FF_STEP_NONE */
 	int64_t patience_ms; /* waits and repeats beyond this fail the step; 0: the driver's default of 15 minutes */
+	/**
+	 * Is the row meant for this VM (only members of an Auto Scaling group go to Standby; no snapshot when none is
+	 * wanted)? false: it is passed over without a request, forward and on the way home. By recorded facts alone, so
+	 * that a replay decides the same. NULL: always.
+	 */
+	bool (*applies)(const struct ff_member *m);
 };
 
 /* Where the worker finds a member's disk, by what the cloud guarantees. */
