@@ -1,0 +1,569 @@
+/*
+ * AWS, inside: one region of one account. EC2 and Auto Scaling (and STS, for credentials) are POSTs of a form to "/",
+ * answered in XML. Who does what:
+ *
+ *   aws.c        the table; opening, closing, signing, titles
+ *   settings.c   environment, shared files, region and endpoints; ini.c reads the files
+ *   chain.c      which source of credentials is taken, by the SDKs' order
+ *   identity.c   the questions that a source needs; metadata.c (container, IMDS) and sts.c (roles) theirs
+ *   sigv4.c      Signature Version 4
+ *   xml.c        answers                      request.c   asks and what they cost
+ *   errors.c     what class an answer is
+ *   discover.c   the questions of discovery; found.c reads instances and volumes; hazards.c judges them
+ *   steps.c      the rows; claim.c, standby.c, power.c, backup.c, volume.c, home.c hold their functions; look.c is what
+ *                their looks share; place.c says where the disk is
+ *
+ * Members of `facts`, the recorded state of a VM (see struct ff_member):
+ *   root         {volume, device, delete, size_gib}: the root volume as it was found attached
+ *   pool         "us-east-1a m5.large": what is started together
+ *   asg          name of its Auto Scaling group, where --asg standby applies to it; else absent
+ *   no_backup    true: no snapshot is wanted
+ *   NAME_ms      wall time at which EC2 accepted the step's request: reads lag behind for a while
+ *   graceful     SkipOsShutdown was refused           force   "force": stop with Force
+ *   snapshot     id of the backup
+ *   device       name under which the volume is attached to the rescue VM
+ *   at           "out" detached, "rescue", "home": where the volume was last known to be; absent: never taken out
+ *   side         "instance": the volume's side agrees, the instance's is to be read; see look.c
+ *   flag         true: the volume is home, its DeleteOnTermination is still to be set
+ *   launching    it was seen pending after StartInstances
+ *   missing_ms   since when EC2 does not know it
+ * and of a rescue VM: devices (names in use when it was found), "slot-N" how many names slot N has used up.
+ */
+#ifndef FIXFLEET_AWS_H
+#define FIXFLEET_AWS_H
+
+#include <jansson.h>
+#include <libxml/tree.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fixfleet/clock.h"
+#include "fixfleet/json.h"
+#include "fixfleet/provider.h"
+
+extern const struct ff_provider ff_aws;
+
+#define AWS_TAG_RUN  "fixfleet-run"
+#define AWS_TAG_VM   "fixfleet-vm"
+#define AWS_TAG_ROOT "fixfleet-root"
+#define AWS_TAG_ROLE "fixfleet-role"
+
+#define AWS_FORM "application/x-www-form-urlencoded; charset=utf-8"
+
+/* How long a read may still show what was before a write was accepted (facts section 5). */
+#define AWS_LAG_MS 60000
+
+enum aws_service { AWS_EC2, AWS_STS, AWS_AUTOSCALING, AWS_SSO, AWS_SERVICE_COUNT };
+
+/* ff_ask.tag: the service in the upper bits, which question in the lower; 0 is a step's. */
+enum aws_question {
+	AWS_Q_STEP = 0,
+	AWS_Q_CONFIG, /* identity */
+	AWS_Q_CREDENTIALS,
+	AWS_Q_TOKEN_FILE,
+	AWS_Q_SSO_CACHE,
+	AWS_Q_SSO,
+	AWS_Q_PROCESS,
+	AWS_Q_CONTAINER,
+	AWS_Q_IMDS_TOKEN,
+	AWS_Q_IMDS_REGION,
+	AWS_Q_IMDS_ROLE,
+	AWS_Q_IMDS_KEYS,
+	AWS_Q_ROLE,
+	AWS_Q_WEB_ROLE,
+	AWS_Q_WHOAMI,
+	AWS_Q_FIND, /* discovery; what is asked is in tag_data */
+};
+#define AWS_TAG(service, question) ((int)(service) << 8 | (int)(question))
+#define AWS_TAG_SERVICE(tag)	   ((enum aws_service)((tag) >> 8))
+#define AWS_TAG_QUESTION(tag)	   ((enum aws_question)((tag)&0xff))
+
+struct aws_keys {
+	char *id, *secret, *token; /* token NULL: none */
+	int64_t expires_ms;	   /* wall; 0: never */
+};
+void aws_keys_release(struct aws_keys *keys); /* wipes */
+
+struct ff_cloud {
+	char *title;
+	char *region;				/* NULL until it is known */
+	char *account;				/* NULL until it is known */
+	char *endpoints[AWS_SERVICE_COUNT];	/* "https://ec2.us-east-1.amazonaws.com", no slash at the end; NULL as region */
+	struct ff_strv rescues;
+	bool asg_standby, no_backup, discard_local;
+	struct aws_login *login;
+	struct aws_found *found;
+};
+
+/* ---------------------------------------------------------------- xml.c */
+
+#define AWS_XML_BYTES_MAX (32u << 20)
+#define AWS_XML_DEPTH_MAX 32
+
+void aws_xml_free_ptr(xmlDoc **doc);
+#define aws_auto_xml __attribute__((cleanup(aws_xml_free_ptr))) xmlDoc
+
+/**
+ * Parse an answer: no network, no DOCTYPE and thus no entities of its own, at most AWS_XML_BYTES_MAX long and
+ * AWS_XML_DEPTH_MAX deep. The caller frees (xmlFreeDoc); NULL with err (FF_E_BUG).
+ */
+xmlDoc *aws_xml_parse(const char *text, size_t len, struct ff_err *err);
+const xmlNode *aws_xml_root(const xmlDoc *doc);
+/** The first element down "placement/availabilityZone" by local names, whatever the namespace. NULL when there is none. */
+const xmlNode *aws_xml_at(const xmlNode *node, const char *path);
+/** The next sibling of the same local name. */
+const xmlNode *aws_xml_next(const xmlNode *node);
+/** The text there; "" when the element is missing or empty, which mean the same. Borrowed, never NULL. */
+const char *aws_xml_str(const xmlNode *node, const char *path);
+bool aws_xml_is(const xmlNode *node, const char *local_name);
+bool aws_xml_true(const xmlNode *node, const char *path);
+
+/* ---------------------------------------------------------------- sigv4.c */
+
+struct aws_scope {
+	const char *region, *service; /* of the endpoint: "us-east-1", "ec2" */
+	bool raw_path;		      /* do not normalise the path (S3; the vectors) */
+	bool hash_header;	      /* add X-Amz-Content-Sha256 */
+	bool token_unsigned;	      /* add X-Amz-Security-Token after signing */
+};
+/* What was signed, for tests and for telling a wrong signature from a wrong clock. */
+struct aws_signed {
+	char *canonical, *to_sign;
+	char signature[65];
+};
+void aws_signed_release(struct aws_signed *s);
+/**
+ * Sign the ask as it is: sets Host (when missing), X-Amz-Date, X-Amz-Security-Token and Authorization. Nothing may
+ * change method, URL, headers or body after. Safe to call again on a copy of the unsigned ask: every attempt is dated
+ * anew.
+ * @wall_ms  the date to sign with, corrected for a wrong clock
+ * @out      NULL: not wanted
+ * @return   0, or -1 with err (FF_E_BUG) for a URL that has no host
+ */
+int aws_sigv4(struct ff_ask *ask, const struct aws_keys *keys, const struct aws_scope *scope, int64_t wall_ms,
+	struct aws_signed *out, struct ff_err *err);
+
+/* ---------------------------------------------------------------- ini.c */
+
+#define AWS_INI_BYTES_MAX (1u << 20)
+#define AWS_INI_ITEMS_MAX 20000
+
+struct aws_ini {
+	struct aws_ini_item {
+		char *section, *key, *value; /* key in lower case; "s3.endpoint_url" for one below "s3 =" */
+	} * items;
+	size_t count;
+	struct ff_strv sections;
+};
+/**
+ * Read a shared config or credentials file. An empty text is an empty file.
+ * @return 0, or -1 with err (FF_E_AUTH, with the line's number)
+ */
+int aws_ini_parse(struct aws_ini *ini, const char *text, size_t len, struct ff_err *err);
+void aws_ini_release(struct aws_ini *ini); /* wipes */
+/** The last value given; NULL when there is none. Borrowed. */
+const char *aws_ini_get(const struct aws_ini *ini, const char *section, const char *key);
+/**
+ * Split a command as Python's shlex does, which is what the AWS tools use: quotes and backslashes, no shell.
+ * 0, or -1 with err (FF_E_AUTH): nothing in it, or a quote that is not closed.
+ */
+int aws_split_command(const char *text, struct ff_strv *argv, struct ff_err *err);
+
+/* ---------------------------------------------------------------- settings.c */
+
+/* Environment variables that are looked at, as open() saw them. */
+enum aws_env {
+	AWS_ENV_ACCESS_KEY,
+	AWS_ENV_SECRET_KEY,
+	AWS_ENV_SESSION_TOKEN,
+	AWS_ENV_PROFILE,
+	AWS_ENV_DEFAULT_PROFILE,
+	AWS_ENV_REGION,
+	AWS_ENV_DEFAULT_REGION,
+	AWS_ENV_CONFIG_FILE,
+	AWS_ENV_CREDENTIALS_FILE,
+	AWS_ENV_HOME,
+	AWS_ENV_WEB_TOKEN_FILE,
+	AWS_ENV_ROLE_ARN,
+	AWS_ENV_ROLE_SESSION,
+	AWS_ENV_CONTAINER_RELATIVE,
+	AWS_ENV_CONTAINER_FULL,
+	AWS_ENV_CONTAINER_TOKEN,
+	AWS_ENV_CONTAINER_TOKEN_FILE,
+	AWS_ENV_IMDS_DISABLED,
+	AWS_ENV_IMDS_ENDPOINT,
+	AWS_ENV_IMDS_MODE,
+	AWS_ENV_IMDS_V1_DISABLED,
+	AWS_ENV_ENDPOINT,
+	AWS_ENV_ENDPOINT_EC2,
+	AWS_ENV_ENDPOINT_STS,
+	AWS_ENV_ENDPOINT_AUTOSCALING,
+	AWS_ENV_ENDPOINT_SSO,
+	AWS_ENV_IGNORE_ENDPOINTS,
+	AWS_ENV_COUNT
+};
+
+struct aws_settings {
+	char *env[AWS_ENV_COUNT]; /* NULL: not set */
+	char *region_option;
+	char *profile;	       /* the name in use; never NULL */
+	bool profile_explicit; /* by --profile: the environment's keys do not count */
+	bool profile_named;    /* by option or AWS_PROFILE: it must exist */
+	struct aws_ini config, credentials;
+};
+
+/** 0, or -1 with err (FF_E_USAGE) for what can be told from option and environment alone. */
+int aws_settings_init(struct aws_settings *s, const struct ff_scope_options *options, const struct ff_env *env,
+	struct ff_err *err);
+void aws_settings_release(struct aws_settings *s);
+/** Path of the config or credentials file; NULL when there is no home. The caller frees. */
+char *aws_settings_path(const struct aws_settings *s, bool credentials);
+bool aws_profile_exists(const struct aws_settings *s, const char *profile);
+/** A member of a profile, the credentials file first as the AWS tools do it. NULL: none. Borrowed. */
+const char *aws_profile_get(const struct aws_settings *s, const char *profile, const char *key);
+/** The same of the config file alone. */
+const char *aws_profile_config(const struct aws_settings *s, const char *profile, const char *key);
+/** Region by option, environment, profile; NULL: IMDS is to be asked. Borrowed. */
+const char *aws_settings_region(const struct aws_settings *s);
+/** May it stand in a host name? */
+bool aws_region_ok(const char *region);
+/** Endpoint of a service in that region: configured or the partition's. The caller frees; NULL with err (FF_E_USAGE). */
+char *aws_settings_endpoint(
+	const struct aws_settings *s, enum aws_service service, const char *region, struct ff_err *err);
+/** Base URL of the instance metadata service; NULL with err. The caller frees. */
+char *aws_settings_imds(const struct aws_settings *s, struct ff_err *err);
+bool aws_is_true(const char *text);
+
+/* ---------------------------------------------------------------- chain.c */
+
+enum aws_source {
+	AWS_FROM_ENV,
+	AWS_FROM_CREDENTIALS, /* keys in a profile of the credentials file */
+	AWS_FROM_CONFIG,      /* of the config file */
+	AWS_FROM_WEB,
+	AWS_FROM_SSO,
+	AWS_FROM_PROCESS,
+	AWS_FROM_CONTAINER,
+	AWS_FROM_IMDS,
+	AWS_FROM_NOWHERE
+};
+#define AWS_ROLES_MAX 8
+
+/* Where credentials come from: a source, then roles assumed one after the other with what the one before gave. */
+struct aws_plan {
+	enum aws_source source;
+	bool from_env; /* AWS_FROM_WEB: by the environment, not by the profile */
+	char *profile; /* of the source */
+	char *roles[AWS_ROLES_MAX]; /* profiles with role_arn; the last one is assumed first */
+	size_t role_count;
+	char *name; /* for people */
+	struct ff_strv tried;
+};
+void aws_plan_release(struct aws_plan *plan);
+/**
+ * Choose by the SDKs' order from what is configured. IMDS and "nowhere" cannot be told apart before it was asked.
+ * 0, or -1 with err (FF_E_AUTH) when something is configured that cannot work.
+ */
+int aws_plan_make(const struct aws_settings *s, struct aws_plan *plan, struct ff_err *err);
+
+/* ---------------------------------------------------------------- identity.c, metadata.c, sts.c */
+
+enum aws_login_state {
+	AWS_L_CONFIG,
+	AWS_L_CREDENTIALS,
+	AWS_L_REGION,
+	AWS_L_ENDPOINTS,
+	AWS_L_SOURCE,
+	AWS_L_ROLES,
+	AWS_L_WHOAMI,
+	AWS_L_DONE,
+	AWS_L_FAILED
+};
+
+struct aws_login {
+	struct aws_settings settings;
+	enum aws_login_state state;
+	struct aws_plan plan;
+	struct aws_keys keys; /* in use */
+	struct aws_keys next; /* being fetched */
+	int64_t renew_at_ms;
+	char *name;
+	size_t role_at;		 /* how many roles are assumed */
+	char *text;		 /* what the source's last answer left: IMDS role, web token, SSO access token */
+	char *imds, *imds_token; /* base URL; token: NULL before it was asked, "" for version 1 */
+	bool container_token;	 /* its file was read */
+	unsigned tries;
+	struct ff_err err;
+	/* the clock: what is to be added to wall time so that AWS accepts it */
+	int64_t offset_ms, corrected_ms; /* corrected_ms: wall time of the last correction; INT64_MIN: never */
+	bool resigned;			 /* an STS call was repeated with the corrected clock */
+};
+
+struct aws_login *aws_login_new(
+	const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err);
+void aws_login_free(struct aws_login *login);
+enum ff_turn aws_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
+void aws_login_read(
+	struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
+void aws_login_reset(struct ff_cloud *cloud);
+int64_t aws_login_renew_at(const struct ff_cloud *cloud);
+const char *aws_login_name(const struct ff_cloud *cloud);
+/**
+ * The answer says that date or signature were not accepted: compare its Date with our clock, and correct that once.
+ * true: the clock was (or has just been) corrected, so that another attempt is worth it.
+ */
+bool aws_clock_correct(struct aws_login *login, int64_t wall_ms, const struct ff_answer *answer);
+
+/** End it: FF_E_AUTH with this text and what was tried. */
+void aws_login_fail(struct aws_login *login, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Members of a JSON object become login->next. false: it has no keys. `expires` may be NULL. */
+bool aws_login_take(
+	struct aws_login *login, const json_t *j, const char *id, const char *secret, const char *token, const char *expires);
+/** The source gave credentials: on to the roles. */
+void aws_login_have_source(struct aws_login *login);
+
+int aws_container_ask(struct aws_login *login, struct ff_ask *ask);
+void aws_container_read(struct aws_login *login, const struct ff_ask *ask, const struct ff_answer *answer);
+void aws_imds_ask(struct aws_login *login, struct ff_ask *ask, bool region);
+void aws_imds_read(struct ff_cloud *cloud, const struct ff_ask *ask, const struct ff_answer *answer);
+/** Is the instance metadata service to be asked at all? */
+bool aws_imds_wanted(const struct aws_login *login);
+
+void aws_role_ask(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask);
+void aws_web_role_ask(struct ff_cloud *cloud, struct ff_ask *ask);
+void aws_whoami_ask(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask);
+void aws_sts_read(
+	struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
+
+/* ---------------------------------------------------------------- aws.c */
+
+/** "ec2", "sts", "autoscaling": as credential scopes name it. */
+const char *aws_service_name(enum aws_service service);
+/** Region and endpoints are known now. -1 with err (FF_E_USAGE). */
+int aws_set_region(struct ff_cloud *cloud, const char *region, struct ff_err *err);
+/** The account is known now; must be twelve digits to be taken. */
+void aws_set_account(struct ff_cloud *cloud, const char *account);
+
+/* ---------------------------------------------------------------- request.c */
+
+/** "Action=..&Version=.." of that service, to be added to with ff_form_add(). */
+void aws_form(struct ff_buf *form, enum aws_service service, const char *action);
+/** Add "KEY.N=value"; N from 1. */
+void aws_form_nth(struct ff_buf *form, const char *key, size_t n, const char *value);
+/** Add "Filter.N.Name" and one value. */
+void aws_form_filter(struct ff_buf *form, size_t n, const char *name, const char *value);
+/** Make the ask: POST to the service's endpoint; takes the form. Says what it costs; see request.c for the buckets. */
+void aws_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service service, enum aws_question question,
+	struct ff_buf *form);
+
+/* ---------------------------------------------------------------- errors.c */
+
+/* An answer of EC2, STS or Auto Scaling, read. */
+struct aws_reply {
+	enum ff_class class; /* FF_E_NONE: success */
+	struct ff_err err;
+	xmlDoc *doc;	     /* NULL: no XML */
+	const xmlNode *root; /* of a success */
+	char *code, *message; /* of a failure; "" where not said */
+	int status;	     /* 0: no answer */
+	bool unknown;	     /* the request may or may not have taken effect */
+};
+#define aws_auto_reply __attribute__((cleanup(aws_reply_release))) struct aws_reply
+void aws_reply_release(struct aws_reply *reply);
+void aws_reply_read(struct aws_reply *reply, const struct ff_answer *answer);
+/** The class of an error code; `message` decides where one code means several things. */
+enum ff_class aws_classify(int status, const char *code, const char *message);
+/** Does the code say that date or signature were not accepted? */
+bool aws_code_is_signature(const char *code);
+enum ff_class aws_judge(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+	const struct ff_answer *answer, struct ff_hint *hint, struct ff_err *err);
+
+/* ---------------------------------------------------------------- discover.c, found.c, hazards.c */
+
+/* What discovery knows of an instance beyond what it shows. */
+struct aws_vm {
+	struct ff_vm vm;
+	char *type, *root_type, *root_device, *root_state, *lifecycle, *reason_code, *kms_key;
+	char *asg, *asg_state;
+	char *instance_status, *system_status; /* NULL: not said */
+	struct ff_strv devices;		       /* names in blockDeviceMapping */
+	unsigned interfaces;
+	bool root_delete, volume_seen, encrypted, multi_attach, marketplace, managed, hibernation, lost_address, stop_protected;
+	bool local_disks; /* its type has instance-store volumes */
+	bool asked;	  /* wanted as rescue VM */
+};
+
+struct aws_question_batch;
+struct aws_found {
+	struct aws_vm **items;
+	struct ff_vm **vms; /* the same, as the contract wants them */
+	size_t count;
+	json_t *by_id, *by_volume; /* id -> index into items */
+	json_t *types;		   /* instance type -> {slots, local, shared, limit} */
+	struct aws_question_batch *queue, *all;
+	unsigned out, stage;
+	bool done;
+	struct ff_strv notes;
+};
+
+struct aws_found *aws_found_new(void);
+void aws_found_free(struct aws_found *found);
+enum ff_turn aws_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
+int aws_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+	const struct ff_answer *answer, struct ff_err *err);
+size_t aws_vms(const struct ff_cloud *cloud, struct ff_vm ***vms);
+const struct ff_strv *aws_notes(const struct ff_cloud *cloud);
+
+/** Take in one instance of an answer; an instance that is known already is left as it is. NULL: it has no id. */
+struct aws_vm *aws_found_instance(struct ff_cloud *cloud, const xmlNode *node);
+struct aws_vm *aws_found_by_id(const struct aws_found *found, const char *id);
+void aws_found_status(struct aws_found *found, const xmlNode *node);
+void aws_found_volume(struct aws_found *found, const xmlNode *node);
+void aws_found_type(struct aws_found *found, const xmlNode *node);
+void aws_found_member(struct aws_found *found, const xmlNode *node);
+
+/** Evidence and health, before hazards; of a VM whose statuses are read. */
+void aws_weigh(struct aws_vm *vm);
+/** Hazards, and FF_SKIPPED where one of them decides. Called once all is read. */
+void aws_hazards(const struct ff_cloud *cloud, struct aws_vm *vm);
+/** Would a hazard that is known so far skip it? */
+bool aws_is_skipped(const struct ff_cloud *cloud, const struct aws_vm *vm);
+/** Slots of a rescue VM, and the facts that a VM begins with. */
+void aws_settle(const struct ff_cloud *cloud, struct aws_vm *vm);
+int aws_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
+
+/** How many device names there are for slots. */
+unsigned aws_device_names(void);
+/**
+ * The device name for a slot's (used+1)-th attachment, none of `devices` (array of names in use from before). "" when
+ * all are. `out` has AWS_DEVICE_BYTES.
+ */
+#define AWS_DEVICE_BYTES 16
+const char *aws_device_name(
+	const json_t *devices, unsigned slot, unsigned slots, unsigned used, char out[AWS_DEVICE_BYTES]);
+
+/* ---------------------------------------------------------------- look.c */
+
+void aws_verdict(struct ff_verdict *v, enum ff_meaning meaning);
+void aws_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/** WAIT; `why` is what the cloud says meanwhile. */
+void aws_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/** The patch of a verdict, made when there is none. Borrowed. */
+json_t *aws_patch(struct ff_verdict *v);
+/** Milliseconds since that fact (a wall time) was recorded; INT64_MAX: it was not. */
+int64_t aws_since(const struct ff_member *m, const char *fact, int64_t wall_ms);
+/** Was it recorded less than AWS_LAG_MS ago, so that a read may not show it yet? */
+bool aws_lags(const struct ff_member *m, const char *fact, int64_t wall_ms);
+
+#define AWS_ACT_FN(name)                                                                                               \
+	int name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
+#define AWS_ACTED_FN(name)                                                                                             \
+	void name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,                        \
+		const struct ff_answer *answer, struct ff_verdict *v)
+
+/* What the element of one member says; node is NULL where the row can tell without (see lookeds of standby, backup). */
+typedef void aws_see_fn(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v);
+
+const char *aws_volume(const struct ff_member *m);
+const char *aws_root_device(const struct ff_member *m);
+/** DescribeInstances and DescribeInstanceStatus of the members. */
+AWS_ACT_FN(aws_looks_instances);
+AWS_ACT_FN(aws_looks_status);
+/** DescribeVolumes of their root volumes; for rows with two sides DescribeInstances of the VM when that is due. */
+AWS_ACT_FN(aws_looks_volumes);
+AWS_ACT_FN(aws_looks_home);
+AWS_ACT_FN(aws_looks_rescue);
+/** Read such an answer. `on_volume` or `on_instance` may be NULL when the row never asks that side. */
+void aws_lookeds(const struct ff_member *m, size_t n, int64_t wall_ms, const struct ff_answer *answer,
+	aws_see_fn *on_instance, aws_see_fn *on_volume, struct ff_verdict *v);
+/** The volume's side agrees: read the instance's next. */
+void aws_other_side(struct ff_verdict *v);
+/** A look's request failed: the members' verdicts. */
+void aws_look_refused(
+	const struct ff_member *m, size_t n, int64_t wall_ms, const struct aws_reply *reply, struct ff_verdict *v);
+/**
+ * An act was refused or its outcome is unknown: LOOK; FAILED for what will not change; a group is told apart by the ids
+ * in the message: those named as above, the others again; none named: SPLIT.
+ */
+void aws_act_refused(const struct ff_member *m, size_t n, const struct aws_reply *reply, struct ff_verdict *v);
+/** blockDeviceMapping/item of that volume in an instance; NULL. */
+const xmlNode *aws_mapping(const xmlNode *instance, const char *volume);
+/** The first attachment of a volume that is not gone yet; NULL: detached. */
+const xmlNode *aws_attachment(const xmlNode *volume);
+/** The value of a tag of an instance, volume or snapshot; NULL when it has none of that name. */
+const char *aws_tag(const xmlNode *node, const char *key);
+
+/* ---------------------------------------------------------------- steps.c */
+
+enum aws_step {
+	AWS_CLAIM,
+	AWS_STANDBY,
+	AWS_STOP,
+	AWS_BACKUP,
+	AWS_TAKE_OUT,
+	AWS_ATTACH,
+	AWS_REPAIR,
+	AWS_DETACH,
+	AWS_PUT_BACK,
+	AWS_START,
+	AWS_VERIFY,
+	AWS_UNSTANDBY,
+	AWS_RELEASE,
+	AWS_STEP_COUNT
+};
+extern const struct ff_step aws_steps[AWS_STEP_COUNT];
+extern const int aws_forward[];
+
+AWS_ACT_FN(aws_claim);
+AWS_ACTED_FN(aws_claim_acted);
+AWS_ACTED_FN(aws_claim_lookeds);
+AWS_ACT_FN(aws_release);
+AWS_ACTED_FN(aws_release_acted);
+AWS_ACTED_FN(aws_release_lookeds);
+
+bool aws_standby_applies(const struct ff_member *m);
+const char *aws_standby_group(const struct ff_member *m);
+AWS_ACT_FN(aws_standby);
+AWS_ACTED_FN(aws_standby_acted);
+AWS_ACT_FN(aws_looks_standby);
+AWS_ACTED_FN(aws_standby_lookeds);
+AWS_ACT_FN(aws_unstandby);
+AWS_ACTED_FN(aws_unstandby_lookeds);
+
+const char *aws_stop_group(const struct ff_member *m);
+AWS_ACT_FN(aws_stop);
+AWS_ACTED_FN(aws_stop_acted);
+AWS_ACTED_FN(aws_stop_lookeds);
+const char *aws_start_group(const struct ff_member *m);
+AWS_ACT_FN(aws_start);
+AWS_ACTED_FN(aws_start_acted);
+AWS_ACTED_FN(aws_start_lookeds);
+AWS_ACTED_FN(aws_verify_lookeds);
+
+bool aws_backup_applies(const struct ff_member *m);
+AWS_ACT_FN(aws_backup);
+AWS_ACTED_FN(aws_backup_acted);
+AWS_ACT_FN(aws_looks_backup);
+AWS_ACTED_FN(aws_backup_lookeds);
+
+AWS_ACT_FN(aws_take_out);
+AWS_ACTED_FN(aws_take_out_acted);
+AWS_ACTED_FN(aws_take_out_lookeds);
+AWS_ACT_FN(aws_attach);
+AWS_ACTED_FN(aws_attach_acted);
+AWS_ACTED_FN(aws_attach_lookeds);
+AWS_ACT_FN(aws_detach);
+AWS_ACTED_FN(aws_detach_acted);
+AWS_ACTED_FN(aws_detach_lookeds);
+
+AWS_ACT_FN(aws_put_back);
+AWS_ACTED_FN(aws_put_back_acted);
+AWS_ACTED_FN(aws_put_back_lookeds);
+
+int aws_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
+AWS_ACTED_FN(aws_polled);
+int aws_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
+void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+
+#endif

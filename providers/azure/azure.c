@@ -1,0 +1,247 @@
+/* The Azure provider: its table, what opens and closes it, and whose URL may see the token. */
+#include "azure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* First is the default. */
+static const struct az_cloud clouds[] = {
+	{"public", "https://management.azure.com", "https://login.microsoftonline.com",
+		"https://management.azure.com/"},
+	{"usgov", "https://management.usgovcloudapi.net", "https://login.microsoftonline.us",
+		"https://management.usgovcloudapi.net/"},
+	{"china", "https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn",
+		"https://management.chinacloudapi.cn/"},
+};
+
+bool az_is_guid(const char *text)
+{
+	if (text == NULL || strlen(text) != 36)
+		return false;
+	for (int i = 0; i < 36; i++) {
+		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+		if (dash ? text[i] != '-' : strchr("0123456789abcdefABCDEF", text[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static const struct az_cloud *cloud_by_name(const char *name, struct ff_err *err)
+{
+	ff_auto_free char *clean = ff_printable(name);
+
+	if (name == NULL)
+		return &clouds[0];
+	for (size_t i = 0; i < FF_COUNT(clouds); i++)
+		if (ff_streq(clouds[i].name, name))
+			return &clouds[i];
+	ff_fail(err, FF_E_USAGE, "azure: no cloud '%s': give public, usgov or china", clean);
+	return NULL;
+}
+
+/* An endpoint from the environment, or the cloud's own; without slashes at its end. NULL with err. */
+static char *endpoint(const struct ff_env *env, const char *variable, const char *own, struct ff_err *err)
+{
+	const char *value = env->get(env->self, variable);
+	char *url = ff_strdup(value ? value : own);
+	size_t len = strlen(url);
+
+	while (len > 0 && url[len - 1] == '/')
+		url[--len] = '\0';
+	if (ff_url_check(url, err) < 0) {
+		ff_wrap(err, "%s", variable);
+		free(url);
+		return NULL;
+	}
+	if (strpbrk(url, "?#") != NULL) {
+		ff_fail(err, FF_E_USAGE, "%s: '%s' has a query", variable, url);
+		free(url);
+		return NULL;
+	}
+	return url;
+}
+
+/* Resource groups: up to 90 letters, digits and ._-(), not ending in a full stop. Letters may be any script's. */
+static int check_group(const char *name, struct ff_err *err)
+{
+	ff_auto_free char *clean = ff_printable(name);
+	size_t len = strlen(name), letters = 0;
+	bool good = len > 0 && name[len - 1] != '.';
+
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)name[i];
+		bool ascii = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		if (!ascii && c < 0x80 && strchr("._-()", c) == NULL)
+			good = false;
+		if ((c & 0xc0) != 0x80)
+			letters++;
+	}
+	if (!good || letters > 90)
+		return ff_fail(err, FF_E_USAGE, "azure: '%s' cannot be the name of a resource group", clean);
+	return 0;
+}
+
+static int check_scope(const struct ff_scope_options *o, const char *subscription, struct ff_err *err)
+{
+	ff_auto_free char *clean = ff_printable(subscription);
+
+	if (o->subscription == NULL && o->groups.count == 0)
+		return ff_fail(err, FF_E_USAGE, "azure: give --rg NAME or --subscription ID");
+	if (subscription != NULL && !az_is_guid(subscription))
+		return ff_fail(err, FF_E_USAGE, "azure: '%s' is not a subscription id (a GUID)", clean);
+	for (size_t i = 0; i < o->groups.count; i++)
+		if (check_group(o->groups.items[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static void make_title(struct ff_cloud *cloud)
+{
+	struct ff_buf text = {0};
+
+	ff_buf_addf(&text, "azure subscription %s", cloud->subscription ? cloud->subscription : "(of the identity)");
+	for (size_t i = 0; i < cloud->groups.count; i++)
+		ff_buf_addf(&text, ", resource group %s", cloud->groups.items[i]);
+	free(cloud->title);
+	cloud->title = ff_buf_take(&text);
+}
+
+void az_set_subscription(struct ff_cloud *cloud, const char *subscription)
+{
+	free(cloud->subscription);
+	cloud->subscription = ff_strdup(subscription);
+	make_title(cloud);
+}
+
+static void copy_strings(struct ff_strv *to, const struct ff_strv *from, bool unique)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		bool there = false;
+
+		for (size_t k = 0; unique && k < to->count; k++)
+			there = there || ff_strcaseeq(to->items[k], from->items[i]);
+		if (!there)
+			ff_strv_add(to, from->items[i]);
+	}
+}
+
+static void azure_close(struct ff_cloud *cloud)
+{
+	if (cloud == NULL)
+		return;
+	az_login_free(cloud->login);
+	az_found_free(cloud->found);
+	ff_strv_free(&cloud->groups);
+	ff_strv_free(&cloud->rescues);
+	free(cloud->title);
+	free(cloud->arm);
+	free(cloud->authority);
+	free(cloud->subscription);
+	free(cloud);
+}
+
+static struct ff_cloud *azure_open(const struct ff_scope_options *o, const struct ff_env *env, struct ff_err *err)
+{
+	const char *subscription = o->subscription ? o->subscription : env->get(env->self, "AZURE_SUBSCRIPTION_ID");
+	const struct az_cloud *which = cloud_by_name(o->cloud, err);
+	struct ff_cloud *cloud;
+
+	if (which == NULL || check_scope(o, subscription, err) < 0)
+		return NULL;
+	cloud = ff_calloc(1, sizeof(*cloud));
+	cloud->which = which;
+	cloud->allow_deallocate = o->allow_deallocate;
+	copy_strings(&cloud->groups, &o->groups, true);
+	copy_strings(&cloud->rescues, &o->rescues, true);
+	cloud->found = az_found_new();
+	az_set_subscription(cloud, subscription);
+	if ((cloud->arm = endpoint(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", which->arm, err)) == NULL ||
+		(cloud->authority = endpoint(env, "AZURE_AUTHORITY_HOST", which->authority, err)) == NULL ||
+		(cloud->login = az_login_new(env, err)) == NULL) {
+		ff_wrap(err, "azure");
+		azure_close(cloud);
+		return NULL;
+	}
+	return cloud;
+}
+
+static const char *azure_title(const struct ff_cloud *cloud)
+{
+	return cloud->title;
+}
+
+/* ---------------------------------------------------------------- signing */
+
+/* "https://host[:port]", the scheme's own port left out: nextLink may name it (":443"). NULL when it is no URL. */
+static char *origin(const char *url)
+{
+	ff_auto_free char *host = ff_url_host(url);
+	bool https;
+	char *port;
+
+	if (host == NULL)
+		return NULL;
+	https = strncasecmp(url, "https:", 6) == 0;
+	port = strrchr(host, ':');
+	if (port != NULL && ff_streq(port, https ? ":443" : ":80"))
+		*port = '\0';
+	return ff_printf("%s://%s", https ? "https" : "http", host);
+}
+
+bool az_url_is_arm(const struct ff_cloud *cloud, const char *url)
+{
+	ff_auto_free char *theirs = origin(url), *ours = origin(cloud->arm);
+
+	for (const char *p = url; p != NULL && *p != '\0'; p++)
+		if (*p <= ' ' || *p >= 0x7f)
+			return false;
+	return theirs != NULL && ff_streq(theirs, ours);
+}
+
+static int azure_sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
+{
+	const char *token = az_login_token(cloud);
+	char *bearer;
+
+	(void)wall_ms;
+	if (ask->kind != FF_ASK_HTTP || !az_url_is_arm(cloud, ask->url))
+		return ff_fail(err, FF_E_BUG, "'%.200s' is not Resource Manager: the token is not sent there",
+			ask->url ? ask->url : "");
+	if (token == NULL)
+		return ff_fail(err, FF_E_AUTH, "not signed in");
+	bearer = ff_printf("Bearer %s", token);
+	ff_headers_set(&ask->headers, "Authorization", bearer);
+	ff_headers_set(&ask->headers, "Accept", "application/json");
+	ff_free_secret(bearer);
+	return 0;
+}
+
+const struct ff_provider ff_azure = {
+	.name = "azure",
+	.open = azure_open,
+	.close = azure_close,
+	.title = azure_title,
+	.login_next = az_login_next,
+	.login_read = az_login_read,
+	.login_reset = az_login_reset,
+	.login_renew_at = az_login_renew_at,
+	.login_name = az_login_name,
+	.sign = azure_sign,
+	.judge = az_judge,
+	.discover_next = az_discover_next,
+	.discover_read = az_discover_read,
+	.vms = az_vms,
+	.notes = az_notes,
+	.fits = az_fits,
+	.steps = az_steps,
+	.step_count = AZ_STEP_COUNT,
+	.forward = az_forward,
+	.poll = az_poll,
+	.polled = az_polled,
+	.place = az_place,
+	.where = az_where,
+};

@@ -1,0 +1,172 @@
+/*
+ * Claim and release: the tag that says which run is at work on the VM. Written with If-Match, so that two runs cannot
+ * both believe that they have it. The whole tag map is sent: whether PATCH merges tags or replaces them is not known.
+ */
+#include "azure.h"
+
+#include <string.h>
+
+AZ_LOOK_FN(az_look_vm)
+{
+	if (az_ask_resource(cloud, ask, "GET", m->vm->id, "?$expand=instanceView&", AZ_VM_API, err) < 0)
+		return -1;
+	az_cost(cloud, ask, AZ_COST_GET_VM, m->vm->region, m->vm->id);
+	return 0;
+}
+
+static int patch_tags(
+	const struct ff_cloud *cloud, const struct ff_member *m, json_t *tags, struct ff_ask *ask, struct ff_err *err)
+{
+	json_t *body;
+
+	if (az_ask_resource(cloud, ask, "PATCH", m->vm->id, "?", AZ_VM_API, err) < 0) {
+		json_decref(tags);
+		return -1;
+	}
+	body = json_object();
+	ff_json_set_new(body, "tags", tags);
+	az_ask_json(ask, body, ff_json_str(m->facts, "etag"));
+	az_cost(cloud, ask, AZ_COST_PATCH_VM, m->vm->region, m->vm->id);
+	return 0;
+}
+
+/* Fresh tags and etag, for the act that follows at once. */
+static void take_fresh(const json_t *vm, struct ff_verdict *v)
+{
+	json_t *tags = az_tags_with(ff_json_at(vm, "tags"), "", NULL);
+
+	ff_json_set_new(az_patch(v), "tags", tags);
+	ff_json_set_new(az_patch(v), "etag", az_etag(vm) ? json_string(az_etag(vm)) : json_null());
+}
+
+static void forget_fresh(struct ff_verdict *v)
+{
+	ff_json_set_new(az_patch(v), "tags", json_null());
+	ff_json_set_new(az_patch(v), "etag", json_null());
+}
+
+/* ---------------------------------------------------------------- claim */
+
+/* Evidence is of discovery; hours may lie between it and this VM's turn. */
+static bool recovered(const struct ff_member *m, const json_t *vm)
+{
+	const json_t *view = ff_json_at(vm, "properties/instanceView");
+	char power[32];
+
+	return m->vm->health == FF_AFFECTED && ff_streq(az_power(view, power), "running") &&
+	       ff_strcaseeq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready");
+}
+
+AZ_LOOKED_FN(az_claim_looked)
+{
+	az_auto_reply reply = {0};
+	const char *run, *state;
+
+	(void)cloud;
+	az_begin(&reply, wall_ms, answer, v, 1);
+	if (reply.class != FF_E_NONE) {
+		az_unhappy(&reply, AZ_LOOK, v);
+		return;
+	}
+	run = az_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
+	state = ff_json_str(reply.body, "properties/provisioningState");
+	if (ff_strcaseeq(state, "Deleting"))
+		az_failed(v, FF_E_GONE, "the VM is being deleted");
+	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run))
+		az_failed(v, FF_E_CONFLICT, "the VM is claimed by run '%s'", run);
+	else if (!ff_strcaseeq(az_os_disk_id(reply.body), ff_json_str(m->facts, "os_disk/managedDisk/id")))
+		az_failed(v, FF_E_CONFLICT, "the VM's OS disk is another one since it was found: '%s'",
+			az_id_name(az_os_disk_id(reply.body)));
+	else if (!az_state_terminal(state))
+		az_wait(v, 0, "another change of the VM is under way, its provisioning state is %s", state);
+	else if (ff_streq(run, m->run)) {
+		az_done(m, v);
+		forget_fresh(v);
+	} else if (recovered(m, reply.body))
+		az_failed(v, FF_E_CONFLICT, "the VM has come up by itself, its agent is ready");
+	else {
+		v->meaning = FF_M_NOT_DONE;
+		take_fresh(reply.body, v);
+	}
+}
+
+AZ_ACT_FN(az_claim)
+{
+	(void)n;
+	return patch_tags(cloud, m, az_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, m->run), ask, err);
+}
+
+AZ_ACTED_FN(az_claim_acted)
+{
+	az_auto_reply reply = {0};
+	ff_auto_free char *url = NULL;
+	struct ff_ask resource = {0};
+
+	az_begin(&reply, wall_ms, answer, v, n);
+	if (reply.class != FF_E_NONE) {
+		az_unhappy(&reply, AZ_ACT, v);
+		return;
+	}
+	if (az_ask_resource(cloud, &resource, "GET", m->vm->id, "?", AZ_VM_API, NULL) == 0)
+		url = ff_strdup(resource.url);
+	ff_ask_release(&resource);
+	az_accepted(cloud, &reply, answer, wall_ms, url, v);
+	forget_fresh(v);
+}
+
+/* ---------------------------------------------------------------- release */
+
+/* Leaving the claim out takes it away where PATCH replaces tags; where it merges them, the claim is blanked. */
+AZ_ACT_FN(az_release)
+{
+	const char *value = ff_json_bool(m->facts, "release_blank", false) ? "" : NULL;
+
+	(void)n;
+	return patch_tags(cloud, m, az_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, value), ask, err);
+}
+
+AZ_ACTED_FN(az_release_acted)
+{
+	az_auto_reply reply = {0};
+	const char *left;
+
+	az_begin(&reply, wall_ms, answer, v, n);
+	if (reply.class == FF_E_GONE) {
+		az_done(m, v);
+		return;
+	}
+	az_claim_acted(cloud, m, n, wall_ms, answer, v);
+	left = az_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
+	if (reply.class == FF_E_NONE && ff_streq(left, m->run)) {
+		v->meaning = FF_M_LOOK;
+		ff_fail(&v->err, FF_E_CONFLICT, "the claim is still on the VM");
+		ff_json_set_bool(az_patch(v), "release_blank", true);
+	}
+}
+
+AZ_LOOKED_FN(az_release_looked)
+{
+	az_auto_reply reply = {0};
+	const char *run;
+
+	(void)cloud;
+	az_begin(&reply, wall_ms, answer, v, 1);
+	if (reply.class == FF_E_GONE) {
+		az_done(m, v);
+		return;
+	}
+	if (reply.class != FF_E_NONE) {
+		az_unhappy(&reply, AZ_LOOK, v);
+		return;
+	}
+	run = az_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
+	if (run == NULL || !ff_streq(run, m->run)) { /* also where it is somebody else's by now: theirs stays */
+		az_done(m, v);
+		forget_fresh(v);
+	} else if (!az_state_terminal(ff_json_str(reply.body, "properties/provisioningState"))) {
+		az_wait(v, 0, "another change of the VM is under way");
+	} else {
+		v->meaning = FF_M_NOT_DONE;
+		take_fresh(reply.body, v);
+	}
+}

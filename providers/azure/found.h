@@ -1,0 +1,83 @@
+/* What discovery has found so far; shared by discover.c (questions), found.c (reading) and hazards.c (judging). */
+#ifndef FIXFLEET_AZURE_FOUND_H
+#define FIXFLEET_AZURE_FOUND_H
+
+#include <sys/queue.h>
+
+#include "azure.h"
+
+enum az_agent {
+	AZ_AGENT_UNKNOWN, /* no agent, or it says nothing that is understood */
+	AZ_AGENT_READY,
+	AZ_AGENT_STALE, /* "Ready", but of a time long ago */
+	AZ_AGENT_SICK,
+};
+
+/* What is needed of a VM only while discovery runs. */
+struct az_side {
+	char *size;	     /* "Standard_D2s_v5" */
+	struct ff_strv nics; /* ids */
+	enum az_agent agent;
+	bool candidate; /* asked for as rescue VM */
+	bool viewed;	/* its instance view was read */
+	char *unread;	/* why state or OS disk could not be read; NULL */
+};
+
+/* A question to ask or asked; lives until it is answered. */
+struct az_ask {
+	TAILQ_ENTRY(az_ask) link;
+	enum az_question kind;
+	char *what; /* id of the resource or group; for messages and for building the URL */
+	char *url;  /* next page, verbatim; NULL: the first */
+	unsigned pages;
+	size_t vm;
+};
+TAILQ_HEAD(az_asks, az_ask);
+
+enum az_phase { AZ_PHASE_NEW, AZ_PHASE_LISTS, AZ_PHASE_DETAILS, AZ_PHASE_DONE };
+
+struct az_found {
+	enum az_phase phase;
+	struct ff_vm **vms;
+	struct az_side *sides; /* beside vms */
+	size_t count, room;
+	json_t *by_id;	 /* lower-case VM id: index */
+	json_t *disks;	 /* lower-case disk id: as az_disk_reduce() makes it */
+	json_t *sizes;	 /* lower-case VM size: {"disks","temp_mb"} */
+	json_t *dynamic; /* lower-case id of a network interface that has a dynamic public address */
+	json_t *links;	 /* next links seen */
+	json_t *locks;	 /* array of {"scope","level"} */
+	bool addresses_unknown;
+	struct ff_strv notes;
+	struct az_asks waiting, asked;
+	size_t asked_count;
+};
+
+/* ---- found.c */
+
+/** Read a VM of a list or GET. Its index, or -1 when it is none, or was seen before. */
+ssize_t az_found_vm(struct az_found *found, const json_t *vm);
+void az_found_disk(struct az_found *found, const json_t *disk);
+void az_found_lock(struct az_found *found, const json_t *lock);
+void az_found_address(struct az_found *found, const json_t *address);
+void az_found_size(struct az_found *found, const json_t *size);
+/** An instance view: power state and agent. */
+void az_found_view(struct az_found *found, size_t index, const json_t *view, int64_t wall_ms);
+/** What is kept of a disk: what its copy needs and what speaks against touching it. A new reference. */
+json_t *az_disk_reduce(const json_t *disk);
+/** The VM's osDisk as it is sent back: without size, members in one order. A new reference, or NULL: not a managed
+ * disk. */
+json_t *az_os_disk_reduce(const json_t *os_disk);
+
+/* ---- hazards.c */
+
+/** Add "word: sentence"; when it forbids, the VM is skipped with that sentence. */
+void az_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+/** What the VM's own model says. */
+void az_hazards_of_vm(struct ff_vm *vm, const json_t *model);
+void az_hazards_of_view(struct ff_vm *vm, const json_t *view);
+/** Everything is read: disks, locks, addresses, sizes, and the health of each. */
+void az_found_judge(struct az_found *found);
+
+#endif

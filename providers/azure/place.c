@@ -1,0 +1,45 @@
+/* Where a disk is: for the worker, and for people. */
+#include "azure.h"
+
+#include <string.h>
+
+/*
+ * Links by LUN, in this order: azure-vm-utils (SCSI and NVMe), cloud-init and WALinuxAgent (SCSI), old WALinuxAgent;
+ * Azure/azure-vm-utils doc/disk-identification.md. No serial is promised.
+ */
+int az_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err)
+{
+	(void)cloud;
+	*place = (struct ff_disk_place){0};
+	if (m->slot < 0)
+		return ff_fail(err, FF_E_BUG, "no slot is assigned");
+	ff_strv_addf(&place->paths, "disk/azure/data/by-lun/%d", m->slot);
+	ff_strv_addf(&place->paths, "disk/azure/scsi1/lun%d", m->slot);
+	ff_strv_addf(&place->paths, "disk/azure/datadisks/lun%d", m->slot);
+	place->size_bytes = m->vm->disk_bytes;
+	return 0;
+}
+
+void az_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
+{
+	ff_auto_free char *copy = az_copy_name(m);
+	const char *id = ff_json_str(m->facts, "os_disk/managedDisk/id");
+	bool copied = ff_json_bool(m->facts, "copied", false), attached = ff_json_bool(m->facts, "attached", false);
+	bool swapped = ff_json_bool(m->facts, "swapped", false);
+
+	(void)cloud;
+	if (swapped || ff_json_bool(m->facts, "swapping", false)) {
+		ff_buf_addf(text,
+			"disk copy '%s' %s swapped in as the VM's OS disk, in place of '%s'; to put the original back: "
+			"az "
+			"vm deallocate -g '%s' -n '%s' && az vm update -g '%s' -n '%s' --os-disk '%s'",
+			copy, swapped ? "is" : "may be", az_id_name(id), m->vm->scope, m->vm->name, m->vm->scope,
+			m->vm->name, id ? id : "");
+		return;
+	}
+	ff_buf_addf(text, "OS disk '%s' is on the VM", az_id_name(id));
+	if (attached && m->rescue != NULL)
+		ff_buf_addf(text, "; copy '%s' is on '%s', LUN %d", copy, m->rescue->name, m->slot);
+	else if (copied)
+		ff_buf_addf(text, "; copy '%s' is in resource group '%s'", copy, m->vm->scope);
+}

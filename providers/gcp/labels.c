@@ -1,0 +1,203 @@
+/*
+ * Claims: labels on the VM and on its disk. setLabels replaces all labels, so all are sent; the fingerprint makes it a
+ * real compare-and-set. The rows of VM and disk share these functions, the step tells which is meant.
+ */
+#include "gcp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What a claim or release speaks of. */
+struct target {
+	const char *path;
+	const char *what;     /* for people */
+	const json_t *labels; /* as recorded; NULL: none */
+	const char *fingerprint;
+	bool disk;
+};
+
+static struct target target_of(const struct ff_member *m)
+{
+	bool disk = m->step == GCP_CLAIM_DISK || m->step == GCP_RELEASE_DISK;
+	const json_t *at = disk ? json_object_get(m->facts, "disk") : m->facts;
+
+	return (struct target){
+		.path = disk ? gcp_disk_path(m) : gcp_vm_path(m),
+		.what = disk ? "its disk" : "it",
+		.labels = json_object_get(at, "labels"),
+		.fingerprint = ff_json_str(at, "fingerprint"),
+		.disk = disk,
+	};
+}
+
+/* Record fresh labels. Top-level members are replaced whole, so the disk's record is copied. */
+static void remember(const struct ff_member *m, struct ff_verdict *v, const struct target *t, const json_t *resource)
+{
+	const json_t *labels = json_object_get(resource, "labels");
+	json_t *at = t->disk ? json_deep_copy(json_object_get(m->facts, "disk")) : json_incref(gcp_patch(v));
+
+	ff_json_set_new(at, "labels", json_is_object(labels) ? json_deep_copy(labels) : json_object());
+	ff_json_set_str(at, "fingerprint", ff_json_str(resource, "labelFingerprint"));
+	if (t->disk)
+		ff_json_set_new(gcp_patch(v), "disk", at);
+	else
+		json_decref(at);
+}
+
+static int look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
+{
+	struct target t = target_of(m);
+
+	if (*t.path == '\0')
+		return ff_fail(err, FF_E_BUG, "no path is recorded");
+	gcp_ask(cloud, ask, GCP_READ, "GET", t.path, "");
+	return 0;
+}
+
+/* Another resource of the same name is none of ours. */
+static bool same_id(const struct ff_member *m, const struct target *t, const json_t *resource)
+{
+	const char *was = ff_json_str(m->facts, t->disk ? "disk/id" : "id");
+	const char *is = ff_json_str(resource, "id");
+
+	return was == NULL || ff_streq(was, is);
+}
+
+static int set_labels(
+	struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, json_t *labels, struct ff_err *err)
+{
+	struct target t = target_of(m);
+	json_t *body = json_object();
+	char tail[80];
+
+	if (*t.path == '\0' || json_object_size(labels) > GCP_LABELS_MAX) {
+		bool full = *t.path != '\0';
+
+		json_decref(labels);
+		json_decref(body);
+		return full ? ff_fail(err, FF_E_PERMANENT, "%s has %d labels already: there is no room for a claim",
+				      t.what, GCP_LABELS_MAX)
+			    : ff_fail(err, FF_E_BUG, "no path is recorded");
+	}
+	ff_json_set_new(body, "labels", labels);
+	ff_json_set_str(body, "labelFingerprint", t.fingerprint);
+	snprintf(tail, sizeof(tail), "/setLabels?requestId=%s", m->token);
+	gcp_ask(cloud, ask, GCP_MUTATE, "POST", t.path, tail);
+	gcp_ask_json(ask, body);
+	return 0;
+}
+
+static json_t *copy_labels(const struct target *t)
+{
+	return json_is_object(t->labels) ? json_deep_copy(t->labels) : json_object();
+}
+
+/* ---------------------------------------------------------------- claim */
+
+static void foreign(struct ff_verdict *v, const struct target *t, const char *run)
+{
+	ff_auto_free char *clean = ff_printable(run);
+
+	gcp_failed(v, FF_E_CONFLICT, "%s is claimed by run '%s': when that is over, remove the label " GCP_LABEL_RUN,
+		t->what, clean);
+}
+
+int gcp_claim_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
+{
+	return look(cloud, m, ask, err);
+}
+
+void gcp_claim_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
+	const struct ff_answer *answer, struct ff_verdict *v)
+{
+	struct target t = target_of(m);
+	ff_auto_json json_t *resource = NULL;
+	enum ff_class class;
+	const char *run;
+
+	(void)cloud;
+	*v = (struct ff_verdict){0};
+	class = gcp_reply(answer, &resource, &v->err);
+	if (class != FF_E_NONE) {
+		struct ff_err err = v->err;
+
+		gcp_unseen(v, class, &err);
+		return;
+	}
+	if (!same_id(m, &t, resource)) {
+		gcp_failed(v, FF_E_GONE, "%s was deleted and made again since it was found", t.what);
+		return;
+	}
+	remember(m, v, &t, resource);
+	run = ff_json_str(resource, "labels/" GCP_LABEL_RUN);
+	if (ff_streq(run, m->run))
+		gcp_done(m, v);
+	else if (run != NULL)
+		foreign(v, &t, run);
+	else
+		gcp_not_done(m, wall_ms, v);
+}
+
+GCP_ACT(claim)
+{
+	struct target t = target_of(m);
+	const char *run = ff_json_str(t.labels, GCP_LABEL_RUN);
+	json_t *labels;
+
+	(void)n;
+	if (run != NULL && !ff_streq(run, m->run)) {
+		struct ff_verdict v = {0};
+
+		foreign(&v, &t, run);
+		*err = v.err;
+		return -1;
+	}
+	labels = copy_labels(&t);
+	ff_json_set_str(labels, GCP_LABEL_RUN, m->run);
+	if (t.disk)
+		ff_json_set_str(labels, GCP_LABEL_VM, gcp_last(gcp_vm_path(m)));
+	return set_labels(cloud, m, ask, labels, err);
+}
+
+/* ---------------------------------------------------------------- release */
+
+int gcp_release_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
+{
+	return look(cloud, m, ask, err);
+}
+
+void gcp_release_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
+	const struct ff_answer *answer, struct ff_verdict *v)
+{
+	struct target t = target_of(m);
+	ff_auto_json json_t *resource = NULL;
+	enum ff_class class;
+
+	(void)cloud;
+	*v = (struct ff_verdict){0};
+	class = gcp_reply(answer, &resource, &v->err);
+	if (class == FF_E_GONE) {
+		gcp_done(m, v); /* nothing is left to release */
+	} else if (class != FF_E_NONE) {
+		struct ff_err err = v->err;
+
+		gcp_unseen(v, class, &err);
+	} else if (!same_id(m, &t, resource) || !ff_streq(ff_json_str(resource, "labels/" GCP_LABEL_RUN), m->run)) {
+		gcp_done(m, v); /* no claim, or not ours */
+	} else {
+		remember(m, v, &t, resource);
+		gcp_not_done(m, wall_ms, v);
+	}
+}
+
+GCP_ACT(release)
+{
+	struct target t = target_of(m);
+	json_t *labels = copy_labels(&t);
+
+	(void)n;
+	json_object_del(labels, GCP_LABEL_RUN);
+	if (t.disk)
+		json_object_del(labels, GCP_LABEL_VM);
+	return set_labels(cloud, m, ask, labels, err);
+}

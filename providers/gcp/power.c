@@ -1,0 +1,258 @@
+/* Stop and start, and how every step reads its VM. */
+#include "gcp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHANGING_MS 5000 /* a VM that is between two states */
+
+/* ---------------------------------------------------------------- the VM */
+
+const char *gcp_vm_path(const struct ff_member *m)
+{
+	const char *path = ff_json_str(m->facts, "vm");
+
+	return path ? path : "";
+}
+
+const char *gcp_disk_path(const struct ff_member *m)
+{
+	const char *path = ff_json_str(m->facts, "disk/path");
+
+	return path ? path : "";
+}
+
+const char *gcp_rescue_path(const struct ff_member *m)
+{
+	const char *path = ff_json_str(m->rescue_facts, "vm");
+
+	if (path == NULL && m->rescue != NULL)
+		path = ff_json_str(m->rescue->facts, "vm");
+	return path ? path : ff_json_str(m->facts, "rescue");
+}
+
+int gcp_vm_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
+{
+	if (*gcp_vm_path(m) == '\0')
+		return ff_fail(err, FF_E_BUG, "no path is recorded");
+	gcp_ask(cloud, ask, GCP_READ, "GET", gcp_vm_path(m), "");
+	return 0;
+}
+
+json_t *gcp_vm_read(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v)
+{
+	json_t *instance = NULL;
+	enum ff_class class;
+
+	*v = (struct ff_verdict){0};
+	class = gcp_reply(answer, &instance, &v->err);
+	if (class != FF_E_NONE) {
+		struct ff_err err = v->err;
+
+		gcp_unseen(v, class, &err);
+		return NULL;
+	}
+	if (!ff_streq(ff_json_str(instance, "id"), ff_json_str(m->facts, "id"))) {
+		json_decref(instance);
+		gcp_failed(v, FF_E_GONE, "it was deleted and made again since it was found");
+		return NULL;
+	}
+	return instance;
+}
+
+enum gcp_home gcp_home_of(const json_t *instance, const json_t *facts, const json_t **disk)
+{
+	const char *source = ff_json_str(facts, "boot/source");
+	const json_t *attached;
+	enum gcp_home home = GCP_AWAY;
+	size_t i;
+
+	if (disk != NULL)
+		*disk = NULL;
+	json_array_foreach (json_object_get(instance, "disks"), i, attached) {
+		bool ours = gcp_same(ff_json_str(attached, "source"), source);
+		bool boot = ff_json_bool(attached, "boot", false);
+
+		if (ours && disk != NULL)
+			*disk = attached;
+		if (ours && boot)
+			return GCP_HOME;
+		if (ours || boot)
+			home = GCP_FOREIGN;
+	}
+	return home;
+}
+
+json_t *gcp_boot_record(const json_t *attached)
+{
+	static const char *const texts[] = {"source", "deviceName", "mode", "interface", "type"};
+	json_t *record = json_object();
+
+	for (size_t i = 0; i < FF_COUNT(texts); i++)
+		ff_json_set_str(record, texts[i], ff_json_str(attached, texts[i]));
+	ff_json_set_bool(record, "autoDelete", ff_json_bool(attached, "autoDelete", false));
+	return record;
+}
+
+/* ---------------------------------------------------------------- stop */
+
+int gcp_stop_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
+{
+	return gcp_vm_look(cloud, m, ask, err);
+}
+
+/* Running: is it still the VM that was found? Its attachment is recorded afresh, as it is the one to restore. */
+static void still_running(const struct ff_member *m, int64_t wall_ms, const json_t *instance, struct ff_verdict *v)
+{
+	const json_t *attached;
+	json_t *record;
+
+	if (gcp_home_of(instance, m->facts, &attached) != GCP_HOME) {
+		gcp_failed(v, FF_E_CONFLICT, "its boot disk was changed since it was found");
+		return;
+	}
+	record = gcp_boot_record(attached);
+	if (json_equal(record, json_object_get(m->facts, "boot")))
+		json_decref(record);
+	else
+		ff_json_set_new(gcp_patch(v), "boot", record);
+	gcp_not_done(m, wall_ms, v);
+}
+
+void gcp_stop_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms, const struct ff_answer *answer,
+	struct ff_verdict *v)
+{
+	ff_auto_json json_t *instance = gcp_vm_read(m, answer, v);
+	const char *status = ff_json_str(instance, "status");
+
+	(void)cloud;
+	if (instance == NULL)
+		return;
+	if (ff_streq(status, "TERMINATED") || ff_streq(status, "STOPPED")) {
+		gcp_done(m, v);
+	} else if (ff_streq(status, "RUNNING")) {
+		still_running(m, wall_ms, instance, v);
+	} else if (ff_streq(status, "SUSPENDED") || ff_streq(status, "SUSPENDING")) {
+		gcp_failed(v, FF_E_CONFLICT,
+			"it was suspended since it was found: its memory image would undo the repair");
+	} else {
+		gcp_wait(v, CHANGING_MS);
+	}
+}
+
+GCP_ACT(stop)
+{
+	bool discard = ff_json_bool(m->facts, "local_ssd", false);
+	char tail[160];
+
+	(void)n, (void)err;
+	/* the precheck has skipped VMs with local SSDs unless the operator gave them up */
+	snprintf(tail, sizeof(tail), "/stop?%s%srequestId=%s", discard ? "discardLocalSsd=true&" : "",
+		ff_json_bool(m->facts, "graceful", false) ? "noGracefulShutdown=true&" : "", m->token);
+	gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- start */
+
+/*
+ * Two questions: the VM (is its boot disk back?), then where its serial output ends, so that verify can tell what came
+ * after the start. -1 asks for the last byte.
+ */
+int gcp_start_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
+{
+	if (!ff_streq(ff_json_str(m->facts, "see"), "serial"))
+		return gcp_vm_look(cloud, m, ask, err);
+	gcp_ask(cloud, ask, GCP_SERIAL, "GET", gcp_vm_path(m), "/serialPort?port=1&start=-1");
+	ask->answer_bytes_max = GCP_SERIAL_ANSWER;
+	return 0;
+}
+
+/* Any answer will do: a stopped VM may have no serial output, and without a mark all of it counts as new. */
+static void serial_end(const struct ff_member *m, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v)
+{
+	ff_auto_json json_t *body = NULL;
+	struct ff_err err;
+	int64_t mark = 0;
+
+	*v = (struct ff_verdict){0};
+	if (gcp_reply(answer, &body, &err) == FF_E_NONE)
+		mark = ff_json_int(body, "next", 0);
+	ff_json_set_int(gcp_patch(v), "serial_mark", mark < 0 ? 0 : mark);
+	gcp_forget(m, v, "see");
+	gcp_not_done(m, wall_ms, v);
+}
+
+void gcp_start_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
+	const struct ff_answer *answer, struct ff_verdict *v)
+{
+	ff_auto_json json_t *instance = NULL;
+	const char *status;
+
+	(void)cloud;
+	if (ff_streq(ff_json_str(m->facts, "see"), "serial")) {
+		serial_end(m, wall_ms, answer, v);
+		return;
+	}
+	instance = gcp_vm_read(m, answer, v);
+	if (instance == NULL)
+		return;
+	status = ff_json_str(instance, "status");
+	if (gcp_home_of(instance, m->facts, NULL) != GCP_HOME)
+		gcp_failed(v, FF_E_CONFLICT, "its boot disk is not back: it is not started");
+	else if (ff_streq(status, "RUNNING"))
+		gcp_done(m, v);
+	else if (!ff_streq(status, "TERMINATED") && !ff_streq(status, "STOPPED"))
+		gcp_wait(v, CHANGING_MS);
+	else if (json_object_get(m->facts, "serial_mark") == NULL)
+		gcp_see(m, v, "serial");
+	else
+		gcp_not_done(m, wall_ms, v);
+}
+
+/* {"disks":[{"source":..,"diskEncryptionKey":{..}}]}: only those disks. NULL with err when a key is missing. */
+static json_t *start_keys(const struct ff_cloud *cloud, const json_t *urls, struct ff_err *err)
+{
+	json_t *disks = json_array(), *url;
+	size_t i;
+
+	json_array_foreach ((json_t *)urls, i, url) {
+		const struct gcp_key *key = gcp_key_for(&cloud->keys, json_string_value(url));
+		json_t *entry;
+
+		if (key == NULL) {
+			gcp_json_wipe(disks);
+			ff_fail(err, FF_E_PERMANENT, "the key of disk '%s' is not there: give --csek-key-file",
+				gcp_last(json_string_value(url)));
+			return NULL;
+		}
+		entry = json_object();
+		ff_json_set_str(entry, "source", json_string_value(url));
+		ff_json_set_new(entry, "diskEncryptionKey", gcp_key_json(key));
+		json_array_append_new(disks, entry);
+	}
+	return json_pack("{s:o}", "disks", disks);
+}
+
+GCP_ACT(start)
+{
+	const json_t *csek = json_object_get(m->facts, "csek");
+	bool with_keys = json_array_size(csek) > 0;
+	json_t *body;
+	char tail[96];
+
+	(void)n;
+	snprintf(tail, sizeof(tail), "/start%s?requestId=%s", with_keys ? "WithEncryptionKey" : "", m->token);
+	if (!with_keys) {
+		gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);
+		return 0;
+	}
+	body = start_keys(cloud, csek, err);
+	if (body == NULL)
+		return -1;
+	gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);
+	ask->secret = true;
+	gcp_ask_json(ask, body);
+	return 0;
+}
