@@ -1,7 +1,5 @@
 #include "budget.h"
 
-#include <math.h>
-
 /* A bucket that nobody documented, once it was throttled: a token a second, 10 at once. */
 #define UNDOCUMENTED_CAPACITY 10.0
 #define UNDOCUMENTED_RATE     1.0
@@ -33,6 +31,13 @@ static void flow(struct ff_budget *b, int64_t now_ms)
 	b->at_ms = now_ms;
 }
 
+static int64_t round_up(double ms)
+{
+	int64_t whole = (int64_t)ms;
+
+	return whole + (ms - (double)whole > NEARLY);
+}
+
 int64_t ff_budget_wait_ms(struct ff_budget *b, int64_t now_ms)
 {
 	double wait_ms;
@@ -40,10 +45,10 @@ int64_t ff_budget_wait_ms(struct ff_budget *b, int64_t now_ms)
 	if (b->refill_per_s <= 0)
 		return 0;
 	flow(b, now_ms);
-	wait_ms = b->level + NEARLY >= 1 ? 0 : ceil((1 - b->level) / b->rate * 1000 - NEARLY);
+	wait_ms = b->level + NEARLY >= 1 ? 0 : (1 - b->level) / b->rate * 1000;
 	if (wait_ms > WAIT_MS_MAX)
 		wait_ms = WAIT_MS_MAX;
-	return (b->at_ms > now_ms ? b->at_ms - now_ms : 0) + (int64_t)wait_ms;
+	return (b->at_ms > now_ms ? b->at_ms - now_ms : 0) + round_up(wait_ms);
 }
 
 void ff_budget_take(struct ff_budget *b, int64_t now_ms)

@@ -170,12 +170,12 @@ static int each(void *arg, const json_t *record, struct ff_err *err)
 	return 0;
 }
 
-/* Readers get a text where the contract's struct has one that is always there. */
+/* A VM without step or outcome has none; the other texts are always there. */
 static void fill_gaps(struct ff_past *past)
 {
 	for (size_t i = 0; i < past->count; i++) {
 		struct ff_past_vm *vm = &past->vms[i];
-		char **texts[] = {&vm->provider, &vm->id, &vm->name, &vm->step, &vm->outcome, &vm->reason, &vm->where};
+		char **texts[] = {&vm->provider, &vm->id, &vm->name, &vm->reason, &vm->where};
 
 		for (size_t t = 0; t < FF_COUNT(texts); t++)
 			if (*texts[t] == NULL)
