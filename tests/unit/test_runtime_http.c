@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 
 #include "test_runtime_fake.h"
@@ -102,16 +103,16 @@ Test(runtime_http, exactly_the_headers_of_the_ask_go_over_the_wire, .timeout = 2
 Test(runtime_http, a_big_body_goes_out_without_asking_first, .timeout = 20)
 {
 	struct ff_ask ask = {.method = ff_strdup("POST"), .url = ff_strdup("/")};
-	char *body = ff_calloc(8001, 1);
+	char *body = ff_calloc(1500001, 1);
 	struct ff_answer a;
 
-	memset(body, 'x', 8000);
+	memset(body, 'x', 1500000); /* above libcurl's own threshold */
 	ff_ask_body(&ask, "text/plain", body);
 	ask.secret = true;
 	a = exchange(serve_ok, &ask);
 	cr_assert_eq(a.transport, FF_T_OK, "%s", a.why);
 	cr_assert_null(strcasestr(server.request, "expect:"));
-	cr_assert_not_null(strstr(server.request, "Content-Length: 8000\r\n"));
+	cr_assert_not_null(strstr(server.request, "Content-Length: 1500000\r\n"));
 	ff_answer_release(&a, false);
 }
 
@@ -343,6 +344,42 @@ Test(runtime_http, a_question_is_repeated_on_a_connection_that_died, .timeout = 
 
 	cr_assert_eq(transport, FF_T_OK);
 	cr_assert_eq(requests, 3);
+}
+
+/* Is every socket of ours to that port closed when a child is started? -1: there is none. */
+static int sockets_are_private(unsigned port)
+{
+	int private = -1;
+
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in peer;
+		socklen_t len = sizeof(peer);
+
+		if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && peer.sin_family == AF_INET &&
+			ntohs(peer.sin_port) == port)
+		private = private != 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+	}
+	return private;
+}
+
+Test(runtime_http, a_connection_is_kept_and_no_child_inherits_it, .timeout = 20)
+{
+	struct ff_runtime *rt = fake_runtime(NULL);
+
+	server_start(&server, serve_ok);
+	for (int i = 0; i < 3; i++) {
+		struct ff_ask ask = ask_for("POST", "/");
+		struct ff_answer a;
+
+		ask.mutates = true;
+		a = fake_ask(rt, &ask);
+		cr_expect_eq(a.transport, FF_T_OK, "%s", a.why);
+		ff_answer_release(&a, false);
+	}
+	cr_expect_eq(sockets_are_private(server.port), 1);
+	ff_runtime_free(rt);
+	server_stop(&server);
+	cr_expect_eq(server.connections, 1);
 }
 
 static bool serve_slowly(struct server *s, int fd, unsigned connection, unsigned n)

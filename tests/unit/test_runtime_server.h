@@ -29,7 +29,7 @@ struct server {
 	serve_fn *serve;
 	atomic_uint connections, requests, open, open_most;
 	pthread_mutex_t lock;
-	char request[16384]; /* the last one, head and body */
+	char request[2 * 1024 * 1024]; /* the last one, head and body */
 	pthread_t thread;
 };
 
@@ -42,9 +42,10 @@ struct connection {
 /* Reads one request whole. false: the connection ended. */
 static bool read_request(struct server *s, int fd)
 {
-	char text[sizeof(s->request)] = "";
+	char text[sizeof(s->request)];
 	size_t len = 0;
 
+	text[0] = '\0';
 	for (;;) {
 		char *body = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "\r\nContent-Length:");
 		size_t head = body ? (size_t)(body - text) + 4 : 0;
@@ -59,7 +60,7 @@ static bool read_request(struct server *s, int fd)
 		text[len] = '\0';
 	}
 	pthread_mutex_lock(&s->lock);
-	memcpy(s->request, text, sizeof(text));
+	memcpy(s->request, text, len + 1);
 	pthread_mutex_unlock(&s->lock);
 	atomic_fetch_add(&s->requests, 1);
 	return true;

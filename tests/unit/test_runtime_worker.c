@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "engine/runtime/worker_map.h"
 #include "fixfleet/worker.h"
 #include "test_runtime_fake.h"
 
@@ -136,7 +137,7 @@ Test(runtime_worker, what_is_no_protocol_ends_it, .timeout = 30)
 	static const struct {
 		const char *script, *why;
 	} cases[] = {
-		{"echo '{\"a\":1}'; echo 'Welcome to host!'; echo '{\"a\":2}'; exec sleep 100", "not JSON"},
+		{"echo '{\"a\":1}'; printf 'Welcome to host!\n{\"a\":2}\n'; exec sleep 100", "not JSON"},
 		{"echo '{\"a\":1}'; echo '[1]'; exec sleep 100", "not a JSON object"},
 		{"echo '{\"a\":1}'; echo '{\"a\":1,\"a\":2}'; exec sleep 100", "not JSON"},
 		{"echo '{\"a\":1}'; head -c 3000000 /dev/zero | tr '\\0' x; exec sleep 100", "too long a line"},
@@ -431,6 +432,63 @@ Test(runtime_worker, a_shared_worker_looks_to_each_rescue_vm_like_its_own, .time
 	ff_runtime_free(rt);
 	fake_release(&engine);
 	ff_strv_free(&argv);
+}
+
+static void note_line(void *arg, const char *rescue, const json_t *line)
+{
+	ff_buf_addf(arg, "%s%s ", rescue, ff_json_str(line, "event"));
+}
+
+Test(runtime_worker, a_shared_worker_s_lines_go_to_who_asked, .timeout = 20)
+{
+	static const struct {
+		const char *rescue; /* NULL: from the worker */
+		const char *line;
+		bool written;	  /* to the worker? */
+		const char *told; /* who is told what */
+	} cases[] = {
+		{"A", "{'op':'probe'}", true, ""},
+		{"B", "{'op':'probe'}", false, ""}, /* one is under way */
+		{NULL, "{'event':'hello'}", false, "Ahello Bhello "},
+		{"C", "{'op':'probe'}", false, "Chello "},
+		{NULL, "{'event':'unable'}", false, "Aunable Bunable Cunable "},
+		{"A", "{'op':'probe'}", true, ""}, /* once more, for it alone */
+		{NULL, "{'event':'ready'}", false, "Aready "},
+		{NULL, "{'event':'ready'}", false, ""},
+		{"B", "{'op':'probe'}", false, "Bready "}, /* known */
+		{"B", "{'op':'mend','job':'1'}", true, ""},
+		{"D", "{'op':'mend','job':'2'}", true, "Dhello "},
+		{NULL, "{'event':'stage','job':'2'}", false, "Dstage "},
+		{NULL, "{'event':'stage','job':'3'}", false, ""}, /* nobody's */
+		{NULL, "{'event':'done','job':'1'}", false, "Bdone "},
+		{NULL, "{'event':'stage','job':'1'}", false, ""}, /* done is the end */
+		{"A", "{'op':'mend','job':'1'}", true, ""},
+		{NULL, "{'event':'begin','job':'1'}", false, "Abegin "},
+		{NULL, "{'event':'other'}", false, "Aother Bother Cother Dother "},
+	};
+	struct rt_worker_map map = {0};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_free char *text = ff_strdup(cases[i].line);
+		ff_auto_json json_t *line = NULL;
+		ff_auto_buf told = {0};
+
+		for (char *c = text; *c != '\0'; c++)
+			*c = *c == '\'' ? '"' : *c;
+		line = json_loads(text, 0, NULL);
+		cr_assert_not_null(line);
+		ff_buf_adds(&told, "");
+		if (cases[i].rescue != NULL) {
+			cr_expect_eq(rt_worker_map_sent(&map, cases[i].rescue, line), cases[i].written, "case %zu", i);
+			cr_expect_eq(rt_worker_map_owes(&map), cases[i].told[0] != '\0', "case %zu", i);
+			rt_worker_map_greet(&map, note_line, &told);
+		} else {
+			rt_worker_map_line(&map, line, note_line, &told);
+		}
+		cr_expect_not(rt_worker_map_owes(&map));
+		cr_expect_str_eq(told.text, cases[i].told);
+	}
+	rt_worker_map_free(&map);
 }
 
 Test(runtime_worker, a_shared_worker_s_end_is_told_to_all, .timeout = 20)
