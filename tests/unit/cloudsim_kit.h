@@ -14,13 +14,13 @@
 #include "fixfleet/json.h"
 #include "fixfleet/mem.h"
 
-#define SUB   "/subscriptions/00000000-0000-4000-8000-000000000001"
-#define RG    SUB "/resourceGroups/prod/providers/Microsoft.Compute"
-#define VM(n) RG "/virtualMachines/" n
+#define SUB	"/subscriptions/00000000-0000-4000-8000-000000000001"
+#define RG	SUB "/resourceGroups/prod/providers/Microsoft.Compute"
+#define VM(n)	RG "/virtualMachines/" n
 #define DISK(n) RG "/disks/" n
-#define AV    "?api-version=2024-07-01"
-#define DV    "?api-version=2024-03-02"
-#define BEGAN INT64_C(1721372400000) /* 2024-07-19T07:00:00Z */
+#define AV	"?api-version=2024-07-01"
+#define DV	"?api-version=2024-03-02"
+#define BEGAN	INT64_C(1721372400000) /* 2024-07-19T07:00:00Z */
 
 struct kit {
 	struct sim *sim;
@@ -196,8 +196,7 @@ static inline bool kit_violated(struct kit *k, const char *words)
 	size_t i;
 	json_t *v;
 
-	json_array_foreach(json_object_get(state, "violations"), i, v)
-	{
+	json_array_foreach (json_object_get(state, "violations"), i, v) {
 		if (strstr(json_string_value(v), words) != NULL)
 			return true;
 	}
@@ -234,8 +233,8 @@ static inline void kit_claim(struct kit *k, const char *vm)
 	"\",\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":\"" DISK(disk) "\"}}}"
 #define SWAP_BODY(disk)                                                                                                \
 	"{\"properties\":{\"storageProfile\":{\"osDisk\":{\"osType\":\"Windows\",\"name\":\"" disk                     \
-	"\",\"createOption\":\"FromImage\",\"caching\":\"ReadWrite\",\"managedDisk\":{\"id\":\"" DISK(disk)            \
-	"\",\"storageAccountType\":\"Premium_LRS\"}}}}}"
+	"\",\"createOption\":\"FromImage\",\"caching\":\"ReadWrite\",\"managedDisk\":{\"id\":\"" DISK(                 \
+		disk) "\",\"storageAccountType\":\"Premium_LRS\"}}}}}"
 #define ATTACH_BODY(disk, lun) "{\"dataDisksToAttach\":[{\"diskId\":\"" DISK(disk) "\",\"lun\":" lun "}]}"
 #define DETACH_BODY(disk)      "{\"dataDisksToDetach\":[{\"diskId\":\"" DISK(disk) "\"}]}"
 

@@ -32,8 +32,10 @@ static void mend(struct kit *k)
 	must_do(k, "POST", VM("vm-1") "/powerOff" AV "&skipShutdown=true", NULL);
 	must_do(k, "PUT", DISK("copy-1") DV,
 		"{\"location\":\"westeurope\",\"zones\":[\"1\"],\"sku\":{\"name\":\"Premium_LRS\"},\"tags\":{"
-		"\"fixfleet-run\":\"r1\"},\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V2\",\"encryption\":{"
-		"\"type\":\"EncryptionAtRestWithCustomerKey\",\"diskEncryptionSetId\":\"" RG "/diskEncryptionSets/DES1\"},"
+		"\"fixfleet-run\":\"r1\"},\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V2\","
+		"\"encryption\":{"
+		"\"type\":\"EncryptionAtRestWithCustomerKey\",\"diskEncryptionSetId\":\"" RG
+		"/diskEncryptionSets/DES1\"},"
 		"\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":\"" DISK("vm-1_OsDisk") "\"}}}");
 	must_do(k, "POST", VM("rescue-1") "/attachDetachDataDisks" AV, ATTACH_BODY("copy-1", "3"));
 	cr_assert_eq(ff_json_int(k->body, "dataDisks/0/lun", -1), 3);
@@ -203,7 +205,8 @@ Test(cloudsim_flow, a_list_of_data_disks_replaces_what_is_there)
 
 	must_do(&k, "PUT", DISK("copy-1") DV, COPY_BODY("vm-1_OsDisk", "V2", "\"zones\":[\"1\"],"));
 	must_do(&k, "PATCH", VM("rescue-1") AV,
-		"{\"properties\":{\"storageProfile\":{\"dataDisks\":[{\"lun\":5,\"name\":\"copy-1\",\"createOption\":\"Attach\","
+		"{\"properties\":{\"storageProfile\":{\"dataDisks\":[{\"lun\":5,\"name\":\"copy-1\",\"createOption\":"
+		"\"Attach\","
 		"\"managedDisk\":{\"id\":\"" DISK("copy-1") "\"}}]}}}");
 	cr_assert_eq(kit_ask(&k, "GET", DISK("copy-1") DV, NULL), 200);
 	cr_assert_str_eq(ff_json_str(k.body, "properties/diskState"), "Attached");
@@ -229,8 +232,8 @@ static void ask_the_rest(struct kit *k)
 
 	must_do(k, "PUT", RG "/snapshots/s1" DV,
 		"{\"location\":\"westeurope\",\"sku\":{\"name\":\"Standard_LRS\"},\"tags\":{\"fixfleet-run\":\"r1\"},"
-		"\"properties\":{\"incremental\":true,\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":\"" DISK(
-			"vm-2_OsDisk") "\"}}}");
+		"\"properties\":{\"incremental\":true,\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":"
+		"\"" DISK("vm-2_OsDisk") "\"}}}");
 	for (size_t i = 0; i < FF_COUNT(reads); i++)
 		cr_assert_eq(kit_ask(k, "GET", reads[i], NULL), 200, "%s: %s", reads[i], k->a.body);
 	cr_assert_eq(kit_ask(k, "POST", VM("vm-1") "/retrieveBootDiagnosticsData" AV, NULL), 200);
