@@ -140,6 +140,7 @@ static void retry_later(const struct ff_member *m, int64_t wall_ms, struct ff_ve
 static void refused(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
 {
 	gcp_forget(m, v, "op");
+	gcp_forget(m, v, "see");
 	switch (v->err.class) {
 	case FF_E_CONFLICT:
 	case FF_E_THROTTLED:
@@ -148,8 +149,9 @@ static void refused(const struct ff_member *m, int64_t wall_ms, struct ff_verdic
 		break;
 	case FF_E_PERMANENT:
 	case FF_E_GONE:
-		/* "no disk of that device name" is told by a look, and is what a detach is for */
-		if (m->step == GCP_DETACH) {
+		/* "no such device name", "is attached already": a look tells, and a disk away is not given up at a word
+		 */
+		if (m->step == GCP_DETACH || m->step == GCP_PUT_BACK) {
 			retry_later(m, wall_ms, v);
 			break;
 		}
@@ -197,6 +199,7 @@ static void read_operation(
 	}
 	v->meaning = FF_M_STARTED;
 	v->wait_ms = AT_ONCE_MS; /* the server holds the wait */
+	gcp_forget(m, v, "see"); /* what was seen before the act proves nothing after it */
 	ff_json_set_new(gcp_patch(v), "op", json_pack("{s:s, s:I}", "path", path, "since", (json_int_t)since));
 	note_place(m, v, false);
 }

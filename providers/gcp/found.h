@@ -1,0 +1,71 @@
+/* What discovery has gathered, shared by discover.c, found.c and hazards.c. */
+#ifndef GCP_FOUND_H
+#define GCP_FOUND_H
+
+#include "gcp.h"
+
+/* ff_ask.tag: which question an ask is. Steps and polls have 0, the login its stages. */
+enum gcp_asked {
+	GCP_Q_INSTANCES = 100,
+	GCP_Q_DISKS,
+	GCP_Q_MANAGERS, /* instance groups */
+	GCP_Q_MEMBERS,
+	GCP_Q_ADDRESSES,
+	GCP_Q_DISK,
+	GCP_Q_MACHINE,
+	GCP_Q_SERIAL,
+	GCP_Q_KEYS, /* the file of customer-supplied keys */
+};
+
+/* One question: a list is asked page by page. */
+struct gcp_question {
+	enum gcp_asked asked;
+	char *path, *tail; /* tail without the page token */
+	char *page;	   /* token of the page to ask; NULL: the first */
+	unsigned pages;
+	size_t vm; /* DISK, SERIAL: which one */
+	bool sent;
+};
+
+/* A VM, and what was read about it until it is judged. */
+struct gcp_vm {
+	struct ff_vm vm;    /* first: vms() hands out pointers to it */
+	json_t *raw;	    /* the Instance; NULL once it was judged */
+	const json_t *boot; /* in raw: its boot disk's attachment, or NULL */
+	bool windows;
+	bool serial_read;
+	struct gcp_serial serial;
+	enum ff_health serial_health;
+};
+
+struct gcp_found {
+	enum { GCP_F_BEGIN, GCP_F_LISTS, GCP_F_DETAILS, GCP_F_DONE } phase;
+	struct gcp_question **questions;
+	size_t question_count, first_unsent, out;
+	struct gcp_vm **items;
+	struct ff_vm **vms;
+	size_t count;
+	json_t *disks;	   /* path -> Disk */
+	json_t *groups;	   /* instance path -> name of its group */
+	json_t *addresses; /* reserved external addresses -> true; NULL: not known */
+	json_t *machines;  /* path of a machine type -> maximumPersistentDisks */
+	struct ff_strv notes;
+};
+
+/* ---- found.c */
+
+/** Take an Instance; `instance` is borrowed. Nonsense is passed over with a note. */
+void gcp_found_add(struct ff_cloud *cloud, json_t *instance);
+/** The Disk record of its boot disk, or NULL. Borrowed. */
+const json_t *gcp_found_disk(const struct gcp_found *found, const struct gcp_vm *vm);
+/** May it be asked to serve as rescue VM: named with --rescue, or labelled where none is named? */
+bool gcp_found_is_rescue(const struct ff_cloud *cloud, const struct gcp_vm *vm);
+/** Everything was read: fill slots, facts, hazards, health. */
+void gcp_found_finish(struct ff_cloud *cloud);
+
+/* ---- hazards.c */
+
+/** Fill hazards, and the reason to skip: NULL when nothing forbids a repair. The caller frees. */
+char *gcp_hazards(const struct ff_cloud *cloud, struct gcp_vm *vm);
+
+#endif

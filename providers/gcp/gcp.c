@@ -1,0 +1,267 @@
+/* The table; opening, closing, signing, and where a disk is. */
+#include "gcp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ENDPOINT "https://compute.googleapis.com/compute/v1/"
+
+/* ---------------------------------------------------------------- opening */
+
+/* As gcloud has it the override ends in "/compute/v1/"; a bare host is understood too. */
+static int set_base(struct ff_cloud *cloud, const char *override, struct ff_err *err)
+{
+	ff_auto_free char *origin = NULL;
+	size_t len;
+
+	if (override == NULL) {
+		cloud->base = ff_strdup(ENDPOINT);
+		cloud->host = ff_url_host(ENDPOINT);
+		return 0;
+	}
+	if (ff_url_check(override, err) < 0)
+		return ff_wrap(err, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE");
+	if (strpbrk(override, "?#") != NULL)
+		return ff_fail(err, FF_E_USAGE, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE has a query");
+	origin = ff_strdup(override);
+	len = strlen(origin);
+	while (len > 0 && origin[len - 1] == '/')
+		origin[--len] = '\0';
+	cloud->host = ff_url_host(origin);
+	if (cloud->host == NULL)
+		return ff_fail(err, FF_E_USAGE, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE has no host");
+	cloud->base = ff_printf("%s%s", origin, strchr(strstr(origin, "://") + 3, '/') ? "/" : "/compute/v1/");
+	cloud->overridden = true;
+	return 0;
+}
+
+static bool is_project(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 0 && len <= 128 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.:") == len &&
+	       text[0] != '.' && text[0] != '-' && text[0] != ':' && strstr(text, "..") == NULL;
+}
+
+static int set_scope(
+	struct ff_cloud *cloud, const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err)
+{
+	const char *project = options->project;
+
+	if (project == NULL)
+		project = env->get(env->self, "CLOUDSDK_CORE_PROJECT");
+	if (project == NULL)
+		project = env->get(env->self, "GOOGLE_CLOUD_PROJECT");
+	if (project == NULL)
+		return ff_fail(err, FF_E_USAGE,
+			"gcp needs a project: give --project, or set CLOUDSDK_CORE_PROJECT or GOOGLE_CLOUD_PROJECT");
+	if (!is_project(project)) {
+		ff_auto_free char *clean = ff_printable(project);
+
+		return ff_fail(err, FF_E_USAGE, "'%s' is no project id", clean);
+	}
+	cloud->project = ff_strdup(project);
+	for (size_t i = 0; i < options->zones.count; i++) {
+		const char *zone = options->zones.items[i];
+		ff_auto_free char *clean = ff_printable(zone);
+
+		if (!gcp_is_name(zone) || strchr(zone, '-') == NULL)
+			return ff_fail(err, FF_E_USAGE, "'%s' is no zone: --zone us-central1-a", clean);
+		if (!ff_strv_has(&cloud->zones, zone))
+			ff_strv_add(&cloud->zones, zone);
+	}
+	return 0;
+}
+
+static void set_title(struct ff_cloud *cloud)
+{
+	struct ff_buf title = {0};
+
+	ff_buf_addf(&title, "gcp project %s", cloud->project);
+	for (size_t i = 0; i < cloud->zones.count; i++)
+		ff_buf_addf(&title, "%s%s", i ? ", " : ", zone ", cloud->zones.items[i]);
+	cloud->title = ff_buf_take(&title);
+}
+
+static void close_cloud(struct ff_cloud *cloud)
+{
+	if (cloud == NULL)
+		return;
+	gcp_login_free(cloud->login);
+	gcp_found_free(cloud->found);
+	gcp_keys_free(&cloud->keys);
+	free(cloud->title);
+	free(cloud->project);
+	free(cloud->base);
+	free(cloud->host);
+	free(cloud->csek_file);
+	ff_strv_free(&cloud->zones);
+	ff_strv_free(&cloud->rescues);
+	free(cloud);
+}
+
+static struct ff_cloud *open_cloud(const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err)
+{
+	struct ff_cloud *cloud = ff_calloc(1, sizeof(*cloud));
+
+	if (set_scope(cloud, options, env, err) < 0 ||
+		set_base(cloud, env->get(env->self, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"), err) < 0)
+		goto failed;
+	cloud->login = gcp_login_new(env, err);
+	if (cloud->login == NULL)
+		goto failed;
+	for (size_t i = 0; i < options->rescues.count; i++)
+		ff_strv_add(&cloud->rescues, options->rescues.items[i]);
+	cloud->discard_local_ssd = options->discard_local_ssd;
+	cloud->no_backup = options->no_backup;
+	cloud->csek_file = ff_strdup(options->csek_file);
+	set_title(cloud);
+	return cloud;
+
+failed:
+	close_cloud(cloud);
+	return NULL;
+}
+
+static const char *title(const struct ff_cloud *cloud)
+{
+	return cloud->title;
+}
+
+/* ---------------------------------------------------------------- signing */
+
+static int sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
+{
+	ff_auto_free char *host = ff_url_host(ask->url);
+	const char *token = gcp_login_token(cloud), *quota = gcp_login_quota(cloud);
+	char *value;
+
+	(void)wall_ms;
+	if (ask->kind != FF_ASK_HTTP)
+		return 0;
+	if (!ff_streq(host, cloud->host) || !ff_has_prefix(ask->url, cloud->base))
+		return ff_fail(
+			err, FF_E_BUG, "'%s' is not Compute's host: the token is not sent there", host ? host : "");
+	if (token == NULL)
+		return ff_fail(err, FF_E_AUTH, "not signed in");
+	value = ff_printf("Bearer %s", token);
+	ff_headers_set(&ask->headers, "Authorization", value);
+	ff_free_secret(value);
+	if (quota != NULL)
+		ff_headers_set(&ask->headers, "x-goog-user-project", quota);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- where a disk is */
+
+/* Google's udev rules make the link of the deviceName; no serial is promised. */
+static int place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *at, struct ff_err *err)
+{
+	ff_auto_free char *device = gcp_device_name(m);
+	int64_t gib = ff_json_int(m->facts, "disk/size_gb", 0);
+
+	(void)cloud, (void)err;
+	*at = (struct ff_disk_place){.size_bytes = gib > 0 && gib < INT64_MAX >> 31 ? gib << 30 : 0};
+	ff_strv_addf(&at->paths, "disk/by-id/google-%s", device);
+	return 0;
+}
+
+/* 'text' for a shell: names come from the cloud. */
+static void quoted(struct ff_buf *text, const char *name)
+{
+	ff_buf_adds(text, "'");
+	for (; name != NULL && *name != '\0'; name++)
+		if (*name == '\'')
+			ff_buf_adds(text, "'\\''");
+		else
+			ff_buf_add(text, name, 1);
+	ff_buf_adds(text, "'");
+}
+
+static void gcloud(struct ff_buf *text, const char *verb, const char *vm_path, const char *disk_path)
+{
+	ff_auto_free char *project = gcp_segment(vm_path, "projects"), *zone = gcp_segment(vm_path, "zones");
+
+	ff_buf_addf(text, "gcloud compute instances %s ", verb);
+	quoted(text, gcp_last(vm_path));
+	ff_buf_adds(text, " --project=");
+	quoted(text, project);
+	ff_buf_adds(text, " --zone=");
+	quoted(text, zone);
+	ff_buf_adds(text, " --disk=");
+	quoted(text, gcp_last(disk_path));
+}
+
+/* gcloud's own attach-disk loses autoDelete, so the command that sets it follows. */
+static void way_home(const struct ff_cloud *cloud, const struct ff_member *m, const char *rescue, struct ff_buf *text)
+{
+	const char *disk = gcp_disk_path(m), *vm = gcp_vm_path(m);
+
+	ff_buf_adds(text, "; bring it home with: ");
+	if (rescue != NULL) {
+		gcloud(text, "detach-disk", rescue, disk);
+		ff_buf_adds(text, " && ");
+	}
+	gcloud(text, "attach-disk", vm, disk);
+	ff_buf_adds(text, " --boot --device-name=");
+	quoted(text, ff_json_str(m->facts, "boot/deviceName"));
+	if (cloud->csek_file != NULL) {
+		ff_buf_adds(text, " --csek-key-file=");
+		quoted(text, cloud->csek_file);
+	}
+	if (ff_json_bool(m->facts, "boot/autoDelete", false)) {
+		ff_buf_adds(text, " && ");
+		gcloud(text, "set-disk-auto-delete", vm, disk);
+		ff_buf_adds(text, " --auto-delete");
+	}
+}
+
+static void where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
+{
+	const char *at = ff_json_str(m->facts, "at"), *snapshot = ff_json_str(m->facts, "snapshot");
+	const char *rescue = ff_json_str(m->facts, "rescue"), *device = ff_json_str(m->facts, "device");
+	bool there = ff_streq(at, "rescue") || ff_streq(at, "arriving");
+
+	ff_buf_addf(text, "boot disk '%s' ", gcp_last(gcp_disk_path(m)));
+	if (at == NULL)
+		ff_buf_adds(text, "on the VM");
+	else if (there)
+		ff_buf_addf(text, "%s '%s' as '%s'", ff_streq(at, "rescue") ? "on" : "on its way to", gcp_last(rescue),
+			device ? device : "");
+	else if (ff_streq(at, "leaving"))
+		ff_buf_adds(text, "on its way off the VM");
+	else if (ff_streq(at, "returning"))
+		ff_buf_adds(text, "on its way back to the VM");
+	else
+		ff_buf_adds(text, "attached to no VM");
+	if (snapshot != NULL)
+		ff_buf_addf(text, "; snapshot '%s'", gcp_last(snapshot));
+	if (at != NULL)
+		way_home(cloud, m, there ? rescue : NULL, text);
+}
+
+const struct ff_provider ff_gcp = {
+	.name = "gcp",
+	.open = open_cloud,
+	.close = close_cloud,
+	.title = title,
+	.login_next = gcp_login_next,
+	.login_read = gcp_login_read,
+	.login_reset = gcp_login_reset,
+	.login_renew_at = gcp_login_renew_at,
+	.login_name = gcp_login_name,
+	.sign = sign,
+	.judge = gcp_judge,
+	.discover_next = gcp_discover_next,
+	.discover_read = gcp_discover_read,
+	.vms = gcp_discover_vms,
+	.notes = gcp_discover_notes,
+	.fits = gcp_fits,
+	.steps = gcp_steps,
+	.step_count = GCP_STEP_COUNT,
+	.forward = gcp_forward,
+	.poll = gcp_poll,
+	.polled = gcp_polled,
+	.place = place,
+	.where = where,
+};
