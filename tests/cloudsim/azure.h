@@ -299,6 +299,8 @@ az_handler az_disk_get, az_disk_list, az_disk_put, az_disk_patch, az_disk_delete
 void az_carry_out_disk(struct sim *sim, struct azure *az, struct az_job *job);
 void az_forget_disk(struct sim *sim, struct azure *az, struct az_disk *disk);
 /* azure_misc.c */
+/** A size in GiB there, as bytes: at most 64 TiB; -1 when absent. */
+int64_t az_bytes(const json_t *object, const char *path);
 az_handler az_locks, az_public_addresses, az_skus;
 void az_metadata_instance(struct az_call *c);
 int64_t az_size_disks(const char *size);

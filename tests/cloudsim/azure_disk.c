@@ -83,7 +83,7 @@ static int check_source(struct az_call *c, const struct az_disk *source, const j
 	const char *location = ff_json_str(c->body, "location"), *zone = ff_json_str(c->body, "zones/0");
 	ff_auto_free char *action =
 		ff_printf("Microsoft.Compute/%s/beginGetAccess/action", source->snapshot ? "snapshots" : "disks");
-	int64_t gib = ff_json_int(props, "diskSizeGB", -1);
+	int64_t bytes = az_bytes(props, "diskSizeGB");
 	const char *sku = ff_json_str(c->body, "sku/name");
 
 	if (az_allowed(c, action, source->id,
@@ -99,7 +99,7 @@ static int check_source(struct az_call *c, const struct az_disk *source, const j
 		return az_refuse(c, 400, "BadRequest",
 			"The source disk '%s' is in zone '%s': it cannot be copied to zone '%s'.", source->id,
 			source->zone, zone != NULL ? zone : "");
-	if (gib >= 0 && gib << 30 < source->size_bytes)
+	if (bytes >= 0 && bytes < source->size_bytes)
 		return az_refuse(c, 400, "BadRequest", "Disk '%s' cannot be resized down.", c->name);
 	return 0;
 }
@@ -162,7 +162,7 @@ static void take_body(struct az_disk *d, const json_t *body, const json_t *props
 	const char *generation = ff_json_str(props, "hyperVGeneration"), *os = ff_json_str(props, "osType");
 	const char *sku = ff_json_str(body, "sku/name"), *set = ff_json_str(props, "encryption/diskEncryptionSetId");
 	const char *policy = ff_json_str(props, "networkAccessPolicy");
-	int64_t gib = ff_json_int(props, "diskSizeGB", -1);
+	int64_t bytes = az_bytes(props, "diskSizeGB");
 
 	az_set(&d->zone, ff_json_str(body, "zones/0"));
 	az_set(&d->sku, sku != NULL ? sku : "Standard_LRS");
@@ -170,8 +170,8 @@ static void take_body(struct az_disk *d, const json_t *body, const json_t *props
 		az_set(&d->generation, generation);
 	if (os != NULL)
 		az_set(&d->os, os);
-	if (gib > 0)
-		d->size_bytes = gib << 30;
+	if (bytes > 0)
+		d->size_bytes = bytes;
 	if (policy != NULL)
 		az_set(&d->network_policy, policy);
 	az_set(&d->encryption_set, set);

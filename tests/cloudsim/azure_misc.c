@@ -83,6 +83,13 @@ void az_skus(struct az_call *c)
 	az_page(c, items);
 }
 
+int64_t az_bytes(const json_t *object, const char *path)
+{
+	int64_t gib = ff_json_int(object, path, -1);
+
+	return gib < 0 ? -1 : (gib > 65536 ? 65536 : gib) << 30;
+}
+
 /* ---- locks */
 
 static bool under(const char *scope, const char *above)

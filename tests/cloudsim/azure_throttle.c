@@ -5,8 +5,6 @@
  */
 #include "azure.h"
 
-#include <math.h>
-
 struct budget {
 	const char *name;
 	double vm_capacity, vm_per_minute; /* 0: none per VM */
@@ -74,7 +72,7 @@ static int arm_limit(struct az_call *c)
 	wait = sim_bucket_refuse(c->sim, b);
 	if (wait == 0) {
 		sim_bucket_take(c->sim, b);
-		az_header(c, limits[i].header, "%.0f", floor(b->tokens));
+		az_header(c, limits[i].header, "%lld", (long long)b->tokens);
 		return 0;
 	}
 	az_header(c, "Retry-After", "%lld", (long long)(wait / 1000));
@@ -90,7 +88,7 @@ int az_throttle(struct az_call *c, enum az_group group, const char *resource)
 	const struct budget *b = &budgets[group];
 	struct sim_bucket *own, *all;
 	int64_t wait;
-	double left;
+	long long left;
 
 	if (arm_limit(c) < 0)
 		return -1;
@@ -107,10 +105,10 @@ int az_throttle(struct az_call *c, enum az_group group, const char *resource)
 	if (wait > 0)
 		return too_many(c, b, wait);
 	sim_bucket_take(c->sim, all);
-	left = floor(sim_bucket_left(c->sim, all));
+	left = (long long)sim_bucket_left(c->sim, all);
 	az_header(c, "x-ms-ratelimit-remaining-resource",
-		"Microsoft.Compute/%s3Min;%.0f,Microsoft.Compute/%s30Min;%.0f", b->name, left, b->name,
-		left + 27 * b->per_minute);
+		"Microsoft.Compute/%s3Min;%lld,Microsoft.Compute/%s30Min;%lld", b->name, left, b->name,
+		left + (long long)(27 * b->per_minute));
 	if (resource != NULL && b->vm_capacity > 0)
 		sim_bucket_take(c->sim, bucket(c, "vm", b->name, resource, b->vm_capacity, b->vm_per_minute));
 	return 0;

@@ -76,7 +76,7 @@ static int check_swap_disk(struct az_call *c, const struct az_vm *vm, const stru
 static int check_shape(struct az_call *c, const struct az_vm *vm, const json_t *body, const struct az_disk *d)
 {
 	const char *create = ff_json_str(body, "createOption"), *os = ff_json_str(body, "osType");
-	int64_t gib = ff_json_int(body, "diskSizeGB", -1);
+	int64_t bytes = az_bytes(body, "diskSizeGB");
 
 	if (create == NULL)
 		return az_refuse(
@@ -85,7 +85,7 @@ static int check_shape(struct az_call *c, const struct az_vm *vm, const json_t *
 		return refuse_change(c, "osDisk.createOption");
 	if (os != NULL && !ff_strcaseeq(os, vm->os))
 		return refuse_change(c, "osDisk.osType");
-	if (d != NULL && gib >= 0 && gib << 30 < d->size_bytes)
+	if (d != NULL && bytes >= 0 && bytes < d->size_bytes)
 		return az_refuse(c, 400, "BadRequest", "Disk '%s' cannot be resized down.", d->name);
 	return 0;
 }

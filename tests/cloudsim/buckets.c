@@ -1,7 +1,6 @@
 /* Token buckets, and who does not wait as long as he was asked to. */
 #include "model.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* A request that was on its way when the refusal left is no fault of the client. */
@@ -66,7 +65,7 @@ static int64_t refuse(struct sim *sim, struct sim_bucket *b, int64_t wait_ms)
 int64_t sim_bucket_refuse(struct sim *sim, struct sim_bucket *b)
 {
 	double left = sim_bucket_left(sim, b);
-	double wait = b->per_ms > 0 ? ceil((1 - left) / b->per_ms) : 60000;
+	double wait = b->per_ms > 0 ? (1 - left) / b->per_ms + 0.999 : 60000;
 
 	switch (too_early(sim, b)) {
 	case 0:
