@@ -24,6 +24,8 @@ static void add_first_line(struct ff_buf *b, const char *text, size_t len)
 
 	while (line < len && text[line] != '\n' && text[line] != '\r')
 		line++;
+	while (line > 0 && (text[line - 1] == '.' || text[line - 1] == ' '))
+		line--;
 	if (line == 0 || b->len + line > COMPLAINT_BYTES)
 		return;
 	if (b->len > 0)
@@ -110,7 +112,8 @@ static int add_drives(guestfs_h *g, struct job *const *jobs, size_t count)
 			    "writeback", GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0)
 			return -1;
 	}
-	return 0;
+	/* libguestfs wants a drive to launch; /dev/null is one of no bytes to it */
+	return count > 0 ? 0 : guestfs_add_drive_opts(g, "/dev/null", -1);
 }
 
 static bool kvm_usable(void)
@@ -129,15 +132,19 @@ static bool is_tcg(guestfs_h *g)
 	return forced != NULL || !kvm_usable();
 }
 
+unsigned appliance_memory_mb(const struct launcher *launcher, size_t disks)
+{
+	return launcher->memory_mb ? launcher->memory_mb : MEMORY_BASE_MB + MEMORY_PER_DISK_MB * (unsigned)disks;
+}
+
 static int configure(guestfs_h *g, const struct launcher *launcher, size_t count)
 {
-	unsigned memory =
-		launcher->memory_mb ? launcher->memory_mb : MEMORY_BASE_MB + MEMORY_PER_DISK_MB * (unsigned)count;
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t neighbours = launcher->neighbours ? launcher->neighbours : 1;
+	long processors = sysconf(_SC_NPROCESSORS_ONLN) / (long)neighbours;
 
 	/* "direct": no libvirt daemon between us and qemu. pgroup: a Ctrl-C at the terminal is not for qemu. */
 	if (guestfs_set_backend(g, "direct") < 0 || guestfs_set_pgroup(g, 1) < 0 ||
-		guestfs_set_memsize(g, (int)memory) < 0 || guestfs_set_autosync(g, 1) < 0)
+		guestfs_set_memsize(g, (int)appliance_memory_mb(launcher, count)) < 0 || guestfs_set_autosync(g, 1) < 0)
 		return -1;
 	if (count >= SMP_DISKS_MIN && processors >= SMP && guestfs_set_smp(g, SMP) < 0)
 		return -1;
@@ -200,9 +207,10 @@ static int find_devices(const struct appliance *a, struct job *const *jobs, size
 int appliance_launch(
 	struct appliance *a, struct launcher *launcher, struct job *const *jobs, size_t count, struct ff_err *err)
 {
-	struct launcher emulated = {.memory_mb = launcher->memory_mb, .force_tcg = true};
+	struct launcher emulated = *launcher;
 	struct ff_err first;
 
+	emulated.force_tcg = true;
 	if (try_launch(a, launcher, jobs, count, err) < 0) {
 		if (launcher->force_tcg || !kvm_usable())
 			return -1;

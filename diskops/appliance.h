@@ -13,6 +13,7 @@
 /* What one process has learnt about launching; all zero at first. */
 struct launcher {
 	unsigned memory_mb; /* 0: by the number of disks */
+	size_t neighbours;  /* appliances at work at once, which share the processors; 0: this one alone */
 	bool force_tcg;	    /* /dev/kvm is there and does not work */
 	char *note;	    /* the fall back, for people; told once and then NULL */
 };
@@ -30,6 +31,9 @@ struct appliance {
  */
 int appliance_launch(
 	struct appliance *a, struct launcher *launcher, struct job *const *jobs, size_t count, struct ff_err *err);
+
+/** Memory of an appliance with so many disks. */
+unsigned appliance_memory_mb(const struct launcher *launcher, size_t disks);
 
 /** Does it still answer? After a crash of the appliance every call fails. */
 bool appliance_alive(const struct appliance *a);

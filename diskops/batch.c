@@ -2,285 +2,105 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fixfleet/json.h"
-#include "mend.h"
-#include "windows.h"
+#include "lane.h"
 
-#define KEPT_MS 120000 /* how long the controller may take to make kept files durable */
+#define LANES_MAX      4
+#define LANE_DISKS_MIN 4   /* fewer do not pay for a launch of their own */
+#define LISTEN_MS      100 /* between looks whether the lanes have ended */
 
-/* ---------------------------------------------------------------- one disk */
-
-static void ask_to_keep(struct worker *w, struct job *job)
+/* MemAvailable of /proc/meminfo in MiB; 0 when it cannot be told. */
+static int64_t memory_free_mb(void)
 {
-	json_t *event = outbox_event("keep-end", job);
+	char line[256];
+	long long kb = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
 
-	ff_json_set_new(event, "files", job_victims_json(job, false));
-	outbox_send(&w->out, event);
-	job->state = JOB_ASKED;
-	job->asked_mono_ms = worker_now_ms();
-}
-
-static char *removed_text(const struct job *job)
-{
-	bool one_place = true;
-
-	for (size_t i = 1; i < job->victim_count; i++)
-		one_place &= job->victims[i].place == job->victims[0].place;
-	return ff_printf("%zu file%s from %s", job->victim_count, job->victim_count == 1 ? "" : "s",
-		one_place ? job->places[job->victims[0].place].dir : "several directories");
-}
-
-static void scan(struct worker *w, struct appliance *a, struct job *job, char *const *partitions)
-{
-	ff_auto_free char *text = NULL;
-	struct ff_err err;
-
-	if (windows_scan(a, &w->out, job, partitions, &err) < 0) {
-		job_fail(job, &err);
-		return;
-	}
-	if (job->victim_count == 0) {
-		job_end(job, JOB_CLEAN, ff_printable(job->nothing));
-		return;
-	}
-	text = removed_text(job);
-	if (job->scan_only)
-		job_end(job, JOB_CLEAN, ff_printf("would remove %s: only looked", text));
-	else
-		ask_to_keep(w, job);
-}
-
-static void mend(struct worker *w, struct appliance *a, struct job *job)
-{
-	ff_auto_free char *text = removed_text(job), *reason = ff_printf("removed %s", text);
-	struct ff_err err;
-
-	outbox_stage(&w->out, job, "removing %s", text);
-	if (mend_disk(a, job, &err) < 0) {
-		job_fail(job, &err);
-		return;
-	}
-	outbox_send(&w->out, outbox_event("mended", job));
-	job_end(job, JOB_REPAIRED, ff_printable(reason));
-}
-
-/* ---------------------------------------------------------------- a dead appliance */
-
-/* It died of `culprit`'s disk. The others start over in another one, once; what was asked for is not asked twice. */
-static void bury(struct job *const *jobs, size_t count, const struct job *culprit)
-{
-	struct ff_err err;
-
-	for (size_t i = 0; i < count; i++) {
-		struct job *job = jobs[i];
-
-		if (job->state == JOB_ENDED)
-			continue;
-		if (job == culprit || job->retried || job->state == JOB_ASKED) {
-			ff_fail(&err, job == culprit ? FF_E_DISK : FF_E_LOCAL,
-				"the appliance died%s: nothing was removed",
-				job == culprit ? " while it looked at this disk" : " while it held this disk");
-			job_fail(job, &err);
-		} else {
-			job_reset(job);
-			job->retried = true;
-			job->state = JOB_WAITING;
-		}
-	}
-}
-
-/* ---------------------------------------------------------------- all disks */
-
-static bool any_asked(struct job *const *jobs, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (jobs[i]->state == JOB_ASKED)
-			return true;
-	return false;
-}
-
-static void fail_all(struct job *const *jobs, size_t count, const struct ff_err *err)
-{
-	for (size_t i = 0; i < count; i++)
-		job_fail(jobs[i], err);
-}
-
-static bool scan_all(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
-{
-	char **partitions = guestfs_list_partitions(a->g);
-	struct ff_err err;
-	bool alive = true;
-
-	if (partitions == NULL) {
-		appliance_fail(a, &err, FF_E_LOCAL, "cannot list partitions");
-		fail_all(jobs, count, &err);
-		return false;
-	}
-	for (size_t i = 0; i < count && alive; i++) {
-		worker_listen(w, 0);
-		if (w->stopping || w->out.broken)
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "MemAvailable: %lld kB", &kb) == 1)
 			break;
-		if (jobs[i]->state != JOB_OPEN)
-			continue; /* dropped */
-		scan(w, a, jobs[i], partitions);
-		alive = appliance_alive(a);
-		if (!alive)
-			bury(jobs, count, jobs[i]);
-	}
-	appliance_free_list(partitions);
-	return alive;
+	if (f != NULL)
+		fclose(f);
+	return kb / 1024;
 }
 
-static void give_up_waiting(const struct worker *w, struct job *const *jobs, size_t count)
+size_t batch_lanes(size_t disks, long processors, int64_t free_mb, const struct launcher *launcher)
 {
-	struct ff_err err;
+	size_t lanes = disks / LANE_DISKS_MIN;
 
-	for (size_t i = 0; i < count; i++) {
-		if (jobs[i]->state != JOB_ASKED || jobs[i]->kept)
-			continue;
-		if (w->ended)
-			ff_fail(&err, FF_E_LOCAL,
-				"the controller left before the files were kept: nothing was removed");
-		else if (worker_now_ms() - jobs[i]->asked_mono_ms >= KEPT_MS)
-			ff_fail(&err, FF_E_LOCAL, "the files were not kept within %d s: nothing was removed",
-				KEPT_MS / 1000);
-		else
-			continue;
-		job_fail(jobs[i], &err);
-	}
+	if (lanes > LANES_MAX)
+		lanes = LANES_MAX;
+	if (processors > 0 && lanes > (size_t)processors)
+		lanes = (size_t)processors;
+	/* half of what is free: qemu itself needs some beyond the guest's memory, and others live here too */
+	while (lanes > 1 && (int64_t)lanes * appliance_memory_mb(launcher, disks / lanes + 1) > free_mb / 2)
+		lanes--;
+	return lanes > 0 ? lanes : 1;
 }
 
-static void mend_all(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
+static size_t lanes_for(const struct worker *w, size_t disks)
 {
-	while (any_asked(jobs, count) && !w->stopping && !w->out.broken) {
-		bool mended = false;
-
-		for (size_t i = 0; i < count && appliance_alive(a); i++) {
-			worker_listen(w, 0);
-			if (jobs[i]->state != JOB_ASKED || !jobs[i]->kept || w->stopping)
-				continue;
-			mend(w, a, jobs[i]);
-			mended = true;
-		}
-		if (!appliance_alive(a)) {
-			bury(jobs, count, NULL);
-			return;
-		}
-		if (mended)
-			continue;
-		give_up_waiting(w, jobs, count);
-		if (any_asked(jobs, count))
-			worker_listen(w, 1000);
-	}
+	return batch_lanes(disks, sysconf(_SC_NPROCESSORS_ONLN), memory_free_mb(), &w->launcher);
 }
 
-/* A disk that was written and not proved flushed is not mended, whatever was seen in the appliance. */
-static void close_all(struct appliance *a, struct job *const *jobs, size_t count)
+size_t batch_room(const struct worker *w)
 {
-	struct ff_err err;
-	bool alive = appliance_alive(a);
+	size_t room = w->disks_max * lanes_for(w, w->disks_max * LANES_MAX);
 
-	if (alive && appliance_shutdown(a, &err) == 0) {
-		appliance_close(a);
-		return;
-	}
-	if (!alive)
-		ff_fail(&err, FF_E_LOCAL, "the appliance died");
-	ff_wrap(&err, "files were removed, but it is not certain that this reached the disk");
-	for (size_t i = 0; i < count; i++) {
-		if (jobs[i]->state != JOB_ENDED || jobs[i]->result != JOB_REPAIRED)
-			continue;
-		jobs[i]->result = JOB_FAILED;
-		jobs[i]->err = err;
-		free(jobs[i]->reason);
-		jobs[i]->reason = ff_printable(err.text);
-	}
-	appliance_close(a);
+	return room < BATCH_JOBS_MAX ? room : BATCH_JOBS_MAX;
 }
 
-static void run_open(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
+static size_t still_running(struct worker *w)
 {
-	for (size_t i = 0; i < count; i++)
-		if (jobs[i]->state == JOB_READY)
-			jobs[i]->state = JOB_OPEN;
-	if (scan_all(w, a, jobs, count))
-		mend_all(w, a, jobs, count);
-	if (w->stopping || w->out.broken)
-		fail_all(jobs, count, &w->why);
-	close_all(a, jobs, count);
+	size_t n;
+
+	pthread_mutex_lock(&w->lock);
+	n = w->lanes_running;
+	pthread_mutex_unlock(&w->lock);
+	return n;
 }
 
-/* Tell what became of them; those that start over go back. */
-static void hand_back(struct worker *w, struct job **jobs, size_t count)
+/* Neighbours in the order they came share a lane, in equal parts. */
+static size_t start_lanes(struct worker *w, struct lane *lanes, size_t lane_count, struct job **jobs, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		if (jobs[i]->state == JOB_ENDED) {
-			outbox_done(&w->out, jobs[i], worker_now_ms());
-			job_free(jobs[i]);
-			w->job_count--;
+	size_t from = 0, started = 0;
+
+	for (size_t i = 0; i < lane_count; i++) {
+		size_t to = count * (i + 1) / lane_count;
+		struct lane *lane = &lanes[started];
+
+		*lane = (struct lane){.w = w, .jobs = jobs + from, .count = to - from, .neighbours = lane_count};
+		w->lanes_running++;
+		if (pthread_create(&lane->thread, NULL, lane_run, lane) == 0) {
+			started++;
 		} else {
-			jobs[i]->state = JOB_WAITING;
-			TAILQ_INSERT_TAIL(&w->waiting, jobs[i], next);
+			lane_run(lane); /* no thread to be had: then one after the other */
 		}
-		jobs[i] = NULL;
+		from = to;
 	}
-}
-
-/* Would an appliance without any of these disks launch? If not, there is no point in looking for a bad disk. */
-static bool launches_empty(struct worker *w)
-{
-	struct appliance a;
-	struct ff_err err;
-
-	if (appliance_launch(&a, &w->launcher, NULL, 0, &err) < 0)
-		return false;
-	appliance_close(&a);
-	return true;
-}
-
-static void tell_note(struct worker *w, const struct job *job)
-{
-	if (w->launcher.note == NULL)
-		return;
-	outbox_stage(&w->out, job, "%s", w->launcher.note);
-	free(w->launcher.note);
-	w->launcher.note = NULL;
-}
-
-/* Launch with these, or halve them until those that can be launched with are told from those that cannot. */
-static void run_or_halve(struct worker *w, struct job **jobs, size_t count, bool halved)
-{
-	struct appliance a;
-	struct ff_err err;
-
-	if (appliance_launch(&a, &w->launcher, jobs, count, &err) == 0) {
-		tell_note(w, jobs[0]);
-		run_open(w, &a, jobs, count);
-		hand_back(w, jobs, count);
-		return;
-	}
-	worker_listen(w, 0);
-	if (count == 1 || w->stopping || w->out.broken || (!halved && !launches_empty(w))) {
-		fail_all(jobs, count, w->stopping ? &w->why : &err);
-		hand_back(w, jobs, count);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		free(jobs[i]->device);
-		jobs[i]->device = NULL;
-	}
-	run_or_halve(w, jobs, count / 2, true);
-	run_or_halve(w, jobs + count / 2, count - count / 2, true);
+	return started;
 }
 
 void batch_run(struct worker *w, struct job **jobs, size_t count)
 {
+	struct lane lanes[LANES_MAX];
+	size_t started;
+
+	pthread_mutex_lock(&w->lock);
 	w->batch = jobs;
 	w->batch_count = count;
+	pthread_mutex_unlock(&w->lock);
 	for (size_t i = 0; i < count; i++)
 		outbox_send(&w->out, outbox_event("begin", jobs[i]));
-	run_or_halve(w, jobs, count, false);
+	started = start_lanes(w, lanes, lanes_for(w, count), jobs, count);
+	while (still_running(w) > 0)
+		worker_listen(w, LISTEN_MS);
+	for (size_t i = 0; i < started; i++)
+		pthread_join(lanes[i].thread, NULL);
+	pthread_mutex_lock(&w->lock);
 	w->batch = NULL;
 	w->batch_count = 0;
+	pthread_mutex_unlock(&w->lock);
 }

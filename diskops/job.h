@@ -1,8 +1,8 @@
 /*
  * One disk to mend: what the controller asked for, what was found, what became of it.
  *
- * A job goes WAITING (for its device) -> READY -> OPEN (in an appliance) -> ASKED (its files are being kept) -> ENDED;
- * any state may go to ENDED. ENDED means that the outcome is fixed, not yet that the disk is closed.
+ * A job goes WAITING (for its device) -> READY -> OPEN (in an appliance) -> ENDED; any state may go to ENDED. ENDED
+ * means that the outcome is fixed, not yet that the disk is closed.
  */
 #ifndef DISKOPS_JOB_H
 #define DISKOPS_JOB_H
@@ -16,7 +16,7 @@
 #include "fixfleet/mem.h"
 #include "recipe.h"
 
-enum job_state { JOB_WAITING, JOB_READY, JOB_OPEN, JOB_ASKED, JOB_ENDED };
+enum job_state { JOB_WAITING, JOB_READY, JOB_OPEN, JOB_ENDED };
 enum job_result { JOB_FAILED, JOB_CLEAN, JOB_REPAIRED };
 
 /* A directory that was looked at, as it was: everything in it but the removed files must still be there afterwards. */
@@ -49,8 +49,9 @@ struct job {
 	/* its way */
 	enum job_state state;
 	int64_t accepted_mono_ms, asked_mono_ms;
-	bool kept;    /* the controller has made its files durable */
-	bool retried; /* it was in an appliance that died of another disk */
+	bool asked, kept; /* its files were sent; the controller has made them durable */
+	bool dropped;	  /* the controller does not want it touched further */
+	bool retried;	  /* it was in an appliance that died of another disk */
 
 	/* its device */
 	char *path;	 /* real path */

@@ -30,22 +30,32 @@ static int write_all(int fd, const char *bytes, size_t len)
 	return 0;
 }
 
+bool outbox_broken(struct outbox *out)
+{
+	bool broken;
+
+	pthread_mutex_lock(&out->lock);
+	broken = out->broken;
+	pthread_mutex_unlock(&out->lock);
+	return broken;
+}
+
 void outbox_send(struct outbox *out, json_t *event_owned)
 {
 	ff_auto_json json_t *event = event_owned;
 	ff_auto_free char *text = ff_json_text(event), *line = ff_printf("%s\n", text);
 	size_t len = strlen(line);
 
-	if (out->broken)
-		return;
-	/* only lists of notes or removed files could grow so long; the controller would end us for it */
-	if (len > FF_WORKER_LINE_BYTES_MAX) {
+	pthread_mutex_lock(&out->lock);
+	if (!out->broken && len > FF_WORKER_LINE_BYTES_MAX) {
+		/* the limits in windows.c forbid it; the controller would end us for such a line */
 		ff_log(FF_LOG_ERROR, "worker", "a line of %zu bytes is too long to send", len);
 		out->broken = true;
-	} else if (write_all(out->fd, line, len) < 0) {
+	} else if (!out->broken && write_all(out->fd, line, len) < 0) {
 		ff_log(FF_LOG_ERROR, "worker", "cannot write to the controller: %m");
 		out->broken = true;
 	}
+	pthread_mutex_unlock(&out->lock);
 }
 
 json_t *outbox_event(const char *kind, const struct job *job)

@@ -1,10 +1,11 @@
 /*
- * Lines to the controller. Written by the main thread alone, whole lines, blocking.
+ * Lines to the controller: whole lines, blocking, from any thread.
  */
 #ifndef DISKOPS_OUTBOX_H
 #define DISKOPS_OUTBOX_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "fixfleet/mem.h"
@@ -12,8 +13,11 @@
 
 struct outbox {
 	int fd;
+	pthread_mutex_t lock;
 	bool broken; /* the reader is gone: nothing more is written */
 };
+
+bool outbox_broken(struct outbox *out);
 
 /** Write one event; takes the object over. */
 void outbox_send(struct outbox *out, json_t *event_owned);

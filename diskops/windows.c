@@ -248,6 +248,14 @@ static int look_at_mounted(struct scan *s, const char *partition, unsigned numbe
 	return s->job->scan_only ? 0 : keep_partition(s, partition, err);
 }
 
+/* Of the page that ntfs-3g prints: the line that says what failed, else the first one. */
+static char *mount_complaint(const char *text)
+{
+	const char *failed = text ? strstr(text, "\nFailed to ") : NULL, *line = failed ? failed + 1 : text;
+
+	return line ? ff_strndup(line, strcspn(line, "\n")) : ff_strdup("no reason given");
+}
+
 /* An NTFS that cannot be mounted fails the disk only when no Windows is found elsewhere: remember it. */
 static int look_at_ntfs(struct scan *s, const char *partition, unsigned number, struct ff_err *err)
 {
@@ -256,10 +264,9 @@ static int look_at_ntfs(struct scan *s, const char *partition, unsigned number, 
 
 	s->ntfs++;
 	if (guestfs_mount_options(s->a->g, "ro", partition, "/") < 0) {
-		struct ff_err why;
+		ff_auto_free char *why = mount_complaint(guestfs_last_error(s->a->g));
 
-		appliance_fail(s->a, &why, FF_E_DISK, "cannot be mounted");
-		ff_fail(err, FF_E_DISK, "unreadable NTFS on %s: %s", part, why.text);
+		ff_fail(err, FF_E_DISK, "unreadable NTFS on %s: %s", part, why);
 		if (!appliance_alive(s->a))
 			return -1;
 		note(s->job, ff_strdup(err->text));
@@ -329,6 +336,7 @@ static int no_windows(const struct scan *s, struct ff_err *err)
 {
 	ff_auto_free char *part = part_name(s->bitlocker_number);
 
+	ff_strv_free(&s->job->notes); /* the reason says it */
 	if (s->bitlocker)
 		return ff_fail(err, FF_E_DISK, "the volume on %s is BitLocker-encrypted and no key was given", part);
 	if (s->unreadable.class != FF_E_NONE) {
@@ -364,21 +372,29 @@ static void conclude(struct scan *s)
 	if (*counts != '\0')
 		job->nothing = ff_printf("nothing to remove: %s", counts);
 	else if (s->looked_in != NULL)
-		job->nothing = ff_printf("nothing to remove: no such file in %s", s->looked_in);
+		job->nothing = ff_printf("nothing to remove: no file of that name in %s", s->looked_in);
 	else
 		job->nothing = ff_printf("nothing to remove: %s", s->missing ? s->missing : "no such directory");
 }
 
-/* The disk that was attached, and not another one that took its name since it was found? */
+/*
+ * The disk that was attached, and not another one that took its name since it was found? By reading across its end:
+ * asking for its size would start three programs in the appliance.
+ */
 static int prove_size(const struct scan *s, struct ff_err *err)
 {
-	int64_t bytes = guestfs_blockdev_getsize64(s->a->g, s->job->device);
+	const char *device = s->job->device;
+	int64_t bytes = (int64_t)s->job->size_bytes;
+	size_t got = 0;
 
-	if (bytes < 0)
-		return appliance_fail(s->a, err, FF_E_DISK, "cannot tell the disk's size");
-	if (s->job->size_bytes != 0 && (uint64_t)bytes != s->job->size_bytes)
-		return ff_fail(err, FF_E_DISK, "the disk opened has %" PRId64 " bytes, not %" PRIu64, bytes,
-			s->job->size_bytes);
+	if (bytes == 0)
+		return 0;
+	ff_auto_free char *end = guestfs_pread_device(s->a->g, device, 2, bytes - 1, &got);
+
+	if (end == NULL)
+		return appliance_fail(s->a, err, FF_E_DISK, "cannot read the end of the disk");
+	if (got != 1)
+		return ff_fail(err, FF_E_DISK, "the disk opened does not have %" PRId64 " bytes", bytes);
 	return 0;
 }
 

@@ -2,7 +2,8 @@
  * The repair worker: see include/fixfleet/worker.h for the protocol.
  *
  *   worker.c     takes lines, waits for devices, decides when a batch starts      inbox.c    reads while libguestfs
- *   batch.c      one appliance: look, have kept, mend, close, tell                           blocks
+ *   batch.c      how many appliances          lane.c       one of them: look, have kept,     blocks
+ *                                                          mend, close, tell
  *   windows.c    what is on a disk            mend.c    removing and proving      outbox.c   writes lines
  *   device.c     the right disk, unused       job.c     what a job is             recipe.c   what to mend
  *   appliance.c  launching libguestfs         tree.c    directories, any case
@@ -87,18 +88,16 @@ static void take_kept(struct worker *w, const json_t *line)
 {
 	struct job *job = find_job(w, ff_json_str(line, "job"));
 
-	if (job != NULL && job->state == JOB_ASKED)
+	if (job != NULL && job->asked)
 		job->kept = true;
 }
 
 static void take_drop(struct worker *w, const json_t *line)
 {
 	struct job *job = find_job(w, ff_json_str(line, "job"));
-	struct ff_err err;
 
-	ff_fail(&err, FF_E_LOCAL, "dropped by the controller");
 	if (job != NULL)
-		job_fail(job, &err);
+		job->dropped = true;
 }
 
 static void take_line(struct worker *w, const json_t *line)
@@ -121,31 +120,39 @@ static void take_line(struct worker *w, const json_t *line)
 	}
 }
 
+static void take_item(struct worker *w, const struct inbox_item *item)
+{
+	pthread_mutex_lock(&w->lock);
+	switch (item->kind) {
+	case INBOX_NOTHING:
+		break;
+	case INBOX_LINE:
+		take_line(w, item->json);
+		break;
+	case INBOX_END:
+		w->ended = true;
+		break;
+	case INBOX_BROKEN:
+		break_off(w, &item->err);
+		break;
+	case INBOX_STOP:
+		w->why = item->err;
+		w->stopping = true;
+		break;
+	}
+	pthread_cond_broadcast(&w->news);
+	pthread_mutex_unlock(&w->lock);
+}
+
 void worker_listen(struct worker *w, int timeout_ms)
 {
 	struct inbox_item item;
 
 	do {
-		inbox_next(w->inbox, timeout_ms, &item);
+		inbox_next(w->inbox, w->stopping ? 0 : timeout_ms, &item);
 		timeout_ms = 0;
-		switch (item.kind) {
-		case INBOX_NOTHING:
-			break;
-		case INBOX_LINE:
-			take_line(w, item.json);
-			json_decref(item.json);
-			break;
-		case INBOX_END:
-			w->ended = true;
-			break;
-		case INBOX_BROKEN:
-			break_off(w, &item.err);
-			break;
-		case INBOX_STOP:
-			w->why = item.err;
-			w->stopping = true;
-			break;
-		}
+		take_item(w, &item);
+		json_decref(item.json);
 	} while (item.kind == INBOX_LINE && !w->stopping);
 }
 
@@ -174,6 +181,8 @@ static void look_for_device(struct worker *w, struct job *job)
 			job->paths.items[0], ff_duration(job->wait_ms, waited));
 	if (found == 1 && same_as_another(w, job, &err))
 		found = -1;
+	if (job->dropped)
+		found = ff_fail(&err, FF_E_LOCAL, "dropped by the controller: nothing was removed");
 	if (found < 0)
 		job_fail(job, &err);
 	else if (found == 1)
@@ -187,7 +196,7 @@ static void look_for_devices(struct worker *w)
 	struct job *job, *after;
 
 	TAILQ_FOREACH (job, &w->waiting, next)
-		if (job->state == JOB_WAITING)
+		if (job->state == JOB_WAITING || (job->state == JOB_READY && job->dropped))
 			look_for_device(w, job);
 	for (job = TAILQ_FIRST(&w->waiting); job != NULL; job = after) {
 		after = TAILQ_NEXT(job, next);
@@ -220,17 +229,17 @@ static bool time_to_start(const struct worker *w)
 
 	if (ready == 0)
 		return false;
-	if (ready >= w->disks_max || w->ended || now - w->ready_since_ms >= GATHER_MAX_MS)
+	if (ready >= batch_room(w) || w->ended || now - w->ready_since_ms >= GATHER_MAX_MS)
 		return true;
 	return count_state(w, JOB_WAITING) == 0 && now - w->last_job_ms >= GATHER_MS;
 }
 
 static void start_batch(struct worker *w)
 {
-	struct job *batch[DISKS_MAX], *job, *after;
-	size_t n = 0;
+	struct job *batch[BATCH_JOBS_MAX], *job, *after;
+	size_t n = 0, room = batch_room(w);
 
-	for (job = TAILQ_FIRST(&w->waiting); job != NULL && n < w->disks_max; job = after) {
+	for (job = TAILQ_FIRST(&w->waiting); job != NULL && n < room; job = after) {
 		after = TAILQ_NEXT(job, next);
 		if (job->state != JOB_READY)
 			continue;
@@ -286,7 +295,7 @@ static void serve(struct worker *w)
 	ff_json_set_int(hello, "version", FF_WORKER_VERSION);
 	ff_json_set_str(hello, "program", "fixfleet " FF_VERSION);
 	outbox_send(&w->out, hello);
-	while (!w->stopping && !w->out.broken) {
+	while (!w->stopping && !outbox_broken(&w->out)) {
 		if (w->ended && w->job_count == 0 && !w->probe_wanted)
 			break;
 		worker_listen(w, idle_ms(w));
@@ -389,6 +398,18 @@ static int serve_and_clean_up(struct worker *w, int in)
 	return w->out.broken ? 1 : w->status;
 }
 
+static void init_locks(struct worker *w)
+{
+	pthread_condattr_t attributes;
+
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->out.lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->news, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
 int ff_worker_main(const struct ff_worker_options *options)
 {
 	unsigned max = options->disks_max ? options->disks_max : DISKS_MAX_DEFAULT;
@@ -399,6 +420,7 @@ int ff_worker_main(const struct ff_worker_options *options)
 	int status;
 
 	TAILQ_INIT(&w.waiting);
+	init_locks(&w);
 	if (take_descriptors(options, &in, &out) < 0 || pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
 		ff_log(FF_LOG_ERROR, "worker", "cannot prepare: %m");
 		return 1;
