@@ -84,7 +84,7 @@ Test(runtime_http, exactly_the_headers_of_the_ask_go_over_the_wire, .timeout = 2
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
 		struct ff_ask ask = {.method = ff_strdup(cases[i].method), .url = ff_strdup(cases[i].path)};
-		ff_auto_free char *port = NULL, *want = NULL;
+		ff_auto_free char *want = NULL;
 		const char *place = strstr(cases[i].wire, "PORT");
 		struct ff_answer a;
 
@@ -281,6 +281,7 @@ Test(runtime_http, what_must_not_go_out_is_refused, .timeout = 20)
 		{"", "http://127.0.0.1:1/", "X", "1"},
 		{"GET", "http://127.0.0.1:1/", "X\r\nY", "1"},
 		{"GET", "http://127.0.0.1:1/", "Authorization", "Bearer t0ken\r\n"},
+		{"GET", "http://127.0.0.1:1/", "X", "a\x7f"},
 	};
 	struct ff_runtime *rt = fake_runtime(NULL);
 
