@@ -339,31 +339,29 @@ static bool halted(const struct ff_engine *e)
 	return e->stopped || e->broken.class != FF_E_NONE;
 }
 
-static bool more_to_do(const struct ff_engine *e)
+static bool tasks_ready(const struct ff_engine *e)
 {
-	return e->tasks.head[FF_LANE_NOW] != NULL || e->tasks.head[FF_LANE_LATE] != NULL ||
-	       (e->admit && e->phase == FF_PHASE_RUNNING);
+	return e->tasks.head[FF_LANE_NOW] != NULL || e->tasks.head[FF_LANE_LATE] != NULL;
 }
 
+/* A run that has ended, or cannot go on, stands still: what is still answered is kept with its request and changes
+ * nothing, so that the result tells what the journal tells. */
 void ff_engine_turn(struct ff_engine *e)
 {
 	struct ff_task *task;
-	int64_t wake_ms;
 
 	if (!halted(e))
 		ff_tasks_due(&e->tasks, ff_now(e));
-	do {
+	while (!halted(e)) {
 		while ((task = ff_tasks_next(&e->tasks)) != NULL)
 			task->run(e, task);
-		if (!halted(e))
-			phase_step(e);
-		if (halted(e))
-			break;
-		if (e->tasks.head[FF_LANE_NOW] == NULL && e->tasks.head[FF_LANE_LATE] == NULL)
+		phase_step(e);
+		if (!halted(e) && !tasks_ready(e))
 			ff_calls_send(e);
-	} while (!halted(e) && more_to_do(e));
-	wake_ms = halted(e) ? INT64_MAX : ff_tasks_wake_at(&e->tasks);
-	e->world->wake_at(e->world->self, wake_ms);
+		if (!tasks_ready(e) && !(e->admit && e->phase == FF_PHASE_RUNNING))
+			break;
+	}
+	e->world->wake_at(e->world->self, halted(e) ? INT64_MAX : ff_tasks_wake_at(&e->tasks));
 }
 
 /* ---------------------------------------------------------------- what came of it */

@@ -107,6 +107,11 @@ void ff_one_turn_home(
 	struct ff_engine *e, struct ff_one *one, enum ff_outcome goal, enum ff_class class, const char *why)
 {
 	one->goal = (uint8_t)goal;
+	if (one->repaired) { /* the copy is mended, but it does not go home */
+		free(FF_STEAL(one->reason));
+		json_decref(one->removed);
+		one->removed = NULL;
+	}
 	note(one, why);
 	ff_record_turn(e, one, class, one->reason);
 	one->homeward = true;

@@ -100,6 +100,15 @@ Test(engine_home, a_disk_that_is_not_taken_back_makes_it_stuck_and_nothing_more_
 	cr_expect_eq(traced(&w, "delete"), 0, "the copy may be what it runs on");
 }
 
+Test(engine_home, what_was_removed_from_a_copy_that_stays_away_is_not_reported)
+{
+	RULES(NO("swap"));
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	cr_expect_eq(json_array_size(ended_of(&w, "a")->removed), 0);
+	cr_expect_str_eq(ended_of(&w, "a")->reason, "swap: the toy cloud says no");
+}
+
 Test(engine_home, after_the_swap_a_failing_start_does_not_take_the_disk_away)
 {
 	RULES(NO("start"));

@@ -33,7 +33,7 @@ struct ff_cloud {
 		claim_is_free; /* claim_is_free: look before the first act */
 	unsigned found;
 	bool split_build; /* building a request for more than one is refused */
-	int64_t poll_ms;  /* wait that "started" carries */
+	int moves;	  /* attach and detach: so many at once, then one in 5 s; 0: 100 */
 };
 
 /* ---------------------------------------------------------------- what the model knows of a VM: in its facts' stead */
@@ -122,7 +122,7 @@ TOY int toy_move(struct ff_cloud *cloud, const struct ff_member *m, size_t n, st
 {
 	if (toy_act(cloud, m, n, ask, err) < 0)
 		return -1;
-	ff_ask_cost(ask, "toy/moves", 100, 100);
+	ff_ask_cost(ask, "toy/moves", cloud->moves ? cloud->moves : 100, cloud->moves ? 0.2 : 100);
 	return 0;
 }
 

@@ -521,15 +521,17 @@ TOY void deliver(struct world *w, struct delivery *d)
 	free(d->rescue);
 }
 
-/* One event. false: nothing will ever happen again. */
+/* All that happens at the next moment, then a turn, as the runtime does it. false: nothing will ever happen again. */
 TOY bool world_step(struct world *w)
 {
 	if (w->count > 0 && w->queue[0].at_ms <= w->wake_ms) {
-		struct delivery d = take_first(w);
+		if (w->queue[0].at_ms > w->now_ms)
+			w->now_ms = w->queue[0].at_ms;
+		while (w->count > 0 && w->queue[0].at_ms <= w->now_ms) {
+			struct delivery d = take_first(w);
 
-		if (d.at_ms > w->now_ms)
-			w->now_ms = d.at_ms;
-		deliver(w, &d);
+			deliver(w, &d);
+		}
 	} else if (w->wake_ms != INT64_MAX) {
 		if (w->wake_ms > w->now_ms)
 			w->now_ms = w->wake_ms;

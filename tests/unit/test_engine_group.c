@@ -1,0 +1,144 @@
+/* Many VMs in one request: who joins, who waits, who is refused. */
+#include "test_engine_world.h"
+
+TestSuite(engine_group, .init = setup, .fini = teardown);
+
+Test(engine_group, what_is_ready_in_the_same_turn_leaves_in_one_request_up_to_the_limit)
+{
+	world_open(&w, 6, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "/attach:a,attach:b,attach:c,attach:d"), 1);
+	cr_expect_eq(traced(&w, "/attach:e,attach:f"), 1);
+	for (const char *name = "a\0b\0c\0d\0e\0f\0"; *name != '\0'; name += 2)
+		expect_outcome(&w, name, FF_O_REPAIRED, "");
+}
+
+Test(engine_group, a_key_has_one_act_in_flight_and_the_next_takes_all_that_came_meanwhile)
+{
+	RULES({"POST https://toy.test/copy:b", .latency_ms = 150}, {"POST https://toy.test/copy:c", .latency_ms = 160},
+		{"POST https://toy.test/attach:a", .latency_ms = 1000});
+	world_open(&w, 3, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "/attach:b,attach:c"), 1);
+	cr_expect_eq(traced(&w, "POST https://toy.test/attach"), 2);
+}
+
+static bool overlap;
+static int moves_out;
+
+static void count_moves(struct world *world, const char *what)
+{
+	(void)world;
+	if (strstr(what, "POST https://toy.test/attach") || strstr(what, "POST https://toy.test/detach"))
+		overlap = overlap || moves_out++ > 0;
+	if (strstr(what, "/poll/attach") || strstr(what, "/poll/detach"))
+		moves_out = 0; /* the operation is over with this poll's answer */
+}
+
+Test(engine_group, the_operation_keeps_the_key_busy_until_it_is_over)
+{
+	w.op_ms = 5000;
+	w.on_send = count_moves;
+	overlap = false;
+	moves_out = 0;
+	RULES({"POST https://toy.test/copy:b", .latency_ms = 500, .body = "done", .after = true},
+		{"POST https://toy.test/copy:a", .body = "done", .after = true});
+	world_open(&w, 2, NULL);
+	world_finish(&w);
+	cr_expect(!overlap);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, rows_of_the_same_act_go_together)
+{
+	/* b's copy is slow, so that its attach is ready while the request that ... is out; a's detach joins it */
+	RULES({"POST https://toy.test/copy:b", .latency_ms = 3300},
+		{"POST https://toy.test/copy:c", .latency_ms = 2000},
+		{"POST https://toy.test/attach:c", .latency_ms = 3000});
+	world_open(&w, 3, NULL);
+	world_finish(&w);
+	cr_expect(traced(&w, "detach:a,attach:b") + traced(&w, "attach:b,detach:a") == 1);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, a_group_that_is_refused_goes_one_by_one)
+{
+	RULES({"/attach:a,attach:b,attach:c", .body = "split,split,split"},
+		{"POST https://toy.test/attach:b", .body = "failed"});
+	world_open(&w, 3, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "POST https://toy.test/attach:a"), 2); /* together and alone */
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "attach");
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, members_are_told_different_things)
+{
+	RULES({"/attach:a,attach:b,attach:c,attach:d", .body = "done,failed,look,started", .after = true},
+		{"/poll/attach:d", .times = 1, .body = "wait"});
+	world_open(&w, 4, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "poll/attach:d"), 2, "only those whose operation goes on are polled");
+	cr_expect_eq(traced(&w, "look/attach/c"), 1);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "attach");
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+	expect_outcome(&w, "d", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, a_member_alone_that_is_still_refused_fails)
+{
+	RULES({"POST https://toy.test/attach:a", .body = "split"});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "POST https://toy.test/attach:a"), 2);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "attach: somebody else is at it");
+}
+
+Test(engine_group, a_request_that_cannot_be_built_together_is_built_alone)
+{
+	world_open(&w, 3, NULL);
+	w.cloud->split_build = true;
+	world_finish(&w);
+	cr_expect_eq(traced(&w, ",attach"), 0);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, a_request_that_is_repeated_stays_as_it_was)
+{
+	world_open(&w, 3, NULL);
+	RULES({"POST https://toy.test/attach:a", .times = 1, .status = 429, .retry_after = "10"},
+		{"POST https://toy.test/copy:b", .latency_ms = 3000},
+		{"POST https://toy.test/copy:c", .latency_ms = 3000});
+	world_finish(&w);
+	/* a's own request is the same again; b and c gather behind it */
+	cr_expect_eq(traced(&w, "POST https://toy.test/attach:a"), 2);
+	cr_expect_eq(traced(&w, "POST https://toy.test/attach:b,attach:c"), 1);
+}
+
+Test(engine_group, a_request_that_waits_for_its_budget_is_filled_before_it_leaves)
+{
+	world_open(&w, 3, NULL);
+	w.cloud->moves = 1;
+	w.worker_ms = 20000;
+	RULES({"POST https://toy.test/copy:b", .latency_ms = 1000},
+		{"POST https://toy.test/copy:c", .latency_ms = 2000});
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "POST https://toy.test/attach:b,attach:c"), 1);
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, two_rescue_vms_do_not_wait_for_one_another)
+{
+	world_open(&w, 2, NULL);
+	toy_add(w.cloud, "r2", true)->zone = (char *)"2";
+	w.cloud->vms[2]->zone = (char *)"2";
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "attach:a,"), 0);
+	cr_expect_eq(traced(&w, "worker r2 mend 2"), 1);
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+}

@@ -1,0 +1,419 @@
+/* The run as a whole: admission, limits, interrupts, a journal that fails, many VMs. */
+#include "test_engine_world.h"
+
+TestSuite(engine_run, .init = setup, .fini = teardown);
+
+/* ---------------------------------------------------------------- the plan */
+
+Test(engine_run, the_plan_says_what_stands_against_each_vm)
+{
+	struct ff_selected selected[4] = {0};
+	char *why[4];
+
+	world_open(&w, 3, NULL);
+	world_run(&w, FF_PHASE_FOUND);
+	w.cloud->vms[2]->zone = (char *)"3";
+	w.cloud->vms[3]->health = FF_SKIPPED;
+	w.cloud->vms[3]->reason = (char *)"its OS disk is ephemeral";
+	for (size_t i = 0; i < 4; i++)
+		selected[i].vm = w.cloud->vms[i];
+	cr_expect_eq(ff_engine_plan(w.engine, selected, 4, why), 1);
+	cr_expect_str_eq(why[0], "it serves as rescue VM");
+	cr_expect(why[1] == NULL);
+	cr_expect_str_eq(why[2], "no rescue VM fits: 'r1' is in zone ''");
+	cr_expect_str_eq(why[3], "its OS disk is ephemeral");
+	for (size_t i = 0; i < 4; i++)
+		free(why[i]);
+	cr_expect_eq(traced(&w, "append"), 0);
+}
+
+Test(engine_run, vms_that_cannot_be_repaired_end_as_skipped_and_the_others_go_on)
+{
+	world_open(&w, 3, NULL);
+	w.cloud->vms[2]->zone = (char *)"3";
+	w.cloud->vms[3]->health = FF_SKIPPED;
+	w.cloud->vms[3]->reason = (char *)"its OS disk is ephemeral";
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "no rescue VM fits");
+	expect_outcome(&w, "c", FF_O_SKIPPED, "its OS disk is ephemeral");
+}
+
+Test(engine_run, a_vm_selected_twice_is_repaired_once)
+{
+	struct ff_selected selected[2] = {0};
+	struct ff_err err;
+
+	world_open(&w, 1, NULL);
+	world_run(&w, FF_PHASE_FOUND);
+	selected[0].vm = selected[1].vm = w.cloud->vms[1];
+	cr_assert_eq(ff_engine_repair(w.engine, selected, 2, NULL, &err), 0);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_eq(traced(&w, "/stop:a"), 1);
+	cr_expect_eq(w.engine->ended[FF_O_SKIPPED], 1);
+}
+
+Test(engine_run, nothing_to_repair_is_an_end)
+{
+	world_open(&w, 1, NULL);
+	w.cloud->vms[1]->zone = (char *)"3";
+	world_finish(&w);
+	cr_expect(ff_engine_result(w.engine)->nothing_started);
+	cr_expect_eq(ff_engine_result(w.engine)->broken.class, FF_E_NONE);
+}
+
+/* ---------------------------------------------------------------- admission */
+
+static size_t most_stopped;
+
+static void count_stopped(struct world *world, const char *what)
+{
+	size_t n = 0;
+
+	(void)what;
+	for (size_t i = 1; i < world->cloud->count; i++)
+		n += state_of(world, world->cloud->vms[i]->name)->attached;
+	most_stopped = n > most_stopped ? n : most_stopped;
+}
+
+Test(engine_run, a_vm_begins_only_when_a_slot_is_free)
+{
+	most_stopped = 0;
+	w.on_send = count_stopped;
+	world_open(&w, 12, NULL);
+	w.cloud->vms[0]->slots_max = 4;
+	w.cloud->vms[0]->slots_used[2] = 1;
+	world_repair(&w);
+	while (traced(&w, "/stop") < 3)
+		world_step(&w);
+	cr_expect_eq(w.engine->under_way, 3);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 12);
+	cr_expect_eq(most_stopped, 3);
+	for (size_t i = 0; i < 12; i++)
+		cr_expect_neq(w.engine->ones[i].slot, 2, "that slot was taken");
+}
+
+Test(engine_run, a_slot_is_free_again_when_the_disk_is_off_it_not_only_at_the_end)
+{
+	RULES({"look/verify/a", .body = "wait"});
+	world_open(&w, 2, NULL);
+	w.cloud->vms[0]->slots_max = 1;
+	world_repair(&w);
+	while (traced(&w, "/stop:b") == 0)
+		world_step(&w);
+	cr_expect_eq(ended_of(&w, "a")->outcome, FF_O_NONE);
+	world_run(&w, FF_PHASE_ENDED);
+}
+
+Test(engine_run, a_slot_that_may_still_be_occupied_is_not_used_again)
+{
+	RULES({"POST https://toy.test/detach:a", .body = "failed,done"});
+	world_open(&w, 3, NULL);
+	w.cloud->vms[0]->slots_max = 2;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "detach");
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+	cr_expect_eq(w.engine->ones[2].slot, 1);
+}
+
+Test(engine_run, when_no_slot_is_left_those_who_wait_are_skipped)
+{
+	RULES({"POST https://toy.test/detach:a", .body = "failed"});
+	world_open(&w, 2, NULL);
+	w.cloud->vms[0]->slots_max = 1;
+	world_finish(&w);
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: no slot of rescue VM 'r1' can be used any more");
+}
+
+Test(engine_run, parallel_limits_how_many_are_under_way)
+{
+	struct ff_engine_config config = {.parallel = 2};
+
+	world_open(&w, 5, &config);
+	world_repair(&w);
+	while (ff_engine_phase(w.engine) < FF_PHASE_ENDED) {
+		world_step(&w);
+		cr_assert_leq(w.engine->under_way, 2);
+	}
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 5);
+}
+
+Test(engine_run, max_failures_stops_new_work_and_brings_the_rest_to_an_end)
+{
+	struct ff_engine_config config = {.max_failures = 2, .parallel = 1};
+
+	w.mood = FAILS;
+	world_open(&w, 5, &config);
+	world_finish(&w);
+	cr_expect_eq(w.engine->ended[FF_O_FAILED_HOME], 2);
+	cr_expect_eq(w.engine->ended[FF_O_SKIPPED], 3);
+	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun: 2 failures reached --max-failures");
+}
+
+Test(engine_run, work_is_spread_over_the_rescue_vms)
+{
+	world_open(&w, 8, NULL);
+	toy_add(w.cloud, "r2", true);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "worker r1 mend"), 4);
+	cr_expect_eq(traced(&w, "worker r2 mend"), 4);
+}
+
+/* ---------------------------------------------------------------- durability */
+
+Test(engine_run, every_intent_is_durable_before_its_request_leaves)
+{
+	world_open(&w, 5, NULL);
+	world_finish(&w);
+	/* w_send() looks for each mutating request's token in the durable part of the journal; teardown asks */
+	cr_expect_gt(traced(&w, "sync"), 5);
+	cr_expect_eq(w.synced, w.journal.len, "the end is durable");
+}
+
+Test(engine_run, one_sync_serves_all_intents_of_a_turn)
+{
+	world_open(&w, 8, NULL);
+	world_repair(&w);
+	while (traced(&w, "/claim") < 8)
+		world_step(&w);
+	cr_expect_eq(traced(&w, "sync"), 1, "%d", traced(&w, "sync"));
+	world_run(&w, FF_PHASE_ENDED);
+}
+
+static void journal_fails(void)
+{
+	int before = traced(&w, "send");
+
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_eq(traced(&w, "send"), before, "something was sent after the journal failed");
+	while (world_step(&w)) /* answers that were under way */
+		;
+	cr_expect_eq(traced(&w, "send"), before);
+	cr_expect_eq(ff_engine_result(w.engine)->broken.class, FF_E_LOCAL);
+}
+
+Test(engine_run, nothing_is_sent_after_a_sync_that_failed)
+{
+	world_open(&w, 3, NULL);
+	world_repair(&w);
+	while (traced(&w, "/copy") < 1)
+		world_step(&w);
+	w.sync_fails = true;
+	journal_fails();
+	cr_expect(strstr(ff_engine_result(w.engine)->broken.text, "journal: input/output error") != NULL);
+	cr_expect_eq(ended_of(&w, "a")->outcome, FF_O_NONE);
+	cr_expect(ended_of(&w, "a")->step != NULL);
+}
+
+Test(engine_run, nothing_is_sent_after_an_append_that_failed)
+{
+	world_open(&w, 3, NULL);
+	world_repair(&w);
+	while (traced(&w, "/copy") < 1)
+		world_step(&w);
+	w.append_fails = true;
+	journal_fails();
+}
+
+Test(engine_run, nothing_was_started_when_the_very_first_sync_fails)
+{
+	w.sync_fails = true;
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	cr_expect(ff_engine_result(w.engine)->nothing_started);
+	expect_requests(&w, "");
+}
+
+Test(engine_run, a_sync_that_fails_at_any_point_ends_the_run_and_sends_nothing_more)
+{
+	size_t syncs;
+
+	world_open(&w, 2, NULL);
+	world_finish(&w);
+	syncs = w.syncs;
+	for (size_t n = 1; n <= syncs; n++) {
+		world_close(&w);
+		memset(&w, 0, sizeof(w));
+		w.sync_fails_at = n;
+		world_open(&w, 2, NULL);
+		world_finish(&w);
+		cr_expect_eq(ff_engine_result(w.engine)->broken.class, FF_E_LOCAL, "sync %zu of %zu", n, syncs);
+		cr_expect(!w.unsynced_send, "sync %zu", n);
+	}
+}
+
+/* ---------------------------------------------------------------- interrupts */
+
+/* Interrupt when that request has left, and run to the end. */
+static void interrupt_at(const char *what)
+{
+	world_repair(&w);
+	while (traced(&w, what) == 0)
+		cr_assert(world_step(&w), "'%s' never happened", what);
+	ff_engine_interrupt(w.engine);
+	ff_engine_turn(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect(ff_engine_result(w.engine)->interrupted);
+}
+
+Test(engine_run, an_interrupt_before_the_repair_turns_home_and_begins_nobody)
+{
+	static const char *const moments[] = {"/stop:a", "/copy:a", "/attach:a", "mend 1"};
+
+	for (size_t i = 0; i < FF_COUNT(moments); i++) {
+		world_open(&w, 2, NULL);
+		w.cloud->vms[0]->slots_max = 1;
+		interrupt_at(moments[i]);
+		expect_outcome(&w, "a", FF_O_FAILED_HOME, "interrupted before it was mended");
+		cr_expect_eq(ended_of(&w, "b")->outcome, FF_O_NONE);
+		cr_expect_str_eq(ended_of(&w, "b")->step, "waiting");
+		struct toy_state *s = state_of(&w, "a");
+
+		cr_expect(s->running && !s->copied && !s->attached && !s->claimed, "%s", moments[i]);
+		cr_expect(strstr(w.journal.text, "\"k\":\"stop\"") != NULL);
+		world_close(&w);
+		memset(&w, 0, sizeof(w));
+	}
+	world_open(&w, 0, NULL);
+}
+
+Test(engine_run, an_interrupt_after_the_repair_lets_it_go_on)
+{
+	static const char *const moments[] = {"/detach:a", "/swap:a", "/start:a", "look/verify/a", "release:a"};
+
+	for (size_t i = 0; i < FF_COUNT(moments); i++) {
+		world_open(&w, 2, NULL);
+		w.cloud->vms[0]->slots_max = 1;
+		w.worker_ms = 10;
+		world_repair(&w);
+		while (traced(&w, moments[i]) == 0)
+			world_step(&w);
+		if (traced(&w, "/claim:b") == 0) {
+			ff_engine_interrupt(w.engine);
+			world_run(&w, FF_PHASE_ENDED);
+			expect_outcome(&w, "a", FF_O_REPAIRED, "");
+			cr_expect_eq(ended_of(&w, "b")->outcome, FF_O_NONE);
+		}
+		world_close(&w);
+		memset(&w, 0, sizeof(w));
+	}
+	world_open(&w, 0, NULL);
+}
+
+Test(engine_run, an_interrupt_waits_for_the_operation_that_is_under_way)
+{
+	w.op_ms = 30000;
+	world_open(&w, 1, NULL);
+	interrupt_at("/stop:a");
+	cr_expect_eq(traced(&w, "poll/stop:a"), 1);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "interrupted");
+	cr_expect_eq(traced(&w, "/start:a"), 1 + 1); /* the act and its poll */
+}
+
+Test(engine_run, a_vm_that_was_not_touched_yet_is_as_if_it_had_not_begun)
+{
+	struct ff_step steps[ROWS];
+	struct ff_provider careful = toy;
+
+	memcpy(steps, toy_steps, sizeof(steps));
+	steps[CLAIM].flags |= FF_LOOK_FIRST;
+	careful.steps = steps;
+	world_init(&w);
+	w.engine = ff_engine_new(&w.world, &(struct ff_engine_config){.run = "r", .journal = true});
+	w.cloud = ff_calloc(1, sizeof(*w.cloud));
+	w.cloud->renew_at = INT64_MAX;
+	toy_add(w.cloud, "r1", true);
+	toy_add(w.cloud, "a", false);
+	ff_engine_add_scope(w.engine, &careful, w.cloud);
+	interrupt_at("look/claim/a");
+	cr_expect_eq(ended_of(&w, "a")->outcome, FF_O_NONE);
+	cr_expect_str_eq(ended_of(&w, "a")->step, "waiting");
+	cr_expect(ff_engine_result(w.engine)->nothing_started);
+}
+
+Test(engine_run, an_interrupt_at_the_worker_waits_for_its_word)
+{
+	w.mood = HANGS;
+	world_open(&w, 1, NULL);
+	interrupt_at("mend 1");
+	cr_expect_eq(traced(&w, "worker r1 drop 1"), 1);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "interrupted");
+}
+
+Test(engine_run, the_second_interrupt_stops_at_the_next_durable_point)
+{
+	world_open(&w, 2, NULL);
+	world_repair(&w);
+	while (traced(&w, "/copy:a") == 0)
+		world_step(&w);
+	ff_engine_interrupt(w.engine);
+	ff_engine_interrupt(w.engine);
+	int before = traced(&w, "send");
+
+	ff_engine_turn(w.engine);
+	cr_expect_eq(ff_engine_phase(w.engine), FF_PHASE_ENDED);
+	while (world_step(&w))
+		;
+	cr_expect_eq(traced(&w, "send"), before);
+	cr_expect_eq(w.synced, w.journal.len);
+	cr_expect_eq(ended_of(&w, "a")->outcome, FF_O_NONE);
+	cr_expect_str_eq(ended_of(&w, "a")->step, "copy");
+}
+
+Test(engine_run, an_interrupt_while_finding_ends_it)
+{
+	struct ff_err err;
+
+	world_open(&w, 1, NULL);
+	ff_engine_turn(w.engine);
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect(ff_engine_result(w.engine)->interrupted);
+	cr_expect_eq(ff_engine_repair(w.engine, NULL, 0, NULL, &err), -1);
+}
+
+Test(engine_run, an_interrupt_while_workers_are_probed_begins_nobody)
+{
+	world_open(&w, 1, NULL);
+	world_repair(&w);
+	ff_engine_turn(w.engine);
+	cr_expect_eq(ff_engine_phase(w.engine), FF_PHASE_WORKERS);
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_requests(&w, "");
+	cr_expect(ff_engine_result(w.engine)->nothing_started);
+}
+
+/* ---------------------------------------------------------------- many */
+
+static uint64_t work_for(size_t vms)
+{
+	uint64_t ran;
+
+	memset(&w, 0, sizeof(w));
+	w.quiet = true;
+	world_open(&w, vms, NULL);
+	w.cloud->vms[0]->slots_max = 64;
+	for (int i = 2; i <= 8; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "r%d", i);
+		toy_add(w.cloud, name, true)->slots_max = 64;
+	}
+	world_finish(&w);
+	cr_assert_eq(w.engine->ended[FF_O_REPAIRED], vms);
+	ran = w.engine->tasks.ran;
+	return ran;
+}
+
+Test(engine_run, work_grows_with_the_number_of_vms_and_not_faster)
+{
+	uint64_t few = work_for(200), many;
+
+	world_close(&w);
+	many = work_for(2000);
+	cr_expect_leq(many, 11 * few, "%" PRIu64 " tasks for 2000, %" PRIu64 " for 200", many, few);
+	cr_expect_leq(many / 2000, 100, "%" PRIu64 " tasks a VM", many / 2000);
+}
