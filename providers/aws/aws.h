@@ -317,6 +317,8 @@ bool aws_clock_correct(struct aws_login *login, int64_t wall_ms, const struct ff
 
 /** End it: FF_E_AUTH with this text and what was tried. */
 void aws_login_fail(struct aws_login *login, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** No region is said anywhere: FF_E_USAGE. */
+void aws_login_no_region(struct aws_login *login);
 /** Members of a JSON object become login->next. false: it has no keys. `expires` may be NULL. */
 bool aws_login_take(
 	struct aws_login *login, const json_t *j, const char *id, const char *secret, const char *token, const char *expires);

@@ -171,7 +171,7 @@ static char *sign_part(EVP_PKEY *key, const char *text)
 	return out;
 }
 
-char *az_assertion(const char *file, size_t len, const char *password, const char *audience, const char *client,
+char *azure_assertion(const char *file, size_t len, const char *password, const char *audience, const char *client,
 	int64_t wall_ms, struct ff_err *err)
 {
 	struct identity id = {0};

@@ -12,7 +12,7 @@
 
 #define BUSY_WAIT_MS 5000
 
-const char *az_attach_group(const struct ff_member *m)
+const char *azure_attach_group(const struct ff_member *m)
 {
 	return m->rescue ? m->rescue->id : NULL;
 }
@@ -42,7 +42,7 @@ static json_t *request_body(const struct ff_member *m, size_t n)
 	json_t *body = json_object(), *attach = json_array(), *detach = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		ff_auto_free char *id = az_copy_id(&m[i]);
+		ff_auto_free char *id = azure_copy_id(&m[i]);
 		json_t *entry = json_object();
 
 		ff_json_set_str(entry, "diskId", id);
@@ -82,7 +82,7 @@ static json_t *new_entry(const struct ff_member *m, const char *disk_id)
 	ff_json_set_str(managed, "id", disk_id);
 	ff_json_set_new(managed, "diskEncryptionSet", encryption_set(m));
 	ff_json_set_int(entry, "lun", m->slot);
-	ff_json_set_str(entry, "name", az_id_name(disk_id));
+	ff_json_set_str(entry, "name", azure_id_name(disk_id));
 	ff_json_set_str(entry, "createOption", "Attach");
 	ff_json_set_str(entry, "caching", "None");
 	ff_json_set_new(entry, "managedDisk", managed);
@@ -101,7 +101,7 @@ static json_t *full_list(const struct ff_member *m, size_t n)
 		json_object_del(entry, "diskMBpsReadWrite");
 	}
 	for (i = 0; i < n; i++) {
-		ff_auto_free char *id = az_copy_id(&m[i]);
+		ff_auto_free char *id = azure_copy_id(&m[i]);
 		int at = entry_of(list, id);
 
 		if (m[i].step == AZ_ATTACH && at < 0)
@@ -117,7 +117,7 @@ static int ask_patch(
 {
 	json_t *body, *properties, *storage;
 
-	if (az_ask_resource(cloud, ask, "PATCH", m->rescue->id, "?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "PATCH", m->rescue->id, "?", AZ_VM_API, err) < 0)
 		return -1;
 	body = json_object();
 	properties = json_object();
@@ -125,12 +125,12 @@ static int ask_patch(
 	ff_json_set_new(storage, "dataDisks", full_list(m, n));
 	ff_json_set_new(properties, "storageProfile", storage);
 	ff_json_set_new(body, "properties", properties);
-	az_ask_json(ask, body, ff_json_str(m->rescue_facts, "vm_etag"));
-	az_cost(cloud, ask, AZ_COST_PATCH_VM, m->rescue->region, m->rescue->id);
+	azure_ask_json(ask, body, ff_json_str(m->rescue_facts, "vm_etag"));
+	azure_cost(cloud, ask, AZ_COST_PATCH_VM, m->rescue->region, m->rescue->id);
 	return 0;
 }
 
-AZ_ACT_FN(az_attach_detach)
+AZ_ACT_FN(azure_attach_detach)
 {
 	bool list_known = json_is_array(ff_json_at(m->rescue_facts, "vm_disks")) &&
 			  ff_json_str(m->rescue_facts, "vm_etag") != NULL;
@@ -138,7 +138,7 @@ AZ_ACT_FN(az_attach_detach)
 	if (m->rescue == NULL)
 		return ff_fail(err, FF_E_BUG, "no rescue VM is assigned");
 	for (size_t i = 0; i < n; i++) {
-		ff_auto_free char *id = az_copy_id(&m[i]);
+		ff_auto_free char *id = azure_copy_id(&m[i]);
 
 		if (n > 1 && ff_json_bool(m[i].facts, "alone", false))
 			return ff_fail(
@@ -148,10 +148,10 @@ AZ_ACT_FN(az_attach_detach)
 	}
 	if (by_patch(m) && list_known) /* else it is refused once more, and then looked at */
 		return ask_patch(cloud, m, n, ask, err);
-	if (az_ask_resource(cloud, ask, "POST", m->rescue->id, "/attachDetachDataDisks?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "POST", m->rescue->id, "/attachDetachDataDisks?", AZ_VM_API, err) < 0)
 		return -1;
-	az_ask_json(ask, request_body(m, n), NULL);
-	az_cost(cloud, ask, AZ_COST_UPDATE_VM, m->rescue->region, m->rescue->id);
+	azure_ask_json(ask, request_body(m, n), NULL);
+	azure_cost(cloud, ask, AZ_COST_UPDATE_VM, m->rescue->region, m->rescue->id);
 	return 0;
 }
 
@@ -166,22 +166,22 @@ static const json_t *disks_of(const json_t *result)
 
 static void is_attached(const struct ff_member *m, struct ff_verdict *v)
 {
-	az_done(m, v);
-	ff_json_set_bool(az_patch(v), "attached", true);
-	ff_json_set_new(az_patch(v), "alone", json_null());
+	azure_done(m, v);
+	ff_json_set_bool(azure_patch(v), "attached", true);
+	ff_json_set_new(azure_patch(v), "alone", json_null());
 }
 
 static void is_detached(const struct ff_member *m, struct ff_verdict *v)
 {
-	az_done(m, v);
-	ff_json_set_new(az_patch(v), "attached", json_null());
-	ff_json_set_new(az_patch(v), "alone", json_null());
+	azure_done(m, v);
+	ff_json_set_new(azure_patch(v), "attached", json_null());
+	ff_json_set_new(azure_patch(v), "alone", json_null());
 }
 
 /* Does the VM's list show the effect? An operation that succeeded and shows nothing else is believed. */
 static void ended_well(const struct ff_member *m, const json_t *disks, struct ff_verdict *v)
 {
-	ff_auto_free char *id = az_copy_id(m);
+	ff_auto_free char *id = azure_copy_id(m);
 	int at = entry_of(disks, id);
 	bool there = at >= 0 && !ff_json_bool(json_array_get(disks, (size_t)at), "toBeDetached", false);
 	bool believed = !json_is_array(disks);
@@ -198,9 +198,9 @@ static void ended_well(const struct ff_member *m, const json_t *disks, struct ff
 }
 
 /* Does the error name this member's disk? */
-static bool is_culprit(const struct ff_member *m, const struct az_reply *reply)
+static bool is_culprit(const struct ff_member *m, const struct azure_reply *reply)
 {
-	ff_auto_free char *name = az_copy_name(m), *text = NULL;
+	ff_auto_free char *name = azure_copy_name(m), *text = NULL;
 	const json_t *error = ff_json_at(reply->body, "error");
 
 	text = ff_json_text(error ? error : reply->body ? reply->body : json_null());
@@ -208,11 +208,11 @@ static bool is_culprit(const struct ff_member *m, const struct az_reply *reply)
 }
 
 /* One disk alone: what is refused because it is so already shows when it is looked at. */
-static void refused_alone(const struct ff_member *m, const struct az_reply *reply, struct ff_verdict *v)
+static void refused_alone(const struct ff_member *m, const struct azure_reply *reply, struct ff_verdict *v)
 {
 	bool already = ff_contains_nocase(reply->err.text, "already");
 
-	az_unhappy(reply, AZ_ACT, v);
+	azure_unhappy(reply, AZ_ACT, v);
 	if (v->meaning == FF_M_FAILED && reply->class != FF_E_DENIED && (m->step == AZ_DETACH || already))
 		v->meaning = FF_M_LOOK;
 }
@@ -221,8 +221,8 @@ static void refused_alone(const struct ff_member *m, const struct az_reply *repl
  * Several were refused with one error. Whether Azure does part of such a request is not known. Named culprits answer
  * for themselves; the others go again. With none named: each alone.
  */
-static void refused_together(
-	const struct ff_member *m, size_t n, const struct az_reply *reply, enum az_asked asked, struct ff_verdict *v)
+static void refused_together(const struct ff_member *m, size_t n, const struct azure_reply *reply,
+	enum azure_asked asked, struct ff_verdict *v)
 {
 	size_t culprits = 0;
 
@@ -237,7 +237,7 @@ static void refused_together(
 		if (asked == AZ_POLL) { /* something may have been done */
 			v[i].meaning = FF_M_LOOK;
 			if (culprits == 0 || culprits == n)
-				ff_json_set_bool(az_patch(&v[i]), "alone", true);
+				ff_json_set_bool(azure_patch(&v[i]), "alone", true);
 		} else if (culprits > 0 && culprits < n) {
 			v[i].meaning = FF_M_WAIT;
 			v[i].wait_ms = 1;
@@ -247,8 +247,8 @@ static void refused_together(
 	}
 }
 
-void az_attach_ended(const struct ff_member *m, size_t n, const struct az_reply *reply, const json_t *result,
-	enum az_asked asked, struct ff_verdict *v)
+void azure_attach_ended(const struct ff_member *m, size_t n, const struct azure_reply *reply, const json_t *result,
+	enum azure_asked asked, struct ff_verdict *v)
 {
 	bool theirs = reply->class == FF_E_PERMANENT || reply->class == FF_E_GONE || reply->class == FF_E_DENIED ||
 		      reply->class == FF_E_CONFLICT;
@@ -268,7 +268,7 @@ void az_attach_ended(const struct ff_member *m, size_t n, const struct az_reply 
 /* The list and etag of an answer that holds the rescue VM, unless they are known. */
 static void take_list(const struct ff_member *m, const json_t *vm, struct ff_verdict *v)
 {
-	const char *etag = az_etag(vm);
+	const char *etag = azure_etag(vm);
 	const json_t *disks = ff_json_at(vm, "properties/storageProfile/dataDisks");
 
 	if (etag == NULL || !json_is_array(disks) || ff_streq(etag, ff_json_str(m->rescue_facts, "vm_etag")))
@@ -278,14 +278,14 @@ static void take_list(const struct ff_member *m, const json_t *vm, struct ff_ver
 	ff_json_set_new(v->rescue_facts, "vm_disks", json_deep_copy(disks));
 }
 
-static bool api_is_off(const struct az_reply *reply)
+static bool api_is_off(const struct azure_reply *reply)
 {
 	return reply->class != FF_E_NONE && !reply->unknown && ff_contains_nocase(reply->err.text, "not enabled") &&
 	       ff_contains_nocase(reply->err.text, "attach detach data disks API");
 }
 
 /* azure-rest-api-specs#27476: then the list is patched, after a look at it. */
-static void fall_back(size_t n, const struct az_reply *reply, struct ff_verdict *v)
+static void fall_back(size_t n, const struct azure_reply *reply, struct ff_verdict *v)
 {
 	v[0].rescue_facts = json_object();
 	ff_json_set_bool(v[0].rescue_facts, "attach_by_patch", true);
@@ -295,29 +295,29 @@ static void fall_back(size_t n, const struct az_reply *reply, struct ff_verdict 
 	}
 }
 
-AZ_ACTED_FN(az_attach_detach_acted)
+AZ_ACTED_FN(azure_attach_detach_acted)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	struct ff_ask resource = {0};
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	if (api_is_off(&reply)) {
 		fall_back(n, &reply, v);
 		return;
 	}
 	if (reply.class != FF_E_NONE) {
-		az_attach_ended(m, n, &reply, NULL, AZ_ACT, v);
+		azure_attach_ended(m, n, &reply, NULL, AZ_ACT, v);
 		return;
 	}
 	take_list(m, reply.body, &v[0]);
 	/* only a PATCH answers with the VM, whose provisioningState then tells when there is no header to poll */
 	if (ff_json_at(reply.body, "properties/storageProfile") != NULL &&
-		az_ask_resource(cloud, &resource, "GET", m->rescue->id, "?", AZ_VM_API, NULL) < 0)
+		azure_ask_resource(cloud, &resource, "GET", m->rescue->id, "?", AZ_VM_API, NULL) < 0)
 		resource = (struct ff_ask){0};
 	for (size_t i = 0; i < n; i++) {
-		az_accepted(cloud, &reply, answer, wall_ms, resource.url, &v[i]);
+		azure_accepted(cloud, &reply, answer, wall_ms, resource.url, &v[i]);
 		if (m[i].step == AZ_ATTACH)
-			ff_json_set_bool(az_patch(&v[i]), "attached", true); /* from now on it may be */
+			ff_json_set_bool(azure_patch(&v[i]), "attached", true); /* from now on it may be */
 		if (v[i].meaning == FF_M_DONE)
 			ended_well(&m[i], disks_of(reply.body), &v[i]);
 	}
@@ -330,21 +330,21 @@ static int look_rescue(const struct ff_cloud *cloud, const struct ff_member *m, 
 {
 	if (m->rescue == NULL)
 		return ff_fail(err, FF_E_BUG, "no rescue VM is assigned");
-	if (az_ask_resource(cloud, ask, "GET", m->rescue->id, "?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "GET", m->rescue->id, "?", AZ_VM_API, err) < 0)
 		return -1;
-	az_cost(cloud, ask, AZ_COST_GET_VM, m->rescue->region, m->rescue->id);
+	azure_cost(cloud, ask, AZ_COST_GET_VM, m->rescue->region, m->rescue->id);
 	return 0;
 }
 
-AZ_LOOK_FN(az_look_attach)
+AZ_LOOK_FN(azure_look_attach)
 {
 	return look_rescue(cloud, m, ask, err);
 }
 
 /* The disk itself says when it is free; with the fallback, the list that is to be patched is needed. */
-AZ_LOOK_FN(az_look_detach)
+AZ_LOOK_FN(azure_look_detach)
 {
-	return by_patch(m) && m->rescue != NULL ? look_rescue(cloud, m, ask, err) : az_look_copy(cloud, m, ask, err);
+	return by_patch(m) && m->rescue != NULL ? look_rescue(cloud, m, ask, err) : azure_look_copy(cloud, m, ask, err);
 }
 
 /* Who holds that LUN; NULL: nobody. */
@@ -364,40 +364,40 @@ static void rescue_looked(const struct ff_member *m, const json_t *vm, struct ff
 {
 	const json_t *disks = ff_json_at(vm, "properties/storageProfile/dataDisks");
 	const char *state = ff_json_str(vm, "properties/provisioningState");
-	ff_auto_free char *id = az_copy_id(m);
+	ff_auto_free char *id = azure_copy_id(m);
 	int at = entry_of(disks, id);
 	const json_t *entry = at >= 0 ? json_array_get(disks, (size_t)at) : NULL;
 	bool attach = m->step == AZ_ATTACH;
 
 	if (by_patch(m))
 		take_list(m, vm, v);
-	if (!az_state_terminal(state) || ff_json_bool(entry, "toBeDetached", false))
-		az_wait(v, BUSY_WAIT_MS, "rescue VM '%s' is being changed", m->rescue->name);
-	else if (by_patch(m) && az_etag(vm) == NULL)
-		az_failed(v, FF_E_PERMANENT, "rescue VM '%s' has no etag: its list of disks cannot be changed safely",
-			m->rescue->name);
+	if (!azure_state_terminal(state) || ff_json_bool(entry, "toBeDetached", false))
+		azure_wait(v, BUSY_WAIT_MS, "rescue VM '%s' is being changed", m->rescue->name);
+	else if (by_patch(m) && azure_etag(vm) == NULL)
+		azure_failed(v, FF_E_PERMANENT,
+			"rescue VM '%s' has no etag: its list of disks cannot be changed safely", m->rescue->name);
 	else if (!attach && entry == NULL)
 		is_detached(m, v);
 	else if (attach && entry != NULL && ff_json_int(entry, "lun", -1) == m->slot)
 		is_attached(m, v);
 	else if (attach && entry != NULL)
-		az_failed(
+		azure_failed(
 			v, FF_E_CONFLICT, "the copy is on rescue VM '%s', but not at LUN %d", m->rescue->name, m->slot);
 	else if (attach && holder_of(disks, m->slot) != NULL)
-		az_failed(v, FF_E_CONFLICT, "LUN %d of rescue VM '%s' is taken by '%s'", m->slot, m->rescue->name,
+		azure_failed(v, FF_E_CONFLICT, "LUN %d of rescue VM '%s' is taken by '%s'", m->slot, m->rescue->name,
 			holder_of(disks, m->slot));
 	else
 		v->meaning = FF_M_NOT_DONE;
 }
 
-AZ_LOOKED_FN(az_attach_looked)
+AZ_LOOKED_FN(azure_attach_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	if (reply.class != FF_E_NONE)
-		az_unhappy(&reply, AZ_LOOK, v);
+		azure_unhappy(&reply, AZ_LOOK, v);
 	else
 		rescue_looked(m, reply.body, v);
 }
@@ -409,27 +409,27 @@ static void copy_looked(const struct ff_member *m, const json_t *disk, struct ff
 	if (holder == NULL && (state == NULL || ff_strcaseeq(state, "Unattached")))
 		is_detached(m, v);
 	else if (holder == NULL)
-		az_wait(v, BUSY_WAIT_MS, "the copy's state is %s", state);
+		azure_wait(v, BUSY_WAIT_MS, "the copy's state is %s", state);
 	else if (m->rescue != NULL && ff_strcaseeq(holder, m->rescue->id))
 		v->meaning = FF_M_NOT_DONE;
 	else if (ff_strcaseeq(holder, m->vm->id))
 		is_detached(m, v); /* it is the VM's OS disk by now */
 	else
-		az_failed(v, FF_E_CONFLICT, "the copy is attached to '%s', where this run did not put it",
-			az_id_name(holder));
+		azure_failed(v, FF_E_CONFLICT, "the copy is attached to '%s', where this run did not put it",
+			azure_id_name(holder));
 }
 
 /* What was looked at shows in the answer: the fallback may have been chosen meanwhile. */
-AZ_LOOKED_FN(az_detach_looked)
+AZ_LOOKED_FN(azure_detach_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	if (reply.class == FF_E_GONE) /* no copy, or no rescue VM: nothing is attached */
 		is_detached(m, v);
 	else if (reply.class != FF_E_NONE)
-		az_unhappy(&reply, AZ_LOOK, v);
+		azure_unhappy(&reply, AZ_LOOK, v);
 	else if (ff_json_at(reply.body, "properties/storageProfile") != NULL)
 		rescue_looked(m, reply.body, v);
 	else

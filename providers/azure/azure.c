@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* First is the default. */
-static const struct az_cloud clouds[] = {
+static const struct azure_cloud clouds[] = {
 	{"public", "https://management.azure.com", "https://login.microsoftonline.com",
 		"https://management.azure.com/"},
 	{"usgov", "https://management.usgovcloudapi.net", "https://login.microsoftonline.us",
@@ -14,7 +14,7 @@ static const struct az_cloud clouds[] = {
 		"https://management.chinacloudapi.cn/"},
 };
 
-bool az_is_guid(const char *text)
+bool azure_is_guid(const char *text)
 {
 	if (text == NULL || strlen(text) != 36)
 		return false;
@@ -29,7 +29,7 @@ bool az_is_guid(const char *text)
 
 /* ---------------------------------------------------------------- opening */
 
-static const struct az_cloud *cloud_by_name(const char *name, struct ff_err *err)
+static const struct azure_cloud *cloud_by_name(const char *name, struct ff_err *err)
 {
 	ff_auto_free char *clean = ff_printable(name);
 
@@ -91,7 +91,7 @@ static int check_scope(const struct ff_scope_options *o, const char *subscriptio
 
 	if (o->subscription == NULL && o->groups.count == 0)
 		return ff_fail(err, FF_E_USAGE, "azure: give --rg NAME or --subscription ID");
-	if (subscription != NULL && !az_is_guid(subscription))
+	if (subscription != NULL && !azure_is_guid(subscription))
 		return ff_fail(err, FF_E_USAGE, "azure: '%s' is not a subscription id (a GUID)", clean);
 	for (size_t i = 0; i < o->groups.count; i++)
 		if (check_group(o->groups.items[i], err) < 0)
@@ -110,7 +110,7 @@ static void make_title(struct ff_cloud *cloud)
 	cloud->title = ff_buf_take(&text);
 }
 
-void az_set_subscription(struct ff_cloud *cloud, const char *subscription)
+void azure_set_subscription(struct ff_cloud *cloud, const char *subscription)
 {
 	free(cloud->subscription);
 	cloud->subscription = ff_strdup(subscription);
@@ -133,8 +133,8 @@ static void azure_close(struct ff_cloud *cloud)
 {
 	if (cloud == NULL)
 		return;
-	az_login_free(cloud->login);
-	az_found_free(cloud->found);
+	azure_login_free(cloud->login);
+	azure_found_free(cloud->found);
 	ff_strv_free(&cloud->groups);
 	ff_strv_free(&cloud->rescues);
 	free(cloud->title);
@@ -147,7 +147,7 @@ static void azure_close(struct ff_cloud *cloud)
 static struct ff_cloud *azure_open(const struct ff_scope_options *o, const struct ff_env *env, struct ff_err *err)
 {
 	const char *subscription = o->subscription ? o->subscription : env->get(env->self, "AZURE_SUBSCRIPTION_ID");
-	const struct az_cloud *which = cloud_by_name(o->cloud, err);
+	const struct azure_cloud *which = cloud_by_name(o->cloud, err);
 	struct ff_cloud *cloud;
 
 	if (which == NULL || check_scope(o, subscription, err) < 0)
@@ -157,11 +157,11 @@ static struct ff_cloud *azure_open(const struct ff_scope_options *o, const struc
 	cloud->allow_deallocate = o->allow_deallocate;
 	copy_strings(&cloud->groups, &o->groups, true);
 	copy_strings(&cloud->rescues, &o->rescues, true);
-	cloud->found = az_found_new();
-	az_set_subscription(cloud, subscription);
+	cloud->found = azure_found_new();
+	azure_set_subscription(cloud, subscription);
 	if ((cloud->arm = endpoint(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", which->arm, err)) == NULL ||
 		(cloud->authority = endpoint(env, "AZURE_AUTHORITY_HOST", which->authority, err)) == NULL ||
-		(cloud->login = az_login_new(env, err)) == NULL) {
+		(cloud->login = azure_login_new(env, err)) == NULL) {
 		ff_wrap(err, "azure");
 		azure_close(cloud);
 		return NULL;
@@ -192,7 +192,7 @@ static char *origin(const char *url)
 	return ff_printf("%s://%s", https ? "https" : "http", host);
 }
 
-bool az_url_is_arm(const struct ff_cloud *cloud, const char *url)
+bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url)
 {
 	ff_auto_free char *theirs = origin(url), *ours = origin(cloud->arm);
 
@@ -204,11 +204,11 @@ bool az_url_is_arm(const struct ff_cloud *cloud, const char *url)
 
 static int azure_sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
 {
-	const char *token = az_login_token(cloud);
+	const char *token = azure_login_token(cloud);
 	char *bearer;
 
 	(void)wall_ms;
-	if (ask->kind != FF_ASK_HTTP || !az_url_is_arm(cloud, ask->url))
+	if (ask->kind != FF_ASK_HTTP || !azure_url_is_arm(cloud, ask->url))
 		return ff_fail(err, FF_E_BUG, "'%.200s' is not Resource Manager: the token is not sent there",
 			ask->url ? ask->url : "");
 	if (token == NULL)
@@ -225,23 +225,23 @@ const struct ff_provider ff_azure = {
 	.open = azure_open,
 	.close = azure_close,
 	.title = azure_title,
-	.login_next = az_login_next,
-	.login_read = az_login_read,
-	.login_reset = az_login_reset,
-	.login_renew_at = az_login_renew_at,
-	.login_name = az_login_name,
+	.login_next = azure_login_next,
+	.login_read = azure_login_read,
+	.login_reset = azure_login_reset,
+	.login_renew_at = azure_login_renew_at,
+	.login_name = azure_login_name,
 	.sign = azure_sign,
-	.judge = az_judge,
-	.discover_next = az_discover_next,
-	.discover_read = az_discover_read,
-	.vms = az_vms,
-	.notes = az_notes,
-	.fits = az_fits,
-	.steps = az_steps,
+	.judge = azure_judge,
+	.discover_next = azure_discover_next,
+	.discover_read = azure_discover_read,
+	.vms = azure_vms,
+	.notes = azure_notes,
+	.fits = azure_fits,
+	.steps = azure_steps,
 	.step_count = AZ_STEP_COUNT,
-	.forward = az_forward,
-	.poll = az_poll,
-	.polled = az_polled,
-	.place = az_place,
-	.where = az_where,
+	.forward = azure_forward,
+	.poll = azure_poll,
+	.polled = azure_polled,
+	.place = azure_place,
+	.where = azure_where,
 };

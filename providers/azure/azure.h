@@ -11,7 +11,7 @@
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   os_disk   the VM's storageProfile.osDisk as it was found, without diskSizeGB
- *   disk      {sku, zones, generation, location, tags, ...} of that disk, see az_disk_reduce()
+ *   disk      {sku, zones, generation, location, tags, ...} of that disk, see azure_disk_reduce()
  *   tags, etag, power                       of the last look at the VM, only while a step needs them
  *   op        {url, kind, since}            the operation that runs: see operation.c
  *   copied, attached, swapping              true once the copy may exist, be on the rescue VM, be the OS disk
@@ -49,25 +49,25 @@ extern const struct ff_provider ff_azure;
 #define AZ_TAG_ROLE "fixfleet-role"
 
 /* One of the sovereign clouds. */
-struct az_cloud {
+struct azure_cloud {
 	const char *name, *arm, *authority;
 	const char *audience; /* the token's; with its slash */
 };
 
 struct ff_cloud {
-	const struct az_cloud *which;
+	const struct azure_cloud *which;
 	char *title;
 	char *arm;	    /* "https://management.azure.com" without a slash at its end */
 	char *authority;    /* the same for the token endpoint */
 	char *subscription; /* NULL until it is known */
 	struct ff_strv groups, rescues;
 	bool allow_deallocate;
-	struct az_login *login;
-	struct az_found *found;
+	struct azure_login *login;
+	struct azure_found *found;
 };
 
 /* ff_ask.tag: which question an ask is. 0 is a step's or a poll. */
-enum az_question {
+enum azure_question {
 	AZ_Q_STEP = 0,
 	AZ_Q_TOKEN, /* identity: token endpoint */
 	AZ_Q_FILE,
@@ -87,23 +87,24 @@ enum az_question {
 /* ---- azure.c */
 
 /** Does the bearer token belong to that URL: same scheme, host and port as Resource Manager's? */
-bool az_url_is_arm(const struct ff_cloud *cloud, const char *url);
+bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url);
 /** The subscription is known now (a GUID; copied). */
-void az_set_subscription(struct ff_cloud *cloud, const char *subscription);
-bool az_is_guid(const char *text);
+void azure_set_subscription(struct ff_cloud *cloud, const char *subscription);
+bool azure_is_guid(const char *text);
 
 /* ---- identity.c */
 
 /** Take the identity's settings from the environment. NULL with err. */
-struct az_login *az_login_new(const struct ff_env *env, struct ff_err *err);
-void az_login_free(struct az_login *login);
-enum ff_turn az_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
-void az_login_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
-void az_login_reset(struct ff_cloud *cloud);
-int64_t az_login_renew_at(const struct ff_cloud *cloud);
-const char *az_login_name(const struct ff_cloud *cloud);
+struct azure_login *azure_login_new(const struct ff_env *env, struct ff_err *err);
+void azure_login_free(struct azure_login *login);
+enum ff_turn azure_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
+void azure_login_read(
+	struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
+void azure_login_reset(struct ff_cloud *cloud);
+int64_t azure_login_renew_at(const struct ff_cloud *cloud);
+const char *azure_login_name(const struct ff_cloud *cloud);
 /** The bearer token, or NULL. Borrowed. */
-const char *az_login_token(const struct ff_cloud *cloud);
+const char *azure_login_token(const struct ff_cloud *cloud);
 
 /**
  * A client assertion (RFC 7523), signed PS256 with the key of a PEM or PKCS#12 file that holds certificate and key.
@@ -112,38 +113,38 @@ const char *az_login_token(const struct ff_cloud *cloud);
  * @audience  the token endpoint's URL
  * @return    the JWT, owned (free with ff_free_secret), or NULL with err (FF_E_AUTH)
  */
-char *az_assertion(const char *file, size_t len, const char *password, const char *audience, const char *client,
+char *azure_assertion(const char *file, size_t len, const char *password, const char *audience, const char *client,
 	int64_t wall_ms, struct ff_err *err);
 
 /* ---- request.c */
 
-struct az_id {
+struct azure_id {
 	char *subscription, *group, *type, *name; /* type: "virtualMachines" */
 };
 /**
  * Take a resource id apart. Ids come from outside and go into URLs: anything but the eight plain segments of a resource
- * of Microsoft.Compute is refused. 0 (release with az_id_release), or -1.
+ * of Microsoft.Compute is refused. 0 (release with azure_id_release), or -1.
  */
-int az_id_parse(const char *text, struct az_id *id);
-void az_id_release(struct az_id *id);
+int azure_id_parse(const char *text, struct azure_id *id);
+void azure_id_release(struct azure_id *id);
 /** The last segment of an id; the whole text when it has none. Borrowed. NULL gives "". */
-const char *az_id_name(const char *id);
+const char *azure_id_name(const char *id);
 /** Lower-case copy, for keys. The caller frees. */
-char *az_lower(const char *text);
+char *azure_lower(const char *text);
 /** Is `id` the resource `scope` or something below it (by whole segments, case-blind)? */
-bool az_id_within(const char *id, const char *scope);
+bool azure_id_within(const char *id, const char *scope);
 
 /**
  * Fill an ask for a resource: METHOD arm + id (its segments encoded) + tail ("/powerOff?skipShutdown=true&"; must end
  * in ? or &) + api-version. 0, or -1 with err when the id is none.
  */
-int az_ask_resource(const struct ff_cloud *cloud, struct ff_ask *ask, const char *method, const char *id,
+int azure_ask_resource(const struct ff_cloud *cloud, struct ff_ask *ask, const char *method, const char *id,
 	const char *tail, const char *api, struct ff_err *err);
 /** Set body and If-Match (NULL: none) on an ask. Steals body. */
-void az_ask_json(struct ff_ask *ask, json_t *body, const char *if_match);
+void azure_ask_json(struct ff_ask *ask, json_t *body, const char *if_match);
 
 /* What a request draws on: compute-throttling-limits.md, section 7 of the facts. */
-enum az_cost {
+enum azure_cost {
 	AZ_COST_UPDATE_VM, /* start, powerOff, attach, detach */
 	AZ_COST_PATCH_VM,  /* the same of the VM; recorded headers charge the subscription's PutVM */
 	AZ_COST_DELETE_VM, /* deallocate */
@@ -156,13 +157,13 @@ enum az_cost {
 	AZ_COST_DELETE_DISK,
 };
 /** Say what the ask costs. `region` may be "" (unknown), `vm_id` NULL (no VM's own bucket). */
-void az_cost(
-	const struct ff_cloud *cloud, struct ff_ask *ask, enum az_cost cost, const char *region, const char *vm_id);
+void azure_cost(
+	const struct ff_cloud *cloud, struct ff_ask *ask, enum azure_cost cost, const char *region, const char *vm_id);
 
 /* ---- errors.c */
 
 /* An answer, read. */
-struct az_reply {
+struct azure_reply {
 	enum ff_class class; /* FF_E_NONE: success, HTTP status 2xx and no error inside */
 	struct ff_err err;
 	json_t *body;	  /* what JSON there is, also of an error; NULL: none */
@@ -170,75 +171,77 @@ struct az_reply {
 	bool unknown;	  /* the request may or may not have taken effect */
 	int64_t retry_ms; /* Retry-After; -1: none */
 };
-#define az_auto_reply __attribute__((cleanup(az_reply_release))) struct az_reply
-void az_reply_release(struct az_reply *reply);
+#define azure_auto_reply __attribute__((cleanup(azure_reply_release))) struct azure_reply
+void azure_reply_release(struct azure_reply *reply);
 /** Read an answer of Resource Manager. */
-void az_reply_read(struct az_reply *reply, int64_t wall_ms, const struct ff_answer *answer);
+void azure_reply_read(struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer);
 /**
  * The class of a failure by status and what the error says; `error` is the object with code, message, details (may be
  * NULL). `err` gets the sentence. For failures inside a 200, status is 0.
  */
-enum ff_class az_classify(int status, const json_t *error, struct ff_err *err);
-enum ff_class az_judge(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+enum ff_class azure_classify(int status, const json_t *error, struct ff_err *err);
+enum ff_class azure_judge(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
 	const struct ff_answer *answer, struct ff_hint *hint, struct ff_err *err);
 /** Control characters and runs of blanks to one blank, at most `max` bytes. The caller frees. NULL gives "". */
-char *az_squeeze(const char *text, size_t max);
+char *azure_squeeze(const char *text, size_t max);
 
 /* ---- operation.c */
 
-enum az_asked { AZ_ACT, AZ_LOOK, AZ_POLL };
+enum azure_asked { AZ_ACT, AZ_LOOK, AZ_POLL };
 
 /** Empty n verdicts and read the answer. */
-void az_begin(struct az_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v, size_t n);
+void azure_begin(
+	struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v, size_t n);
 /** DONE; whatever operation was under way is over. */
-void az_done(const struct ff_member *m, struct ff_verdict *v);
+void azure_done(const struct ff_member *m, struct ff_verdict *v);
 /** FAILED with class and text. */
-void az_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void azure_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /** WAIT that many milliseconds (0: the driver's back-off), and what for: it is told when patience ends. */
-void az_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void azure_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /** The patch of a verdict, made when there is none. Borrowed. */
-json_t *az_patch(struct ff_verdict *v);
+json_t *azure_patch(struct ff_verdict *v);
 /** What a reply that is no success means, by what was asked. Steps treat their own cases first. */
-void az_unhappy(const struct az_reply *reply, enum az_asked asked, struct ff_verdict *v);
+void azure_unhappy(const struct azure_reply *reply, enum azure_asked asked, struct ff_verdict *v);
 /**
  * What a successful answer to an act means: STARTED with the operation in the patch, or DONE.
  * @resource_url  for a PUT or PATCH: where the resource is read while its provisioningState is not terminal; NULL: POST
  */
-void az_accepted(const struct ff_cloud *cloud, const struct az_reply *reply, const struct ff_answer *answer,
+void azure_accepted(const struct ff_cloud *cloud, const struct azure_reply *reply, const struct ff_answer *answer,
 	int64_t wall_ms, const char *resource_url, struct ff_verdict *v);
-int az_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
-void az_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
+int azure_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
+void azure_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
 	const struct ff_answer *answer, struct ff_verdict *v);
 /** "Succeeded", "Failed", "Canceled" (any case), or nothing said. */
-bool az_state_terminal(const char *provisioning_state);
+bool azure_state_terminal(const char *provisioning_state);
 
 /* ---- discover.c, found.c, hazards.c */
 
-struct az_found *az_found_new(void);
-void az_found_free(struct az_found *found);
-enum ff_turn az_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
-int az_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer,
-	struct ff_err *err);
-size_t az_vms(const struct ff_cloud *cloud, struct ff_vm ***vms);
-const struct ff_strv *az_notes(const struct ff_cloud *cloud);
-int az_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
+struct azure_found *azure_found_new(void);
+void azure_found_free(struct azure_found *found);
+enum ff_turn azure_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
+int azure_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+	const struct ff_answer *answer, struct ff_err *err);
+size_t azure_vms(const struct ff_cloud *cloud, struct ff_vm ***vms);
+const struct ff_strv *azure_notes(const struct ff_cloud *cloud);
+int azure_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
 
 /* ---- reading a VM's answer */
 
 /** "running" of "PowerState/running" in instanceView.statuses, lower case, in `out`; "" when it is not said. */
-const char *az_power(const json_t *view, char out[32]);
+const char *azure_power(const json_t *view, char out[32]);
 /** The tag of that name, any case; NULL when absent. Borrowed. */
-const char *az_tag(const json_t *tags, const char *name);
+const char *azure_tag(const json_t *tags, const char *name);
 /** A copy of the tags with this one set (NULL value: removed), whatever the case of its name was. */
-json_t *az_tags_with(const json_t *tags, const char *name, const char *value);
+json_t *azure_tags_with(const json_t *tags, const char *name, const char *value);
 /** The VM's etag, fit for If-Match (its quotes are part of it); NULL when there is none. Borrowed. */
-const char *az_etag(const json_t *vm);
+const char *azure_etag(const json_t *vm);
 /** storageProfile.osDisk.managedDisk.id of a VM; NULL when it is not there. Borrowed. */
-const char *az_os_disk_id(const json_t *vm);
+const char *azure_os_disk_id(const json_t *vm);
 
 /* ---- steps.c */
 
-enum az_step {
+enum azure_step {
 	AZ_CLAIM,
 	AZ_STOP,
 	AZ_COPY,
@@ -253,8 +256,8 @@ enum az_step {
 	AZ_SWAP_BACK,
 	AZ_STEP_COUNT
 };
-extern const struct ff_step az_steps[AZ_STEP_COUNT];
-extern const int az_forward[];
+extern const struct ff_step azure_steps[AZ_STEP_COUNT];
+extern const int azure_forward[];
 
 #define AZ_ACT_FN(name)                                                                                                \
 	int name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
@@ -268,66 +271,68 @@ extern const int az_forward[];
 		struct ff_verdict *v)
 
 /* claim.c: the tag that says whose VM it is */
-AZ_ACT_FN(az_claim);
-AZ_LOOKED_FN(az_claim_looked);
-AZ_ACTED_FN(az_claim_acted);
-AZ_ACT_FN(az_release);
-AZ_ACTED_FN(az_release_acted);
-AZ_LOOKED_FN(az_release_looked);
+AZ_ACT_FN(azure_claim);
+AZ_LOOKED_FN(azure_claim_looked);
+AZ_ACTED_FN(azure_claim_acted);
+AZ_ACT_FN(azure_release);
+AZ_ACTED_FN(azure_release_acted);
+AZ_LOOKED_FN(azure_release_looked);
 /** GET the VM with its instance view: the look of several rows. */
-AZ_LOOK_FN(az_look_vm);
+AZ_LOOK_FN(azure_look_vm);
 
 /* power.c */
-AZ_ACT_FN(az_stop);
-AZ_LOOKED_FN(az_stop_looked);
-AZ_ACT_FN(az_start);
-AZ_LOOKED_FN(az_start_looked);
-AZ_LOOKED_FN(az_verify_looked);
+AZ_ACT_FN(azure_stop);
+AZ_LOOKED_FN(azure_stop_looked);
+AZ_ACT_FN(azure_start);
+AZ_LOOKED_FN(azure_start_looked);
+AZ_LOOKED_FN(azure_verify_looked);
 /** acted of the power operations. */
-AZ_ACTED_FN(az_power_acted);
-AZ_LOOK_FN(az_look_view);
+AZ_ACTED_FN(azure_power_acted);
+AZ_LOOK_FN(azure_look_view);
 /** A power operation's request, or the operation itself, failed. */
-void az_power_refused(const struct ff_member *m, const struct az_reply *reply, int64_t wall_ms, struct ff_verdict *v);
+void azure_power_refused(
+	const struct ff_member *m, const struct azure_reply *reply, int64_t wall_ms, struct ff_verdict *v);
 
 /* copy.c */
-AZ_ACT_FN(az_copy);
-AZ_ACTED_FN(az_copy_acted);
-AZ_LOOK_FN(az_look_copy);
-AZ_LOOKED_FN(az_copy_looked);
-AZ_ACT_FN(az_delete_copy);
-AZ_ACTED_FN(az_delete_copy_acted);
-AZ_LOOKED_FN(az_delete_copy_looked);
+AZ_ACT_FN(azure_copy);
+AZ_ACTED_FN(azure_copy_acted);
+AZ_LOOK_FN(azure_look_copy);
+AZ_LOOKED_FN(azure_copy_looked);
+AZ_ACT_FN(azure_delete_copy);
+AZ_ACTED_FN(azure_delete_copy_acted);
+AZ_LOOKED_FN(azure_delete_copy_looked);
 /** The copy's name: made of run and VM, so that a repeat finds it. The caller frees. */
-char *az_copy_name(const struct ff_member *m);
+char *azure_copy_name(const struct ff_member *m);
 /** Its id, in the VM's resource group. The caller frees; NULL when the VM's id is none. */
-char *az_copy_id(const struct ff_member *m);
+char *azure_copy_id(const struct ff_member *m);
 /** Is that the OS disk that this run left the VM with: the copy once swapped, else the one found? */
-bool az_is_expected_disk(const struct ff_member *m, const char *disk_id);
+bool azure_is_expected_disk(const struct ff_member *m, const char *disk_id);
 
 /* attach.c */
-AZ_ACT_FN(az_attach_detach);
-AZ_ACTED_FN(az_attach_detach_acted);
-AZ_LOOK_FN(az_look_attach);
-AZ_LOOKED_FN(az_attach_looked);
-AZ_LOOK_FN(az_look_detach);
-AZ_LOOKED_FN(az_detach_looked);
-const char *az_attach_group(const struct ff_member *m);
+AZ_ACT_FN(azure_attach_detach);
+AZ_ACTED_FN(azure_attach_detach_acted);
+AZ_LOOK_FN(azure_look_attach);
+AZ_LOOKED_FN(azure_attach_looked);
+AZ_LOOK_FN(azure_look_detach);
+AZ_LOOKED_FN(azure_detach_looked);
+const char *azure_attach_group(const struct ff_member *m);
 /** What the end of an attach/detach operation means; `result` is its storageProfile, or NULL. */
-void az_attach_ended(const struct ff_member *m, size_t n, const struct az_reply *reply, const json_t *result,
-	enum az_asked asked, struct ff_verdict *v);
+void azure_attach_ended(const struct ff_member *m, size_t n, const struct azure_reply *reply, const json_t *result,
+	enum azure_asked asked, struct ff_verdict *v);
 
 /* swap.c */
-AZ_ACT_FN(az_swap);
-AZ_ACTED_FN(az_swap_acted);
-AZ_LOOKED_FN(az_swap_looked);
-AZ_ACT_FN(az_swap_back);
-AZ_LOOKED_FN(az_swap_back_looked);
+AZ_ACT_FN(azure_swap);
+AZ_ACTED_FN(azure_swap_acted);
+AZ_LOOKED_FN(azure_swap_looked);
+AZ_ACT_FN(azure_swap_back);
+AZ_LOOKED_FN(azure_swap_back_looked);
 /** A swap's request, its deallocation, or the operation of either was refused. */
-void az_swap_refused(
-	const struct ff_cloud *cloud, const struct ff_member *m, const struct az_reply *reply, struct ff_verdict *v);
+void azure_swap_refused(
+	const struct ff_cloud *cloud, const struct ff_member *m, const struct azure_reply *reply, struct ff_verdict *v);
 
 /* place.c */
-int az_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
-void az_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+int azure_place(
+	const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
+void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
 
 #endif

@@ -6,11 +6,11 @@
 
 #include <string.h>
 
-AZ_LOOK_FN(az_look_vm)
+AZ_LOOK_FN(azure_look_vm)
 {
-	if (az_ask_resource(cloud, ask, "GET", m->vm->id, "?$expand=instanceView&", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "GET", m->vm->id, "?$expand=instanceView&", AZ_VM_API, err) < 0)
 		return -1;
-	az_cost(cloud, ask, AZ_COST_GET_VM, m->vm->region, m->vm->id);
+	azure_cost(cloud, ask, AZ_COST_GET_VM, m->vm->region, m->vm->id);
 	return 0;
 }
 
@@ -19,30 +19,30 @@ static int patch_tags(
 {
 	json_t *body;
 
-	if (az_ask_resource(cloud, ask, "PATCH", m->vm->id, "?", AZ_VM_API, err) < 0) {
+	if (azure_ask_resource(cloud, ask, "PATCH", m->vm->id, "?", AZ_VM_API, err) < 0) {
 		json_decref(tags);
 		return -1;
 	}
 	body = json_object();
 	ff_json_set_new(body, "tags", tags);
-	az_ask_json(ask, body, ff_json_str(m->facts, "etag"));
-	az_cost(cloud, ask, AZ_COST_PATCH_VM, m->vm->region, m->vm->id);
+	azure_ask_json(ask, body, ff_json_str(m->facts, "etag"));
+	azure_cost(cloud, ask, AZ_COST_PATCH_VM, m->vm->region, m->vm->id);
 	return 0;
 }
 
 /* Fresh tags and etag, for the act that follows at once. */
 static void take_fresh(const json_t *vm, struct ff_verdict *v)
 {
-	json_t *tags = az_tags_with(ff_json_at(vm, "tags"), "", NULL);
+	json_t *tags = azure_tags_with(ff_json_at(vm, "tags"), "", NULL);
 
-	ff_json_set_new(az_patch(v), "tags", tags);
-	ff_json_set_new(az_patch(v), "etag", az_etag(vm) ? json_string(az_etag(vm)) : json_null());
+	ff_json_set_new(azure_patch(v), "tags", tags);
+	ff_json_set_new(azure_patch(v), "etag", azure_etag(vm) ? json_string(azure_etag(vm)) : json_null());
 }
 
 static void forget_fresh(struct ff_verdict *v)
 {
-	ff_json_set_new(az_patch(v), "tags", json_null());
-	ff_json_set_new(az_patch(v), "etag", json_null());
+	ff_json_set_new(azure_patch(v), "tags", json_null());
+	ff_json_set_new(azure_patch(v), "etag", json_null());
 }
 
 /* ---------------------------------------------------------------- claim */
@@ -53,118 +53,118 @@ static bool recovered(const struct ff_member *m, const json_t *vm)
 	const json_t *view = ff_json_at(vm, "properties/instanceView");
 	char power[32];
 
-	return m->vm->health == FF_AFFECTED && ff_streq(az_power(view, power), "running") &&
+	return m->vm->health == FF_AFFECTED && ff_streq(azure_power(view, power), "running") &&
 	       ff_strcaseeq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready");
 }
 
-AZ_LOOKED_FN(az_claim_looked)
+AZ_LOOKED_FN(azure_claim_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	const char *run, *state;
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	if (reply.class != FF_E_NONE) {
-		az_unhappy(&reply, AZ_LOOK, v);
+		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
 	}
-	run = az_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
+	run = azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
 	state = ff_json_str(reply.body, "properties/provisioningState");
 	if (ff_strcaseeq(state, "Deleting"))
-		az_failed(v, FF_E_GONE, "the VM is being deleted");
+		azure_failed(v, FF_E_GONE, "the VM is being deleted");
 	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run))
-		az_failed(v, FF_E_CONFLICT, "the VM is claimed by run '%s'", run);
-	else if (!ff_strcaseeq(az_os_disk_id(reply.body), ff_json_str(m->facts, "os_disk/managedDisk/id")))
-		az_failed(v, FF_E_CONFLICT, "the VM's OS disk is another one since it was found: '%s'",
-			az_id_name(az_os_disk_id(reply.body)));
-	else if (!az_state_terminal(state))
-		az_wait(v, 0, "another change of the VM is under way, its provisioning state is %s", state);
+		azure_failed(v, FF_E_CONFLICT, "the VM is claimed by run '%s'", run);
+	else if (!ff_strcaseeq(azure_os_disk_id(reply.body), ff_json_str(m->facts, "os_disk/managedDisk/id")))
+		azure_failed(v, FF_E_CONFLICT, "the VM's OS disk is another one since it was found: '%s'",
+			azure_id_name(azure_os_disk_id(reply.body)));
+	else if (!azure_state_terminal(state))
+		azure_wait(v, 0, "another change of the VM is under way, its provisioning state is %s", state);
 	else if (ff_streq(run, m->run)) {
-		az_done(m, v);
+		azure_done(m, v);
 		forget_fresh(v);
 	} else if (recovered(m, reply.body))
-		az_failed(v, FF_E_CONFLICT, "the VM has come up by itself, its agent is ready");
+		azure_failed(v, FF_E_CONFLICT, "the VM has come up by itself, its agent is ready");
 	else {
 		v->meaning = FF_M_NOT_DONE;
 		take_fresh(reply.body, v);
 	}
 }
 
-AZ_ACT_FN(az_claim)
+AZ_ACT_FN(azure_claim)
 {
 	(void)n;
-	return patch_tags(cloud, m, az_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, m->run), ask, err);
+	return patch_tags(cloud, m, azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, m->run), ask, err);
 }
 
-AZ_ACTED_FN(az_claim_acted)
+AZ_ACTED_FN(azure_claim_acted)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	ff_auto_free char *url = NULL;
 	struct ff_ask resource = {0};
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	if (reply.class != FF_E_NONE) {
-		az_unhappy(&reply, AZ_ACT, v);
+		azure_unhappy(&reply, AZ_ACT, v);
 		return;
 	}
-	if (az_ask_resource(cloud, &resource, "GET", m->vm->id, "?", AZ_VM_API, NULL) == 0)
+	if (azure_ask_resource(cloud, &resource, "GET", m->vm->id, "?", AZ_VM_API, NULL) == 0)
 		url = ff_strdup(resource.url);
 	ff_ask_release(&resource);
-	az_accepted(cloud, &reply, answer, wall_ms, url, v);
+	azure_accepted(cloud, &reply, answer, wall_ms, url, v);
 	forget_fresh(v);
 }
 
 /* ---------------------------------------------------------------- release */
 
 /* Leaving the claim out takes it away where PATCH replaces tags; where it merges them, the claim is blanked. */
-AZ_ACT_FN(az_release)
+AZ_ACT_FN(azure_release)
 {
 	const char *value = ff_json_bool(m->facts, "release_blank", false) ? "" : NULL;
 
 	(void)n;
-	return patch_tags(cloud, m, az_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, value), ask, err);
+	return patch_tags(cloud, m, azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, value), ask, err);
 }
 
-AZ_ACTED_FN(az_release_acted)
+AZ_ACTED_FN(azure_release_acted)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	const char *left;
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	if (reply.class == FF_E_GONE) {
-		az_done(m, v);
+		azure_done(m, v);
 		return;
 	}
-	az_claim_acted(cloud, m, n, wall_ms, answer, v);
-	left = az_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
+	azure_claim_acted(cloud, m, n, wall_ms, answer, v);
+	left = azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
 	if (reply.class == FF_E_NONE && ff_streq(left, m->run)) {
 		v->meaning = FF_M_LOOK;
 		ff_fail(&v->err, FF_E_CONFLICT, "the claim is still on the VM");
-		ff_json_set_bool(az_patch(v), "release_blank", true);
+		ff_json_set_bool(azure_patch(v), "release_blank", true);
 	}
 }
 
-AZ_LOOKED_FN(az_release_looked)
+AZ_LOOKED_FN(azure_release_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	const char *run;
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	if (reply.class == FF_E_GONE) {
-		az_done(m, v);
+		azure_done(m, v);
 		return;
 	}
 	if (reply.class != FF_E_NONE) {
-		az_unhappy(&reply, AZ_LOOK, v);
+		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
 	}
-	run = az_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
+	run = azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
 	if (run == NULL || !ff_streq(run, m->run)) { /* also where it is somebody else's by now: theirs stays */
-		az_done(m, v);
+		azure_done(m, v);
 		forget_fresh(v);
-	} else if (!az_state_terminal(ff_json_str(reply.body, "properties/provisioningState"))) {
-		az_wait(v, 0, "another change of the VM is under way");
+	} else if (!azure_state_terminal(ff_json_str(reply.body, "properties/provisioningState"))) {
+		azure_wait(v, 0, "another change of the VM is under way");
 	} else {
 		v->meaning = FF_M_NOT_DONE;
 		take_fresh(reply.body, v);

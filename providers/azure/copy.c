@@ -27,10 +27,10 @@ static void add_name(struct ff_buf *out, const char *text, size_t max)
 }
 
 /* "ff-web01-20240719-060000-ab12-9f86d081884c", at most 3 + 22 + 1 + 40 + 1 + 12 = 79 characters of the 80 allowed. */
-char *az_copy_name(const struct ff_member *m)
+char *azure_copy_name(const struct ff_member *m)
 {
 	struct ff_buf name = {0};
-	ff_auto_free char *id = az_lower(m->vm->id);
+	ff_auto_free char *id = azure_lower(m->vm->id);
 	ff_auto_free char *text = ff_printf("%s\n%s", m->run, id);
 	char hash[65];
 
@@ -44,23 +44,23 @@ char *az_copy_name(const struct ff_member *m)
 	return ff_buf_take(&name);
 }
 
-char *az_copy_id(const struct ff_member *m)
+char *azure_copy_id(const struct ff_member *m)
 {
-	ff_auto_free char *name = az_copy_name(m);
-	struct az_id id;
+	ff_auto_free char *name = azure_copy_name(m);
+	struct azure_id id;
 	char *text;
 
-	if (az_id_parse(m->vm->id, &id) < 0)
+	if (azure_id_parse(m->vm->id, &id) < 0)
 		return NULL;
 	text = ff_printf("/subscriptions/%s/resourceGroups/%s/providers/Microsoft.Compute/disks/%s", id.subscription,
 		id.group, name);
-	az_id_release(&id);
+	azure_id_release(&id);
 	return text;
 }
 
-bool az_is_expected_disk(const struct ff_member *m, const char *disk_id)
+bool azure_is_expected_disk(const struct ff_member *m, const char *disk_id)
 {
-	ff_auto_free char *copy = az_copy_id(m);
+	ff_auto_free char *copy = azure_copy_id(m);
 	bool swapped = ff_json_bool(m->facts, "swapped", false);
 
 	return ff_strcaseeq(disk_id, swapped ? copy : ff_json_str(m->facts, "os_disk/managedDisk/id"));
@@ -138,45 +138,45 @@ static json_t *copy_body(const struct ff_member *m)
 	return body;
 }
 
-static int ask_copy(const struct ff_cloud *cloud, const struct ff_member *m, const char *method, enum az_cost cost,
+static int ask_copy(const struct ff_cloud *cloud, const struct ff_member *m, const char *method, enum azure_cost cost,
 	struct ff_ask *ask, struct ff_err *err)
 {
-	ff_auto_free char *id = az_copy_id(m);
+	ff_auto_free char *id = azure_copy_id(m);
 
-	if (az_ask_resource(cloud, ask, method, id, "?", AZ_DISK_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, method, id, "?", AZ_DISK_API, err) < 0)
 		return -1;
-	az_cost(cloud, ask, cost, m->vm->region, NULL);
+	azure_cost(cloud, ask, cost, m->vm->region, NULL);
 	return 0;
 }
 
-AZ_ACT_FN(az_copy)
+AZ_ACT_FN(azure_copy)
 {
 	(void)n;
 	if (ff_json_str(m->facts, "disk/location") == NULL || ff_json_str(m->facts, "os_disk/managedDisk/id") == NULL)
 		return ff_fail(err, FF_E_BUG, "the OS disk's record is incomplete");
 	if (ask_copy(cloud, m, "PUT", AZ_COST_PUT_DISK, ask, err) < 0)
 		return -1;
-	az_ask_json(ask, copy_body(m), NULL);
+	azure_ask_json(ask, copy_body(m), NULL);
 	return 0;
 }
 
-AZ_ACTED_FN(az_copy_acted)
+AZ_ACTED_FN(azure_copy_acted)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	struct ff_ask resource = {0};
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	if (reply.class != FF_E_NONE) {
-		az_unhappy(&reply, AZ_ACT, v);
+		azure_unhappy(&reply, AZ_ACT, v);
 		return;
 	}
 	if (ask_copy(cloud, m, "GET", AZ_COST_GET_DISK, &resource, &v->err) == 0)
-		az_accepted(cloud, &reply, answer, wall_ms, resource.url, v);
+		azure_accepted(cloud, &reply, answer, wall_ms, resource.url, v);
 	ff_ask_release(&resource);
-	ff_json_set_bool(az_patch(v), "copied", true);
+	ff_json_set_bool(azure_patch(v), "copied", true);
 }
 
-AZ_LOOK_FN(az_look_copy)
+AZ_LOOK_FN(azure_look_copy)
 {
 	return ask_copy(cloud, m, "GET", AZ_COST_GET_DISK, ask, err);
 }
@@ -187,7 +187,7 @@ static bool is_ours(const struct ff_member *m, const json_t *disk)
 	const json_t *tags = ff_json_at(disk, "tags");
 	ff_auto_free char *vm = vm_tag(m);
 
-	return ff_streq(az_tag(tags, AZ_TAG_RUN), m->run) && ff_strcaseeq(az_tag(tags, AZ_TAG_VM), vm);
+	return ff_streq(azure_tag(tags, AZ_TAG_RUN), m->run) && ff_strcaseeq(azure_tag(tags, AZ_TAG_VM), vm);
 }
 
 /* What of the copy is not as the source was; NULL: it may go home. */
@@ -213,41 +213,41 @@ static const char *wrong_with(const struct ff_member *m, const json_t *disk)
 	return NULL;
 }
 
-AZ_LOOKED_FN(az_copy_looked)
+AZ_LOOKED_FN(azure_copy_looked)
 {
-	az_auto_reply reply = {0};
-	ff_auto_free char *name = az_copy_name(m);
+	azure_auto_reply reply = {0};
+	ff_auto_free char *name = azure_copy_name(m);
 	const char *state, *wrong;
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	if (reply.class == FF_E_GONE) {
 		v->meaning = FF_M_NOT_DONE;
 		return;
 	}
 	if (reply.class != FF_E_NONE) {
-		az_unhappy(&reply, AZ_LOOK, v);
+		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
 	}
 	state = ff_json_str(reply.body, "properties/provisioningState");
 	wrong = wrong_with(m, reply.body);
 	if (!is_ours(m, reply.body)) {
-		az_failed(v, FF_E_CONFLICT, "a disk '%s' is there already and is not this run's", name);
-	} else if (!az_state_terminal(state)) {
-		az_wait(v, 0, "the disk copy's provisioning state is %s", state);
+		azure_failed(v, FF_E_CONFLICT, "a disk '%s' is there already and is not this run's", name);
+	} else if (!azure_state_terminal(state)) {
+		azure_wait(v, 0, "the disk copy's provisioning state is %s", state);
 	} else if (ff_strcaseeq(state, "Failed") || ff_strcaseeq(state, "Canceled")) {
 		v->meaning = FF_M_NOT_DONE; /* the same PUT again creates it */
 	} else if (wrong != NULL) {
-		az_failed(v, FF_E_PERMANENT, "the copy '%s' has another %s than the OS disk", name, wrong);
+		azure_failed(v, FF_E_PERMANENT, "the copy '%s' has another %s than the OS disk", name, wrong);
 	} else {
-		az_done(m, v);
+		azure_done(m, v);
 	}
-	ff_json_set_bool(az_patch(v), "copied", true);
+	ff_json_set_bool(azure_patch(v), "copied", true);
 }
 
 /* ---------------------------------------------------------------- taking it back */
 
-AZ_ACT_FN(az_delete_copy)
+AZ_ACT_FN(azure_delete_copy)
 {
 	(void)n;
 	return ask_copy(cloud, m, "DELETE", AZ_COST_DELETE_DISK, ask, err);
@@ -255,56 +255,56 @@ AZ_ACT_FN(az_delete_copy)
 
 static void copy_is_gone(const struct ff_member *m, struct ff_verdict *v)
 {
-	az_done(m, v);
-	ff_json_set_new(az_patch(v), "copied", json_null());
+	azure_done(m, v);
+	ff_json_set_new(azure_patch(v), "copied", json_null());
 }
 
 static void name_what_stays(const struct ff_member *m, struct ff_verdict *v)
 {
-	ff_auto_free char *name = az_copy_name(m);
+	ff_auto_free char *name = azure_copy_name(m);
 
 	if (v->err.text[0] != '\0')
 		ff_wrap(&v->err, "disk copy '%s' stays in resource group '%s'", name, m->vm->scope);
 }
 
-AZ_ACTED_FN(az_delete_copy_acted)
+AZ_ACTED_FN(azure_delete_copy_acted)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	if (reply.class == FF_E_GONE) {
 		copy_is_gone(m, v);
 	} else if (reply.class != FF_E_NONE) {
-		az_unhappy(&reply, AZ_ACT, v);
+		azure_unhappy(&reply, AZ_ACT, v);
 		name_what_stays(m, v);
 	} else {
-		az_accepted(cloud, &reply, answer, wall_ms, NULL, v);
+		azure_accepted(cloud, &reply, answer, wall_ms, NULL, v);
 		if (v->meaning == FF_M_DONE)
 			copy_is_gone(m, v);
 	}
 }
 
 /* Only a free disk of our own is deleted, whatever the facts say. */
-AZ_LOOKED_FN(az_delete_copy_looked)
+AZ_LOOKED_FN(azure_delete_copy_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	const char *holder;
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	if (reply.class == FF_E_GONE) {
 		copy_is_gone(m, v);
 		return;
 	}
 	holder = ff_json_str(reply.body, "managedBy");
 	if (reply.class != FF_E_NONE)
-		az_unhappy(&reply, AZ_LOOK, v);
+		azure_unhappy(&reply, AZ_LOOK, v);
 	else if (!is_ours(m, reply.body))
-		az_failed(v, FF_E_CONFLICT, "it is not tagged as this run's");
+		azure_failed(v, FF_E_CONFLICT, "it is not tagged as this run's");
 	else if (holder != NULL)
-		az_wait(v, BUSY_WAIT_MS, "it is attached to '%s'", az_id_name(holder));
-	else if (!az_state_terminal(ff_json_str(reply.body, "properties/provisioningState")))
-		az_wait(v, BUSY_WAIT_MS, "another change of it is under way");
+		azure_wait(v, BUSY_WAIT_MS, "it is attached to '%s'", azure_id_name(holder));
+	else if (!azure_state_terminal(ff_json_str(reply.body, "properties/provisioningState")))
+		azure_wait(v, BUSY_WAIT_MS, "another change of it is under way");
 	else
 		v->meaning = FF_M_NOT_DONE;
 	name_what_stays(m, v);

@@ -10,9 +10,9 @@
 #define PAGES_MAX 10000
 #define ASKED_MAX 128 /* at once; more would only wait in the runtime's queue */
 
-struct az_found *az_found_new(void)
+struct azure_found *azure_found_new(void)
 {
-	struct az_found *f = ff_calloc(1, sizeof(*f));
+	struct azure_found *f = ff_calloc(1, sizeof(*f));
 
 	f->by_id = json_object();
 	f->disks = json_object();
@@ -25,7 +25,7 @@ struct az_found *az_found_new(void)
 	return f;
 }
 
-static void question_free(struct az_ask *q)
+static void question_free(struct azure_ask *q)
 {
 	free(q->what);
 	free(q->url);
@@ -47,7 +47,7 @@ static void vm_free(struct ff_vm *vm)
 }
 
 /* What only discovery needs. */
-static void forget(struct az_found *f)
+static void forget(struct azure_found *f)
 {
 	json_t **const maps[] = {&f->by_id, &f->disks, &f->sizes, &f->dynamic, &f->links, &f->locks};
 
@@ -64,9 +64,9 @@ static void forget(struct az_found *f)
 	}
 }
 
-void az_found_free(struct az_found *f)
+void azure_found_free(struct azure_found *f)
 {
-	struct az_ask *q;
+	struct azure_ask *q;
 
 	if (f == NULL)
 		return;
@@ -86,22 +86,22 @@ void az_found_free(struct az_found *f)
 	free(f);
 }
 
-size_t az_vms(const struct ff_cloud *cloud, struct ff_vm ***vms)
+size_t azure_vms(const struct ff_cloud *cloud, struct ff_vm ***vms)
 {
 	*vms = cloud->found->vms;
 	return cloud->found->count;
 }
 
-const struct ff_strv *az_notes(const struct ff_cloud *cloud)
+const struct ff_strv *azure_notes(const struct ff_cloud *cloud)
 {
 	return &cloud->found->notes;
 }
 
 /* ---------------------------------------------------------------- queueing */
 
-static struct az_ask *question(struct az_found *f, enum az_question kind, const char *what, size_t vm)
+static struct azure_ask *question(struct azure_found *f, enum azure_question kind, const char *what, size_t vm)
 {
-	struct az_ask *q = ff_calloc(1, sizeof(*q));
+	struct azure_ask *q = ff_calloc(1, sizeof(*q));
 
 	q->kind = kind;
 	q->what = ff_strdup(what ? what : "");
@@ -112,7 +112,7 @@ static struct az_ask *question(struct az_found *f, enum az_question kind, const 
 
 static void queue_lists(const struct ff_cloud *cloud)
 {
-	struct az_found *f = cloud->found;
+	struct azure_found *f = cloud->found;
 
 	for (size_t i = 0; i < cloud->groups.count; i++) {
 		question(f, AZ_Q_VMS, cloud->groups.items[i], 0);
@@ -126,20 +126,20 @@ static void queue_lists(const struct ff_cloud *cloud)
 	question(f, AZ_Q_ADDRESSES, NULL, 0);
 }
 
-static void queue_vm_details(struct az_found *f, size_t index)
+static void queue_vm_details(struct azure_found *f, size_t index)
 {
 	struct ff_vm *vm = f->vms[index];
-	struct az_side *side = &f->sides[index];
-	ff_auto_free char *disk = az_lower(vm->disk_id);
-	struct az_id id;
+	struct azure_side *side = &f->sides[index];
+	ff_auto_free char *disk = azure_lower(vm->disk_id);
+	struct azure_id id;
 
 	if (!side->viewed && (side->candidate || ff_streq(vm->os, "windows")))
 		question(f, AZ_Q_VIEW, vm->id, index);
 	if (side->candidate)
 		question(f, AZ_Q_SIZES, vm->id, index);
 	if (ff_streq(vm->os, "windows") && *disk != '\0' && json_object_get(f->disks, disk) == NULL &&
-		az_id_parse(disk, &id) == 0) { /* the disk lives in another group */
-		az_id_release(&id);
+		azure_id_parse(disk, &id) == 0) { /* the disk lives in another group */
+		azure_id_release(&id);
 		question(f, AZ_Q_DISK, vm->disk_id, index);
 	}
 }
@@ -147,13 +147,13 @@ static void queue_vm_details(struct az_found *f, size_t index)
 /* Which VMs were asked for as rescue VMs. A full id outside the scope is read by itself. */
 static void choose_rescues(const struct ff_cloud *cloud)
 {
-	struct az_found *f = cloud->found;
+	struct azure_found *f = cloud->found;
 
 	for (size_t i = 0; cloud->rescues.count == 0 && i < f->count; i++)
-		f->sides[i].candidate = ff_strcaseeq(az_tag(f->vms[i]->tags, AZ_TAG_ROLE), "rescue");
+		f->sides[i].candidate = ff_strcaseeq(azure_tag(f->vms[i]->tags, AZ_TAG_ROLE), "rescue");
 	for (size_t r = 0; r < cloud->rescues.count; r++) {
 		const char *wanted = cloud->rescues.items[r];
-		struct az_id id;
+		struct azure_id id;
 		bool there = false;
 
 		for (size_t i = 0; i < f->count; i++)
@@ -161,8 +161,8 @@ static void choose_rescues(const struct ff_cloud *cloud)
 				f->sides[i].candidate = there = true;
 		if (there)
 			continue;
-		if (az_id_parse(wanted, &id) == 0) {
-			az_id_release(&id);
+		if (azure_id_parse(wanted, &id) == 0) {
+			azure_id_release(&id);
 			question(f, AZ_Q_VM, wanted, 0);
 		} else {
 			ff_strv_addf(&f->notes, "rescue VM '%s' was not found", wanted);
@@ -172,7 +172,7 @@ static void choose_rescues(const struct ff_cloud *cloud)
 
 static void queue_details(const struct ff_cloud *cloud)
 {
-	struct az_found *f = cloud->found;
+	struct azure_found *f = cloud->found;
 
 	choose_rescues(cloud);
 	for (size_t i = 0; i < f->count; i++)
@@ -181,7 +181,7 @@ static void queue_details(const struct ff_cloud *cloud)
 
 /* ---------------------------------------------------------------- asking */
 
-static int ask_list(const struct ff_cloud *cloud, const struct az_ask *q, const char *provider, const char *type,
+static int ask_list(const struct ff_cloud *cloud, const struct azure_ask *q, const char *provider, const char *type,
 	const char *api, struct ff_ask *ask)
 {
 	ff_auto_free char *group = ff_percent_encode(q->what);
@@ -192,26 +192,26 @@ static int ask_list(const struct ff_cloud *cloud, const struct az_ask *q, const 
 	else
 		ff_ask_http(ask, "GET", "%s/subscriptions/%s/providers/%s/%s?api-version=%s", cloud->arm,
 			cloud->subscription, provider, type, api);
-	az_cost(cloud, ask, AZ_COST_LIST, "", NULL);
+	azure_cost(cloud, ask, AZ_COST_LIST, "", NULL);
 	return 0;
 }
 
-static int ask_vm(const struct ff_cloud *cloud, const struct az_ask *q, const char *tail, enum az_cost cost,
+static int ask_vm(const struct ff_cloud *cloud, const struct azure_ask *q, const char *tail, enum azure_cost cost,
 	struct ff_ask *ask, struct ff_err *err)
 {
 	const char *region = q->vm < cloud->found->count ? cloud->found->vms[q->vm]->region : "";
 
-	if (az_ask_resource(cloud, ask, "GET", q->what, tail, AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "GET", q->what, tail, AZ_VM_API, err) < 0)
 		return -1;
-	az_cost(cloud, ask, cost, region, q->what);
+	azure_cost(cloud, ask, cost, region, q->what);
 	return 0;
 }
 
-static int build(const struct ff_cloud *cloud, const struct az_ask *q, struct ff_ask *ask, struct ff_err *err)
+static int build(const struct ff_cloud *cloud, const struct azure_ask *q, struct ff_ask *ask, struct ff_err *err)
 {
 	if (q->url != NULL) {
 		ff_ask_http(ask, "GET", "%s", q->url);
-		az_cost(cloud, ask, AZ_COST_LIST, "", NULL);
+		azure_cost(cloud, ask, AZ_COST_LIST, "", NULL);
 		return 0;
 	}
 	switch (q->kind) {
@@ -230,9 +230,9 @@ static int build(const struct ff_cloud *cloud, const struct az_ask *q, struct ff
 	case AZ_Q_SIZES:
 		return ask_vm(cloud, q, "/vmSizes?", AZ_COST_LIST, ask, err);
 	case AZ_Q_DISK:
-		if (az_ask_resource(cloud, ask, "GET", q->what, "?", AZ_DISK_API, err) < 0)
+		if (azure_ask_resource(cloud, ask, "GET", q->what, "?", AZ_DISK_API, err) < 0)
 			return -1;
-		az_cost(cloud, ask, AZ_COST_GET_DISK, "", NULL);
+		azure_cost(cloud, ask, AZ_COST_GET_DISK, "", NULL);
 		return 0;
 	default:
 		return ff_fail(err, FF_E_BUG, "no such question of discovery");
@@ -241,7 +241,7 @@ static int build(const struct ff_cloud *cloud, const struct az_ask *q, struct ff
 
 static enum ff_turn next_phase(const struct ff_cloud *cloud)
 {
-	struct az_found *f = cloud->found;
+	struct azure_found *f = cloud->found;
 
 	switch (f->phase) {
 	case AZ_PHASE_NEW:
@@ -253,7 +253,7 @@ static enum ff_turn next_phase(const struct ff_cloud *cloud)
 		f->phase = AZ_PHASE_DETAILS;
 		return FF_TURN_ASK;
 	case AZ_PHASE_DETAILS:
-		az_found_judge(f);
+		azure_found_judge(f);
 		forget(f);
 		f->phase = AZ_PHASE_DONE;
 		break;
@@ -263,10 +263,10 @@ static enum ff_turn next_phase(const struct ff_cloud *cloud)
 	return FF_TURN_DONE;
 }
 
-enum ff_turn az_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err)
+enum ff_turn azure_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err)
 {
-	struct az_found *f = cloud->found;
-	struct az_ask *q;
+	struct azure_found *f = cloud->found;
+	struct azure_ask *q;
 
 	if (cloud->subscription == NULL) {
 		ff_fail(err, FF_E_BUG, "discovery before the subscription is known");
@@ -292,7 +292,7 @@ enum ff_turn az_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct
 
 /* ---------------------------------------------------------------- reading */
 
-static const char *list_name(enum az_question kind)
+static const char *list_name(enum azure_question kind)
 {
 	switch (kind) {
 	case AZ_Q_VMS:
@@ -307,16 +307,16 @@ static const char *list_name(enum az_question kind)
 }
 
 /* The next page is asked as it was named, but only of Resource Manager, and never twice. */
-static int follow(const struct ff_cloud *cloud, const struct az_ask *q, const json_t *body, struct ff_err *err)
+static int follow(const struct ff_cloud *cloud, const struct azure_ask *q, const json_t *body, struct ff_err *err)
 {
 	const char *link = ff_json_str(body, "nextLink");
 	char hash[65];
-	struct az_ask *next;
+	struct azure_ask *next;
 
 	if (link == NULL || *link == '\0')
 		return 0;
 	ff_sha256_hex(link, strlen(link), hash);
-	if (!az_url_is_arm(cloud, link) || strlen(link) > AZ_URL_BYTES)
+	if (!azure_url_is_arm(cloud, link) || strlen(link) > AZ_URL_BYTES)
 		return ff_fail(err, FF_E_BUG, "the list of %s goes on at '%.200s', which is not Resource Manager",
 			list_name(q->kind), link);
 	if (json_object_get(cloud->found->links, hash) != NULL)
@@ -330,7 +330,7 @@ static int follow(const struct ff_cloud *cloud, const struct az_ask *q, const js
 	return 0;
 }
 
-static int read_page(const struct ff_cloud *cloud, const struct az_ask *q, const json_t *body, struct ff_err *err)
+static int read_page(const struct ff_cloud *cloud, const struct azure_ask *q, const json_t *body, struct ff_err *err)
 {
 	const json_t *value = ff_json_at(body, "value"), *item;
 	size_t i;
@@ -339,19 +339,19 @@ static int read_page(const struct ff_cloud *cloud, const struct az_ask *q, const
 		return ff_fail(err, FF_E_BUG, "the list of %s holds no array \"value\"", list_name(q->kind));
 	json_array_foreach (value, i, item) {
 		if (q->kind == AZ_Q_VMS)
-			az_found_vm(cloud->found, item);
+			azure_found_vm(cloud->found, item);
 		else if (q->kind == AZ_Q_DISKS)
-			az_found_disk(cloud->found, item);
+			azure_found_disk(cloud->found, item);
 		else if (q->kind == AZ_Q_LOCKS)
-			az_found_lock(cloud->found, item);
+			azure_found_lock(cloud->found, item);
 		else
-			az_found_address(cloud->found, item);
+			azure_found_address(cloud->found, item);
 	}
 	return follow(cloud, q, body, err);
 }
 
 static int read_list(
-	const struct ff_cloud *cloud, const struct az_ask *q, const struct az_reply *reply, struct ff_err *err)
+	const struct ff_cloud *cloud, const struct azure_ask *q, const struct azure_reply *reply, struct ff_err *err)
 {
 	bool optional = q->kind == AZ_Q_LOCKS || q->kind == AZ_Q_ADDRESSES;
 
@@ -370,9 +370,10 @@ static int read_list(
 }
 
 /* A rescue VM that was named by an id outside the scope. */
-static void read_outside(struct az_found *f, const struct az_ask *q, const struct az_reply *reply, int64_t wall_ms)
+static void read_outside(
+	struct azure_found *f, const struct azure_ask *q, const struct azure_reply *reply, int64_t wall_ms)
 {
-	ssize_t index = reply->class == FF_E_NONE ? az_found_vm(f, reply->body) : -1;
+	ssize_t index = reply->class == FF_E_NONE ? azure_found_vm(f, reply->body) : -1;
 
 	if (index < 0) {
 		ff_strv_addf(&f->notes, "rescue VM '%s' could not be read: %s", q->what,
@@ -380,11 +381,11 @@ static void read_outside(struct az_found *f, const struct az_ask *q, const struc
 		return;
 	}
 	f->sides[index].candidate = true;
-	az_found_view(f, (size_t)index, ff_json_at(reply->body, "properties/instanceView"), wall_ms);
+	azure_found_view(f, (size_t)index, ff_json_at(reply->body, "properties/instanceView"), wall_ms);
 	queue_vm_details(f, (size_t)index);
 }
 
-static void read_sizes(struct az_found *f, const struct az_ask *q, const struct az_reply *reply)
+static void read_sizes(struct azure_found *f, const struct azure_ask *q, const struct azure_reply *reply)
 {
 	const json_t *item;
 	size_t i;
@@ -393,33 +394,34 @@ static void read_sizes(struct az_found *f, const struct az_ask *q, const struct 
 		ff_strv_addf(&f->notes, "how many disks rescue VM '%s' takes could not be read: %s",
 			f->vms[q->vm]->name, reply->err.text);
 	json_array_foreach (ff_json_at(reply->body, "value"), i, item)
-		az_found_size(f, item);
+		azure_found_size(f, item);
 }
 
-static void read_detail(struct az_found *f, const struct az_ask *q, const struct az_reply *reply, int64_t wall_ms)
+static void read_detail(
+	struct azure_found *f, const struct azure_ask *q, const struct azure_reply *reply, int64_t wall_ms)
 {
-	struct az_side *side = &f->sides[q->vm];
+	struct azure_side *side = &f->sides[q->vm];
 
 	if (reply->class != FF_E_NONE && side->unread == NULL)
 		side->unread = ff_printf(
 			"its %s could not be read: %s", q->kind == AZ_Q_DISK ? "OS disk" : "state", reply->err.text);
 	else if (reply->class == FF_E_NONE && q->kind == AZ_Q_DISK)
-		az_found_disk(f, reply->body);
+		azure_found_disk(f, reply->body);
 	else if (reply->class == FF_E_NONE)
-		az_found_view(f, q->vm, reply->body, wall_ms);
+		azure_found_view(f, q->vm, reply->body, wall_ms);
 }
 
-int az_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer,
-	struct ff_err *err)
+int azure_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+	const struct ff_answer *answer, struct ff_err *err)
 {
-	struct az_found *f = cloud->found;
-	struct az_ask *q = ask->tag_data;
-	az_auto_reply reply = {0};
+	struct azure_found *f = cloud->found;
+	struct azure_ask *q = ask->tag_data;
+	azure_auto_reply reply = {0};
 	int rc = 0;
 
 	TAILQ_REMOVE(&f->asked, q, link);
 	f->asked_count--;
-	az_reply_read(&reply, wall_ms, answer);
+	azure_reply_read(&reply, wall_ms, answer);
 	switch (q->kind) {
 	case AZ_Q_VM:
 		read_outside(f, q, &reply, wall_ms);

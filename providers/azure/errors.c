@@ -46,7 +46,7 @@ static const struct rule {
 	{409, NULL, NULL, FF_E_CONFLICT},
 };
 
-char *az_squeeze(const char *text, size_t max)
+char *azure_squeeze(const char *text, size_t max)
 {
 	struct ff_buf out = {0};
 
@@ -92,10 +92,10 @@ static bool has_text(const json_t *error, const char *text)
 
 static void sentence(int status, const json_t *error, struct ff_err *err, enum ff_class class)
 {
-	ff_auto_free char *code = az_squeeze(ff_json_str(error, "code"), 80);
-	ff_auto_free char *message = az_squeeze(ff_json_str(error, "message"), 400);
-	ff_auto_free char *detail_code = az_squeeze(ff_json_str(error, "details/0/code"), 80);
-	ff_auto_free char *detail = az_squeeze(ff_json_str(error, "details/0/message"), 250);
+	ff_auto_free char *code = azure_squeeze(ff_json_str(error, "code"), 80);
+	ff_auto_free char *message = azure_squeeze(ff_json_str(error, "message"), 400);
+	ff_auto_free char *detail_code = azure_squeeze(ff_json_str(error, "details/0/code"), 80);
+	ff_auto_free char *detail = azure_squeeze(ff_json_str(error, "details/0/message"), 250);
 	char number[32] = "the operation failed";
 
 	if (status != 0)
@@ -105,7 +105,7 @@ static void sentence(int status, const json_t *error, struct ff_err *err, enum f
 		*detail_code || *detail ? "]" : "");
 }
 
-enum ff_class az_classify(int status, const json_t *error, struct ff_err *err)
+enum ff_class azure_classify(int status, const json_t *error, struct ff_err *err)
 {
 	enum ff_class class = status >= 500 ? FF_E_TRANSIENT : FF_E_PERMANENT;
 
@@ -124,10 +124,10 @@ enum ff_class az_classify(int status, const json_t *error, struct ff_err *err)
 
 /* ---------------------------------------------------------------- reading an answer */
 
-void az_reply_release(struct az_reply *reply)
+void azure_reply_release(struct azure_reply *reply)
 {
 	json_decref(reply->body);
-	*reply = (struct az_reply){0};
+	*reply = (struct azure_reply){0};
 }
 
 static enum ff_class transport_class(const struct ff_answer *answer, struct ff_err *err)
@@ -155,9 +155,9 @@ static enum ff_class transport_class(const struct ff_answer *answer, struct ff_e
 /* Ids of the request: support asks for them. */
 static void add_request_ids(const struct ff_answer *answer, struct ff_err *err)
 {
-	ff_auto_free char *request = az_squeeze(ff_headers_get(&answer->headers, "x-ms-request-id"), 64);
+	ff_auto_free char *request = azure_squeeze(ff_headers_get(&answer->headers, "x-ms-request-id"), 64);
 	ff_auto_free char *correlation =
-		az_squeeze(ff_headers_get(&answer->headers, "x-ms-correlation-request-id"), 64);
+		azure_squeeze(ff_headers_get(&answer->headers, "x-ms-correlation-request-id"), 64);
 	size_t len = strlen(err->text);
 
 	if (*request || *correlation)
@@ -185,11 +185,11 @@ static bool failed_inside(const json_t *body)
 	       ff_strcaseeq(status, "Canceled");
 }
 
-void az_reply_read(struct az_reply *reply, int64_t wall_ms, const struct ff_answer *answer)
+void azure_reply_read(struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer)
 {
 	struct ff_err broken = {0};
 
-	*reply = (struct az_reply){.retry_ms = -1};
+	*reply = (struct azure_reply){.retry_ms = -1};
 	reply->unknown = answer->transport == FF_T_BROKEN || answer->transport == FF_T_TOO_LARGE;
 	reply->class = transport_class(answer, &reply->err);
 	if (reply->class != FF_E_NONE)
@@ -199,14 +199,14 @@ void az_reply_read(struct az_reply *reply, int64_t wall_ms, const struct ff_answ
 	if (answer->body_len > 0)
 		reply->body = ff_json_parse(answer->body, answer->body_len, AZ_ANSWER_BYTES, &broken);
 	if (answer->status < 200 || answer->status > 299) {
-		reply->class = az_classify(answer->status, error_of(reply->body), &reply->err);
+		reply->class = azure_classify(answer->status, error_of(reply->body), &reply->err);
 	} else if (answer->body_len > 0 && !json_is_object(reply->body)) {
 		reply->unknown = true;
 		reply->class = FF_E_BUG;
 		ff_fail(&reply->err, FF_E_BUG, "azure answered %d with something else than a JSON object%s%.200s",
 			answer->status, *broken.text ? ": " : "", broken.text);
 	} else if (failed_inside(reply->body)) {
-		reply->class = az_classify(0, ff_json_at(reply->body, "error"), &reply->err);
+		reply->class = azure_classify(0, ff_json_at(reply->body, "error"), &reply->err);
 	}
 	if (reply->class != FF_E_NONE)
 		add_request_ids(answer, &reply->err);
@@ -217,7 +217,7 @@ void az_reply_read(struct az_reply *reply, int64_t wall_ms, const struct ff_answ
 /* The part of a cost's key that names the group: "UpdateVM". */
 static const char *group_of(const struct ff_cost *cost)
 {
-	return az_id_name(cost->key);
+	return azure_id_name(cost->key);
 }
 
 /* The subscription's bucket, not a VM's own: Azure's headers count the former only. */
@@ -318,10 +318,10 @@ static enum ff_class judge_identity(const struct ff_ask *ask, const struct ff_an
 	return class;
 }
 
-enum ff_class az_judge(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
+enum ff_class azure_judge(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
 	const struct ff_answer *answer, struct ff_hint *hint, struct ff_err *err)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	struct ff_err unused = {0};
 	struct ff_err *e = err ? err : &unused;
 	enum ff_class class;
@@ -337,7 +337,7 @@ enum ff_class az_judge(const struct ff_cloud *cloud, int64_t wall_ms, const stru
 	}
 	if (ask->tag >= AZ_Q_TOKEN && ask->tag <= AZ_Q_CLI)
 		return judge_identity(ask, answer, e);
-	az_reply_read(&reply, wall_ms, answer);
+	azure_reply_read(&reply, wall_ms, answer);
 	*e = reply.err;
 	class = reply.class;
 	if (hint != NULL && class == FF_E_THROTTLED)

@@ -8,7 +8,7 @@
 
 /* ---------------------------------------------------------------- small readings, used by the steps too */
 
-const char *az_power(const json_t *view, char out[32])
+const char *azure_power(const json_t *view, char out[32])
 {
 	const json_t *status;
 	size_t i;
@@ -16,7 +16,7 @@ const char *az_power(const json_t *view, char out[32])
 	out[0] = '\0';
 	json_array_foreach (ff_json_at(view, "statuses"), i, status) {
 		const char *code = ff_json_str(status, "code");
-		ff_auto_free char *lower = az_lower(code);
+		ff_auto_free char *lower = azure_lower(code);
 
 		if (ff_has_prefix(lower, "powerstate/"))
 			snprintf(out, 32, "%.31s", lower + strlen("powerstate/"));
@@ -24,7 +24,7 @@ const char *az_power(const json_t *view, char out[32])
 	return out;
 }
 
-const char *az_tag(const json_t *tags, const char *name)
+const char *azure_tag(const json_t *tags, const char *name)
 {
 	const char *key;
 	json_t *value;
@@ -35,7 +35,7 @@ const char *az_tag(const json_t *tags, const char *name)
 	return NULL;
 }
 
-json_t *az_tags_with(const json_t *tags, const char *name, const char *value)
+json_t *azure_tags_with(const json_t *tags, const char *name, const char *value)
 {
 	json_t *copy = json_object(), *old;
 	const char *key;
@@ -48,7 +48,7 @@ json_t *az_tags_with(const json_t *tags, const char *name, const char *value)
 	return copy;
 }
 
-const char *az_etag(const json_t *vm)
+const char *azure_etag(const json_t *vm)
 {
 	const char *etag = ff_json_str(vm, "etag");
 	size_t len = etag ? strlen(etag) : 0;
@@ -59,7 +59,7 @@ const char *az_etag(const json_t *vm)
 	return len > 0 && len <= 256 ? etag : NULL;
 }
 
-const char *az_os_disk_id(const json_t *vm)
+const char *azure_os_disk_id(const json_t *vm)
 {
 	return ff_json_str(vm, "properties/storageProfile/osDisk/managedDisk/id");
 }
@@ -80,7 +80,7 @@ static void keep_text(json_t *to, const char *as, const json_t *from, const char
 	ff_json_set_str(to, as, ff_json_str(from, path));
 }
 
-json_t *az_os_disk_reduce(const json_t *d)
+json_t *azure_os_disk_reduce(const json_t *d)
 {
 	json_t *out, *managed;
 
@@ -115,10 +115,10 @@ static int64_t disk_bytes(const json_t *disk)
 	return gib > 0 && gib < (1 << 20) ? gib << 30 : 0;
 }
 
-json_t *az_disk_reduce(const json_t *disk)
+json_t *azure_disk_reduce(const json_t *disk)
 {
 	json_t *out = json_object();
-	ff_auto_json json_t *tags = az_tags_with(ff_json_at(disk, "tags"), AZ_TAG_RUN, NULL);
+	ff_auto_json json_t *tags = azure_tags_with(ff_json_at(disk, "tags"), AZ_TAG_RUN, NULL);
 
 	keep_text(out, "location", disk, "location");
 	if (json_is_object(ff_json_at(disk, "extendedLocation")))
@@ -143,14 +143,14 @@ json_t *az_disk_reduce(const json_t *disk)
 	return out;
 }
 
-void az_found_disk(struct az_found *f, const json_t *disk)
+void azure_found_disk(struct azure_found *f, const json_t *disk)
 {
 	const char *id = ff_json_str(disk, "id");
-	ff_auto_free char *key = az_lower(id);
+	ff_auto_free char *key = azure_lower(id);
 
 	/* OS disks have an osType; fleets have several times as many data disks */
 	if (id != NULL && ff_json_str(disk, "properties/osType") != NULL)
-		ff_json_set_new(f->disks, key, az_disk_reduce(disk));
+		ff_json_set_new(f->disks, key, azure_disk_reduce(disk));
 }
 
 /* ---------------------------------------------------------------- VMs */
@@ -177,7 +177,7 @@ static void read_slots(struct ff_vm *vm, const json_t *model)
 
 static void read_facts(struct ff_vm *vm, const json_t *model)
 {
-	json_t *os_disk = az_os_disk_reduce(ff_json_at(model, "properties/storageProfile/osDisk"));
+	json_t *os_disk = azure_os_disk_reduce(ff_json_at(model, "properties/storageProfile/osDisk"));
 
 	vm->facts = json_object();
 	ff_json_set_new(vm->facts, "os_disk", os_disk);
@@ -185,7 +185,7 @@ static void read_facts(struct ff_vm *vm, const json_t *model)
 		ff_json_set_bool(vm->facts, "availability_set", true);
 }
 
-static struct ff_vm *vm_new(const json_t *model, const struct az_id *id)
+static struct ff_vm *vm_new(const json_t *model, const struct azure_id *id)
 {
 	struct ff_vm *vm = ff_calloc(1, sizeof(*vm));
 	ff_auto_free char *os = text_of(model, "properties/storageProfile/osDisk/osType");
@@ -196,31 +196,31 @@ static struct ff_vm *vm_new(const json_t *model, const struct az_id *id)
 	vm->scope = ff_strdup(id->group);
 	vm->region = text_of(model, "location");
 	vm->zone = text_of(model, "zones/0");
-	vm->os = az_lower(os);
+	vm->os = azure_lower(os);
 	vm->state = ff_strdup("");
 	vm->reason = ff_strdup("");
-	vm->disk_id = ff_strdup(az_os_disk_id(model) ? az_os_disk_id(model) : "");
+	vm->disk_id = ff_strdup(azure_os_disk_id(model) ? azure_os_disk_id(model) : "");
 	vm->disk_bytes = gib > 0 && gib < (1 << 20) ? gib << 30 : 0;
 	vm->disk_encryption = ff_strdup("");
-	vm->tags = az_tags_with(ff_json_at(model, "tags"), "", NULL);
+	vm->tags = azure_tags_with(ff_json_at(model, "tags"), "", NULL);
 	vm->health = FF_SUSPECT;
 	read_facts(vm, model);
 	read_slots(vm, model);
 	return vm;
 }
 
-ssize_t az_found_vm(struct az_found *f, const json_t *model)
+ssize_t azure_found_vm(struct azure_found *f, const json_t *model)
 {
-	ff_auto_free char *key = az_lower(ff_json_str(model, "id"));
-	struct az_side *side;
-	struct az_id id;
+	ff_auto_free char *key = azure_lower(ff_json_str(model, "id"));
+	struct azure_side *side;
+	struct azure_id id;
 	const json_t *nic;
 	size_t i;
 
-	if (json_object_get(f->by_id, key) != NULL || az_id_parse(ff_json_str(model, "id"), &id) < 0)
+	if (json_object_get(f->by_id, key) != NULL || azure_id_parse(ff_json_str(model, "id"), &id) < 0)
 		return -1;
 	if (!ff_strcaseeq(id.type, "virtualMachines")) {
-		az_id_release(&id);
+		azure_id_release(&id);
 		return -1;
 	}
 	if (f->count == f->room) {
@@ -229,13 +229,13 @@ ssize_t az_found_vm(struct az_found *f, const json_t *model)
 		f->sides = ff_realloc(f->sides, f->room, sizeof(*f->sides));
 	}
 	f->vms[f->count] = vm_new(model, &id);
-	az_id_release(&id);
+	azure_id_release(&id);
 	side = &f->sides[f->count];
-	*side = (struct az_side){.size = text_of(model, "properties/hardwareProfile/vmSize")};
+	*side = (struct azure_side){.size = text_of(model, "properties/hardwareProfile/vmSize")};
 	json_array_foreach (ff_json_at(model, "properties/networkProfile/networkInterfaces"), i, nic)
 		if (ff_json_str(nic, "id") != NULL)
 			ff_strv_add(&side->nics, ff_json_str(nic, "id"));
-	az_hazards_of_vm(f->vms[f->count], model);
+	azure_hazards_of_vm(f->vms[f->count], model);
 	ff_json_set_int(f->by_id, key, (int64_t)f->count);
 	return (ssize_t)f->count++;
 }
@@ -246,7 +246,7 @@ ssize_t az_found_vm(struct az_found *f, const json_t *model)
 static void agent_evidence(struct ff_vm *vm, const json_t *status)
 {
 	const char *shown = ff_json_str(status, "displayStatus"), *time = ff_json_str(status, "time");
-	ff_auto_free char *message = az_squeeze(ff_json_str(status, "message"), 200);
+	ff_auto_free char *message = azure_squeeze(ff_json_str(status, "message"), 200);
 
 	ff_strv_addf(&vm->evidence, "the VM agent says %s%s%s%s%s", shown ? shown : "nothing", time ? " at " : "",
 		time ? time : "", *message ? ": " : "", message);
@@ -256,7 +256,7 @@ static void agent_evidence(struct ff_vm *vm, const json_t *status)
  * Sick is code ProvisioningState/Unavailable, level Warning, "Not Ready". Healthy is "Ready" of a fresh time: after a
  * stop Azure goes on saying "Ready" with the time of before (recorded in vm_power_states).
  */
-static enum az_agent read_agent(struct ff_vm *vm, const json_t *view, int64_t wall_ms)
+static enum azure_agent read_agent(struct ff_vm *vm, const json_t *view, int64_t wall_ms)
 {
 	const json_t *status = ff_json_at(view, "vmAgent/statuses/0");
 	const char *shown = ff_json_str(status, "displayStatus"), *code = ff_json_str(status, "code");
@@ -276,32 +276,32 @@ static enum az_agent read_agent(struct ff_vm *vm, const json_t *view, int64_t wa
 	return AZ_AGENT_READY;
 }
 
-void az_found_view(struct az_found *f, size_t index, const json_t *view, int64_t wall_ms)
+void azure_found_view(struct azure_found *f, size_t index, const json_t *view, int64_t wall_ms)
 {
 	struct ff_vm *vm = f->vms[index];
-	struct az_side *side = &f->sides[index];
+	struct azure_side *side = &f->sides[index];
 	char power[32];
 
 	if (side->viewed)
 		return;
 	side->viewed = true;
 	free(vm->state);
-	vm->state = ff_strdup(az_power(view, power));
+	vm->state = ff_strdup(azure_power(view, power));
 	vm->running = ff_streq(power, "running") || ff_streq(power, "starting");
 	if (*power != '\0')
 		ff_strv_addf(&vm->evidence, "the power state is %s", power);
 	side->agent = read_agent(vm, view, wall_ms);
 	ff_json_set_str(vm->facts, "generation", ff_json_str(view, "hyperVGeneration"));
-	az_hazards_of_view(vm, view);
+	azure_hazards_of_view(vm, view);
 }
 
 /* ---------------------------------------------------------------- locks, addresses, sizes */
 
-void az_found_lock(struct az_found *f, const json_t *lock)
+void azure_found_lock(struct azure_found *f, const json_t *lock)
 {
 	static const char marker[] = "/providers/microsoft.authorization/locks/";
 	const char *id = ff_json_str(lock, "id"), *level = ff_json_str(lock, "properties/level");
-	ff_auto_free char *lower = az_lower(id);
+	ff_auto_free char *lower = azure_lower(id);
 	char *at = strstr(lower, marker), *next;
 	json_t *entry;
 
@@ -316,10 +316,10 @@ void az_found_lock(struct az_found *f, const json_t *lock)
 	json_array_append_new(f->locks, entry);
 }
 
-void az_found_address(struct az_found *f, const json_t *address)
+void azure_found_address(struct azure_found *f, const json_t *address)
 {
 	const char *method = ff_json_str(address, "properties/publicIPAllocationMethod");
-	ff_auto_free char *lower = az_lower(ff_json_str(address, "properties/ipConfiguration/id"));
+	ff_auto_free char *lower = azure_lower(ff_json_str(address, "properties/ipConfiguration/id"));
 	char *at = strstr(lower, "/ipconfigurations/");
 
 	if (at == NULL || !ff_strcaseeq(method, "Dynamic"))
@@ -328,9 +328,9 @@ void az_found_address(struct az_found *f, const json_t *address)
 	ff_json_set_bool(f->dynamic, lower, true);
 }
 
-void az_found_size(struct az_found *f, const json_t *size)
+void azure_found_size(struct azure_found *f, const json_t *size)
 {
-	ff_auto_free char *key = az_lower(ff_json_str(size, "name"));
+	ff_auto_free char *key = azure_lower(ff_json_str(size, "name"));
 	json_t *entry;
 
 	if (*key == '\0')

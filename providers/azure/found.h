@@ -6,7 +6,7 @@
 
 #include "azure.h"
 
-enum az_agent {
+enum azure_agent {
 	AZ_AGENT_UNKNOWN, /* no agent, or it says nothing that is understood */
 	AZ_AGENT_READY,
 	AZ_AGENT_STALE, /* "Ready", but of a time long ago */
@@ -14,70 +14,70 @@ enum az_agent {
 };
 
 /* What is needed of a VM only while discovery runs. */
-struct az_side {
+struct azure_side {
 	char *size;	     /* "Standard_D2s_v5" */
 	struct ff_strv nics; /* ids */
-	enum az_agent agent;
+	enum azure_agent agent;
 	bool candidate; /* asked for as rescue VM */
 	bool viewed;	/* its instance view was read */
 	char *unread;	/* why state or OS disk could not be read; NULL */
 };
 
 /* A question to ask or asked; lives until it is answered. */
-struct az_ask {
-	TAILQ_ENTRY(az_ask) link;
-	enum az_question kind;
+struct azure_ask {
+	TAILQ_ENTRY(azure_ask) link;
+	enum azure_question kind;
 	char *what; /* id of the resource or group; for messages and for building the URL */
 	char *url;  /* next page, verbatim; NULL: the first */
 	unsigned pages;
 	size_t vm;
 };
-TAILQ_HEAD(az_asks, az_ask);
+TAILQ_HEAD(azure_asks, azure_ask);
 
-enum az_phase { AZ_PHASE_NEW, AZ_PHASE_LISTS, AZ_PHASE_DETAILS, AZ_PHASE_DONE };
+enum azure_phase { AZ_PHASE_NEW, AZ_PHASE_LISTS, AZ_PHASE_DETAILS, AZ_PHASE_DONE };
 
-struct az_found {
-	enum az_phase phase;
+struct azure_found {
+	enum azure_phase phase;
 	struct ff_vm **vms;
-	struct az_side *sides; /* beside vms */
+	struct azure_side *sides; /* beside vms */
 	size_t count, room;
 	json_t *by_id;	 /* lower-case VM id: index */
-	json_t *disks;	 /* lower-case disk id: as az_disk_reduce() makes it */
+	json_t *disks;	 /* lower-case disk id: as azure_disk_reduce() makes it */
 	json_t *sizes;	 /* lower-case VM size: {"disks","temp_mb"} */
 	json_t *dynamic; /* lower-case id of a network interface that has a dynamic public address */
 	json_t *links;	 /* next links seen */
 	json_t *locks;	 /* array of {"scope","level"} */
 	bool addresses_unknown;
 	struct ff_strv notes;
-	struct az_asks waiting, asked;
+	struct azure_asks waiting, asked;
 	size_t asked_count;
 };
 
 /* ---- found.c */
 
 /** Read a VM of a list or GET. Its index, or -1 when it is none, or was seen before. */
-ssize_t az_found_vm(struct az_found *found, const json_t *vm);
-void az_found_disk(struct az_found *found, const json_t *disk);
-void az_found_lock(struct az_found *found, const json_t *lock);
-void az_found_address(struct az_found *found, const json_t *address);
-void az_found_size(struct az_found *found, const json_t *size);
+ssize_t azure_found_vm(struct azure_found *found, const json_t *vm);
+void azure_found_disk(struct azure_found *found, const json_t *disk);
+void azure_found_lock(struct azure_found *found, const json_t *lock);
+void azure_found_address(struct azure_found *found, const json_t *address);
+void azure_found_size(struct azure_found *found, const json_t *size);
 /** An instance view: power state and agent. */
-void az_found_view(struct az_found *found, size_t index, const json_t *view, int64_t wall_ms);
+void azure_found_view(struct azure_found *found, size_t index, const json_t *view, int64_t wall_ms);
 /** What is kept of a disk: what its copy needs and what speaks against touching it. A new reference. */
-json_t *az_disk_reduce(const json_t *disk);
+json_t *azure_disk_reduce(const json_t *disk);
 /** The VM's osDisk as it is sent back: without size, members in one order. A new reference, or NULL: not a managed
  * disk. */
-json_t *az_os_disk_reduce(const json_t *os_disk);
+json_t *azure_os_disk_reduce(const json_t *os_disk);
 
 /* ---- hazards.c */
 
 /** Add "word: sentence"; when it forbids, the VM is skipped with that sentence. */
-void az_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt, ...)
+void azure_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /** What the VM's own model says. */
-void az_hazards_of_vm(struct ff_vm *vm, const json_t *model);
-void az_hazards_of_view(struct ff_vm *vm, const json_t *view);
+void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model);
+void azure_hazards_of_view(struct ff_vm *vm, const json_t *view);
 /** Everything is read: disks, locks, addresses, sizes, and the health of each. */
-void az_found_judge(struct az_found *found);
+void azure_found_judge(struct azure_found *found);
 
 #endif

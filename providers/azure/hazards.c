@@ -21,7 +21,7 @@ static void skip(struct ff_vm *vm, const char *text)
 		set_reason(vm, FF_SKIPPED, text);
 }
 
-void az_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt, ...)
+void azure_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt, ...)
 {
 	ff_auto_free char *text = NULL;
 	va_list ap;
@@ -38,43 +38,43 @@ void az_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt
 
 static void disk_hazards_of_vm(struct ff_vm *vm, const json_t *os)
 {
-	struct az_id id;
+	struct azure_id id;
 
 	if (ff_json_at(os, "diffDiskSettings/option") != NULL)
-		az_hazard(vm, true, "ephemeral-os-disk",
+		azure_hazard(vm, true, "ephemeral-os-disk",
 			"the OS disk is ephemeral, it can neither be copied nor swapped: reimage the VM");
 	else if (ff_json_str(os, "managedDisk/id") == NULL)
-		az_hazard(vm, true, "unmanaged-disk", "the OS disk is not a managed disk");
-	else if (az_id_parse(vm->disk_id, &id) < 0)
-		az_hazard(vm, true, "unknown-disk", "the OS disk's id is not that of a managed disk");
+		azure_hazard(vm, true, "unmanaged-disk", "the OS disk is not a managed disk");
+	else if (azure_id_parse(vm->disk_id, &id) < 0)
+		azure_hazard(vm, true, "unknown-disk", "the OS disk's id is not that of a managed disk");
 	else
-		az_id_release(&id);
+		azure_id_release(&id);
 	if (ff_json_bool(os, "encryptionSettings/enabled", false))
-		az_hazard(vm, true, "ade-dual-pass",
+		azure_hazard(vm, true, "ade-dual-pass",
 			"dual-pass Azure Disk Encryption is on, and Azure refuses to swap such an OS disk");
 	if (ff_strcaseeq(ff_json_str(os, "managedDisk/securityProfile/securityEncryptionType"), "DiskWithVMGuestState"))
-		az_hazard(vm, true, "confidential", "the OS disk is encrypted with a key of this VM's own vTPM");
+		azure_hazard(vm, true, "confidential", "the OS disk is encrypted with a key of this VM's own vTPM");
 }
 
-void az_hazards_of_vm(struct ff_vm *vm, const json_t *model)
+void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model)
 {
 	const char *state = ff_json_str(model, "properties/provisioningState");
-	const char *priority = ff_json_str(model, "properties/priority"), *run = az_tag(vm->tags, AZ_TAG_RUN);
+	const char *priority = ff_json_str(model, "properties/priority"), *run = azure_tag(vm->tags, AZ_TAG_RUN);
 
 	disk_hazards_of_vm(vm, ff_json_at(model, "properties/storageProfile/osDisk"));
 	if (ff_json_str(model, "properties/virtualMachineScaleSet/id") != NULL ||
 		ff_json_str(model, "managedBy") != NULL)
-		az_hazard(vm, true, "scale-set", "it belongs to a scale set, which replaces its members itself");
+		azure_hazard(vm, true, "scale-set", "it belongs to a scale set, which replaces its members itself");
 	if (ff_strcaseeq(priority, "Spot") || ff_strcaseeq(priority, "Low"))
-		az_hazard(vm, true, "spot", "it is a spot VM: once stopped it may not start again");
+		azure_hazard(vm, true, "spot", "it is a spot VM: once stopped it may not start again");
 	if (ff_json_bool(model, "properties/additionalCapabilities/hibernationEnabled", false))
-		az_hazard(vm, false, "hibernation", "it may hibernate; a hibernated VM would be skipped");
+		azure_hazard(vm, false, "hibernation", "it may hibernate; a hibernated VM would be skipped");
 	if (ff_strcaseeq(state, "Creating") || ff_strcaseeq(state, "Deleting"))
-		az_hazard(vm, true, "provisioning", "its provisioning state is %s", state);
+		azure_hazard(vm, true, "provisioning", "its provisioning state is %s", state);
 	if (run != NULL && *run != '\0')
-		az_hazard(vm, true, "claimed", "it is claimed by run '%s'", run);
+		azure_hazard(vm, true, "claimed", "it is claimed by run '%s'", run);
 	else if (json_object_size(vm->tags) >= TAGS_MAX)
-		az_hazard(vm, true, "tags", "it has %zu tags, there is no room for the claim",
+		azure_hazard(vm, true, "tags", "it has %zu tags, there is no room for the claim",
 			json_object_size(vm->tags));
 }
 
@@ -96,22 +96,22 @@ static void ade_hazard(struct ff_vm *vm)
 	for (size_t i = 0; i < vm->hazards.count; i++)
 		if (ff_has_prefix(vm->hazards.items[i], "ade"))
 			return;
-	az_hazard(vm, true, "ade",
+	azure_hazard(vm, true, "ade",
 		"the OS disk is encrypted by Azure Disk Encryption, and its keys are not supported yet");
 	free(vm->disk_encryption);
 	vm->disk_encryption = ff_strdup("ade");
 }
 
-void az_hazards_of_view(struct ff_vm *vm, const json_t *view)
+void azure_hazards_of_view(struct ff_vm *vm, const json_t *view)
 {
 	const char *os_name = ff_json_str(vm->facts, "os_disk/name");
 	const json_t *disk, *settings;
 	size_t i, k;
 
 	if (has_status(view, "OSState/generalized"))
-		az_hazard(vm, true, "generalized", "it is generalized and cannot be started");
+		azure_hazard(vm, true, "generalized", "it is generalized and cannot be started");
 	if (has_status(view, "HibernationState/Hibernated"))
-		az_hazard(vm, true, "hibernated", "it is hibernated: its memory image would undo the repair");
+		azure_hazard(vm, true, "hibernated", "it is hibernated: its memory image would undo the repair");
 	json_array_foreach (ff_json_at(view, "disks"), i, disk) {
 		if (!ff_strcaseeq(ff_json_str(disk, "name"), os_name))
 			continue;
@@ -150,20 +150,20 @@ static bool disk_busy(const char *state)
 static void disk_hazards(struct ff_vm *vm, const json_t *disk)
 {
 	const char *security = ff_json_str(disk, "security"), *state = ff_json_str(disk, "state");
-	ff_auto_free char *sku = az_lower(ff_json_str(disk, "sku"));
-	ff_auto_free char *lower = az_lower(security);
+	ff_auto_free char *sku = azure_lower(ff_json_str(disk, "sku"));
+	ff_auto_free char *lower = azure_lower(security);
 
 	if (ff_json_bool(disk, "ade", false))
 		ade_hazard(vm);
 	if (ff_has_prefix(lower, "confidentialvm_diskencryptedwith"))
-		az_hazard(vm, true, "confidential", "the OS disk is a confidential one, bound to this VM's vTPM");
+		azure_hazard(vm, true, "confidential", "the OS disk is a confidential one, bound to this VM's vTPM");
 	if (ff_strcaseeq(security, "TrustedLaunch"))
-		az_hazard(vm, false, "trusted-launch",
+		azure_hazard(vm, false, "trusted-launch",
 			"a BitLocker volume sealed to its vTPM would need the recovery password");
 	if (disk_busy(state))
-		az_hazard(vm, true, "disk-busy", "the OS disk is in use elsewhere, its state is %s", state);
+		azure_hazard(vm, true, "disk-busy", "the OS disk is in use elsewhere, its state is %s", state);
 	if (ff_has_prefix(sku, "premium"))
-		az_hazard(vm, false, "premium-disk", "the rescue VM's size must support premium disks");
+		azure_hazard(vm, false, "premium-disk", "the rescue VM's size must support premium disks");
 }
 
 /* The disk's record joins the facts, as far as its copy needs it. */
@@ -186,7 +186,7 @@ static void take_disk(struct ff_vm *vm, json_t *disk)
 
 /* ---------------------------------------------------------------- what lies around it */
 
-static void lock_hazards(const struct az_found *f, struct ff_vm *vm)
+static void lock_hazards(const struct azure_found *f, struct ff_vm *vm)
 {
 	const json_t *lock;
 	size_t i;
@@ -194,7 +194,7 @@ static void lock_hazards(const struct az_found *f, struct ff_vm *vm)
 
 	json_array_foreach (f->locks, i, lock) {
 		const char *scope = ff_json_str(lock, "scope"), *level = ff_json_str(lock, "level");
-		bool on_vm = az_id_within(vm->id, scope), on_disk = az_id_within(vm->disk_id, scope);
+		bool on_vm = azure_id_within(vm->id, scope), on_disk = azure_id_within(vm->disk_id, scope);
 		bool resource = strstr(scope, "/providers/") != NULL;
 
 		read_only = read_only || ((on_vm || on_disk) && ff_strcaseeq(level, "ReadOnly"));
@@ -202,34 +202,35 @@ static void lock_hazards(const struct az_found *f, struct ff_vm *vm)
 		no_delete = no_delete || (on_vm && !resource && ff_strcaseeq(level, "CanNotDelete"));
 	}
 	if (read_only)
-		az_hazard(vm, true, "read-only-lock", "a ReadOnly lock forbids to stop it or to swap its disk");
+		azure_hazard(vm, true, "read-only-lock", "a ReadOnly lock forbids to stop it or to swap its disk");
 	if (no_delete)
-		az_hazard(vm, false, "can-not-delete-lock",
+		azure_hazard(vm, false, "can-not-delete-lock",
 			"a CanNotDelete lock keeps the disk copy from being deleted afterwards");
 }
 
-static void deallocation_hazards(const struct az_found *f, struct ff_vm *vm, const struct az_side *side)
+static void deallocation_hazards(const struct azure_found *f, struct ff_vm *vm, const struct azure_side *side)
 {
-	ff_auto_free char *size = az_lower(side->size);
+	ff_auto_free char *size = azure_lower(side->size);
 	bool dynamic = false;
 
 	for (size_t i = 0; i < side->nics.count; i++) {
-		ff_auto_free char *nic = az_lower(side->nics.items[i]);
+		ff_auto_free char *nic = azure_lower(side->nics.items[i]);
 
 		dynamic = dynamic || json_object_get(f->dynamic, nic) != NULL;
 	}
 	if (dynamic)
-		az_hazard(vm, false, "dynamic-public-ip", "its public address is lost if the VM has to be deallocated");
+		azure_hazard(
+			vm, false, "dynamic-public-ip", "its public address is lost if the VM has to be deallocated");
 	if (dynamic || f->addresses_unknown)
 		ff_json_set_bool(vm->facts, "dynamic_ip", true);
 	if (ff_json_int(json_object_get(f->sizes, size), "temp_mb", 0) > 0)
-		az_hazard(
+		azure_hazard(
 			vm, false, "temp-disk", "the temporary disk's content is lost if the VM has to be deallocated");
 }
 
 /* ---------------------------------------------------------------- health */
 
-static void judge_health(struct ff_vm *vm, const struct az_side *side)
+static void judge_health(struct ff_vm *vm, const struct azure_side *side)
 {
 	ff_auto_free char *text = NULL;
 
@@ -251,16 +252,16 @@ static void judge_health(struct ff_vm *vm, const struct az_side *side)
 	}
 }
 
-static void judge_vm(struct az_found *f, struct ff_vm *vm, const struct az_side *side)
+static void judge_vm(struct azure_found *f, struct ff_vm *vm, const struct azure_side *side)
 {
-	ff_auto_free char *key = az_lower(vm->disk_id);
+	ff_auto_free char *key = azure_lower(vm->disk_id);
 	json_t *disk = json_object_get(f->disks, key);
 
 	if (*vm->os == '\0' && ff_json_str(disk, "osType") != NULL) {
 		free(vm->os);
-		vm->os = az_lower(ff_json_str(disk, "osType"));
+		vm->os = azure_lower(ff_json_str(disk, "osType"));
 	}
-	if (side->candidate || ff_strcaseeq(az_tag(vm->tags, AZ_TAG_ROLE), "rescue"))
+	if (side->candidate || ff_strcaseeq(azure_tag(vm->tags, AZ_TAG_ROLE), "rescue"))
 		skip(vm, "it is a rescue VM");
 	if (!ff_streq(vm->os, "windows"))
 		skip(vm, *vm->os ? "it is not a Windows VM" : "its operating system is not known");
@@ -286,9 +287,9 @@ static bool read_only(const struct ff_vm *vm)
 	return false;
 }
 
-static void judge_rescue(struct az_found *f, struct ff_vm *vm, const struct az_side *side)
+static void judge_rescue(struct azure_found *f, struct ff_vm *vm, const struct azure_side *side)
 {
-	ff_auto_free char *size = az_lower(side->size);
+	ff_auto_free char *size = azure_lower(side->size);
 	int64_t disks = ff_json_int(json_object_get(f->sizes, size), "disks", 0);
 
 	if (!side->candidate)
@@ -305,7 +306,7 @@ static void judge_rescue(struct az_found *f, struct ff_vm *vm, const struct az_s
 			side->size);
 }
 
-void az_found_judge(struct az_found *f)
+void azure_found_judge(struct azure_found *f)
 {
 	if (f->addresses_unknown)
 		ff_strv_add(&f->notes,
@@ -318,9 +319,9 @@ void az_found_judge(struct az_found *f)
 
 /* ---------------------------------------------------------------- which rescue VM takes which disk */
 
-int az_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err)
+int azure_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err)
 {
-	ff_auto_free char *sku = az_lower(ff_json_str(vm->facts, "disk/sku"));
+	ff_auto_free char *sku = azure_lower(ff_json_str(vm->facts, "disk/sku"));
 	const char *zone = ff_json_str(vm->facts, "disk/zones/0");
 
 	if (!ff_strcaseeq(vm->region, rescue->region))

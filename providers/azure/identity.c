@@ -23,7 +23,7 @@
 
 enum source { SECRET, CERTIFICATE, WORKLOAD, MANAGED, CLI, SOURCE_COUNT };
 
-struct az_login {
+struct azure_login {
 	char *tenant, *client, *secret, *certificate, *password, *token_file;
 	char *imds, *app_endpoint, *app_header;
 
@@ -84,9 +84,9 @@ static int check_tenant(const char *tenant, struct ff_err *err)
 	return 0;
 }
 
-struct az_login *az_login_new(const struct ff_env *env, struct ff_err *err)
+struct azure_login *azure_login_new(const struct ff_env *env, struct ff_err *err)
 {
-	struct az_login *l = ff_calloc(1, sizeof(*l));
+	struct azure_login *l = ff_calloc(1, sizeof(*l));
 
 	l->tenant = variable(env, "AZURE_TENANT_ID");
 	l->client = variable(env, "AZURE_CLIENT_ID");
@@ -105,7 +105,7 @@ struct az_login *az_login_new(const struct ff_env *env, struct ff_err *err)
 	}
 	if (url_setting(&l->imds, "AZURE_POD_IDENTITY_AUTHORITY_HOST", err) < 0 ||
 		url_setting(&l->app_endpoint, "IDENTITY_ENDPOINT", err) < 0 || check_tenant(l->tenant, err) < 0) {
-		az_login_free(l);
+		azure_login_free(l);
 		return NULL;
 	}
 	return l;
@@ -117,7 +117,7 @@ static void drop_secret(char **text)
 	*text = NULL;
 }
 
-void az_login_free(struct az_login *l)
+void azure_login_free(struct azure_login *l)
 {
 	if (l == NULL)
 		return;
@@ -138,13 +138,13 @@ void az_login_free(struct az_login *l)
 
 /* ---------------------------------------------------------------- outcome of a source */
 
-static void tried(struct az_login *l, const char *why)
+static void tried(struct azure_login *l, const char *why)
 {
 	ff_buf_addf(&l->tried, "%s%s: %s", l->tried.len ? "; " : "", short_names[l->source], why);
 }
 
 /* The end: nothing further is tried. */
-static void refuse(struct az_login *l, const char *why)
+static void refuse(struct azure_login *l, const char *why)
 {
 	tried(l, why);
 	ff_fail(&l->failed, FF_E_AUTH, "no Azure credential worked: %s", l->tried.text);
@@ -152,7 +152,7 @@ static void refuse(struct az_login *l, const char *why)
 }
 
 /* The source is not there: the next one, unless this one has worked before. */
-static void pass_over(struct az_login *l, const char *why)
+static void pass_over(struct azure_login *l, const char *why)
 {
 	if (l->chosen || l->source + 1 == SOURCE_COUNT) {
 		refuse(l, why);
@@ -165,7 +165,7 @@ static void pass_over(struct az_login *l, const char *why)
 /* ---------------------------------------------------------------- asking */
 
 /* What a source of the environment lacks beside its own variable; NULL: nothing. */
-static const char *missing(const struct az_login *l)
+static const char *missing(const struct azure_login *l)
 {
 	if (l->tenant == NULL && l->client == NULL)
 		return "AZURE_TENANT_ID and AZURE_CLIENT_ID are not set";
@@ -179,7 +179,7 @@ static char *token_url(const struct ff_cloud *cloud)
 	return ff_printf("%s/%s/oauth2/v2.0/token", cloud->authority, cloud->login->tenant);
 }
 
-static void secret_ask(struct ff_ask *ask, enum az_question question)
+static void secret_ask(struct ff_ask *ask, enum azure_question question)
 {
 	ask->tag = question;
 	ask->secret = true;
@@ -189,7 +189,7 @@ static void secret_ask(struct ff_ask *ask, enum az_question question)
 /* Client credentials grant: with the secret, or with an assertion. */
 static void ask_token(const struct ff_cloud *cloud, struct ff_ask *ask)
 {
-	const struct az_login *l = cloud->login;
+	const struct azure_login *l = cloud->login;
 	ff_auto_free char *url = token_url(cloud), *scope = ff_printf("%s.default", cloud->which->audience);
 	struct ff_buf form = {0};
 
@@ -216,7 +216,7 @@ static void ask_file(struct ff_ask *ask, const char *path)
 
 static void ask_managed(const struct ff_cloud *cloud, struct ff_ask *ask)
 {
-	const struct az_login *l = cloud->login;
+	const struct azure_login *l = cloud->login;
 	ff_auto_free char *resource = ff_percent_encode(cloud->which->audience);
 	ff_auto_free char *client = l->client ? ff_percent_encode(l->client) : NULL;
 	const char *with = client ? "&client_id=" : "";
@@ -249,7 +249,7 @@ static void ask_cli(const struct ff_cloud *cloud, struct ff_ask *ask)
 /* Ask the current source, or move on. 1: ask is filled; 0: look again. */
 static int ask_source(struct ff_cloud *cloud, struct ff_ask *ask)
 {
-	struct az_login *l = cloud->login;
+	struct azure_login *l = cloud->login;
 	const char *own = l->source == SECRET	     ? l->secret
 			  : l->source == CERTIFICATE ? l->certificate
 			  : l->source == WORKLOAD    ? l->token_file
@@ -284,14 +284,14 @@ static void ask_instance(const struct ff_cloud *cloud, struct ff_ask *ask)
 	ask->answer_bytes_max = IDENTITY_BYTES_MAX;
 }
 
-enum ff_turn az_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
+enum ff_turn azure_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
 {
-	struct az_login *l = cloud->login;
+	struct azure_login *l = cloud->login;
 
 	if (l->asked)
 		return FF_TURN_WAIT;
 	if (l->token != NULL && wall_ms >= l->renew_at)
-		az_login_reset(cloud);
+		azure_login_reset(cloud);
 	while (l->token == NULL && l->failed.class == FF_E_NONE)
 		if (ask_source(cloud, ask) == 1) {
 			l->asked = true;
@@ -332,7 +332,7 @@ static bool token_ok(const char *token)
 }
 
 /* Take the token; it is renewed five minutes before its end, or at half of a short life. */
-static void take_token(struct az_login *l, int64_t wall_ms, const char *token, int64_t life_ms)
+static void take_token(struct azure_login *l, int64_t wall_ms, const char *token, int64_t life_ms)
 {
 	if (!token_ok(token)) {
 		refuse(l, "the answer holds no token");
@@ -350,7 +350,7 @@ static void take_token(struct az_login *l, int64_t wall_ms, const char *token, i
 }
 
 /* What a refusal says, without anything secret: the first sentence of error_description. */
-static char *refusal(const struct az_login *l, const struct ff_answer *answer, const json_t *body)
+static char *refusal(const struct azure_login *l, const struct ff_answer *answer, const json_t *body)
 {
 	const char *text = ff_json_str(body, "error_description");
 	char *clean, *cut;
@@ -361,14 +361,14 @@ static char *refusal(const struct az_login *l, const struct ff_answer *answer, c
 		text = NULL;
 	if (text == NULL)
 		return ff_printf("status %d", answer->status);
-	clean = az_squeeze(text, 300);
+	clean = azure_squeeze(text, 300);
 	cut = strstr(clean, " Trace ID");
 	if (cut != NULL)
 		*cut = '\0';
 	return clean;
 }
 
-static void read_token(struct az_login *l, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
+static void read_token(struct azure_login *l, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
 {
 	ff_auto_free char *why = NULL;
 
@@ -382,7 +382,7 @@ static void read_token(struct az_login *l, int64_t wall_ms, const struct ff_answ
 		take_token(l, wall_ms, ff_json_str(body, "access_token"), ff_json_int(body, "expires_in", 0) * 1000);
 }
 
-static void read_managed(struct az_login *l, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
+static void read_managed(struct azure_login *l, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
 {
 	ff_auto_free char *host = ff_url_hostname(l->app_endpoint ? l->app_endpoint : l->imds), *why = NULL;
 	ff_auto_free char *said = NULL;
@@ -409,7 +409,7 @@ static void read_managed(struct az_login *l, int64_t wall_ms, const struct ff_an
 
 static void read_cli(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
 {
-	struct az_login *l = cloud->login;
+	struct azure_login *l = cloud->login;
 	const char *subscription = ff_json_str(body, "subscription");
 	int64_t expires_on = ff_json_int(body, "expires_on", 0), now_s = wall_ms / 1000;
 	ff_auto_free char *why = NULL;
@@ -427,14 +427,14 @@ static void read_cli(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_an
 	if (expires_on <= now_s || expires_on - now_s > 86400 * 2) /* not said: expiresOn is some local time */
 		expires_on = now_s + CLI_LIFE_S;
 	take_token(l, wall_ms, ff_json_str(body, "accessToken"), (expires_on - now_s) * 1000);
-	if (l->token != NULL && cloud->subscription == NULL && az_is_guid(subscription))
-		az_set_subscription(cloud, subscription);
+	if (l->token != NULL && cloud->subscription == NULL && azure_is_guid(subscription))
+		azure_set_subscription(cloud, subscription);
 }
 
 /* The certificate, or the federated token: either becomes the assertion of the token request. */
 static void read_file(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer)
 {
-	struct az_login *l = cloud->login;
+	struct azure_login *l = cloud->login;
 	ff_auto_free char *why = NULL, *url = token_url(cloud);
 	struct ff_err err = {0};
 
@@ -442,7 +442,7 @@ static void read_file(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_a
 		why = ff_printf("'%s' cannot be read: %s", ask->path ? ask->path : "",
 			*answer->why ? answer->why : strerror(answer->status));
 	} else if (l->source == CERTIFICATE) {
-		l->assertion = az_assertion(
+		l->assertion = azure_assertion(
 			answer->body ? answer->body : "", answer->body_len, l->password, url, l->client, wall_ms, &err);
 		if (l->assertion == NULL)
 			why = ff_printf("'%s': %s", ask->path ? ask->path : "", err.text);
@@ -464,8 +464,8 @@ static void read_instance(struct ff_cloud *cloud, const json_t *body)
 {
 	const char *subscription = ff_json_str(body, "compute/subscriptionId");
 
-	if (cloud->subscription == NULL && az_is_guid(subscription))
-		az_set_subscription(cloud, subscription);
+	if (cloud->subscription == NULL && azure_is_guid(subscription))
+		azure_set_subscription(cloud, subscription);
 }
 
 /* jansson frees without wiping: the token's copy in the parsed answer is overwritten in place. */
@@ -477,7 +477,7 @@ static void wipe_member(const json_t *body, const char *key)
 		ff_wipe((char *)json_string_value(text), json_string_length(text));
 }
 
-void az_login_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer)
+void azure_login_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer)
 {
 	ff_auto_json json_t *body = NULL;
 
@@ -507,24 +507,24 @@ void az_login_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask 
 	wipe_member(body, "accessToken");
 }
 
-void az_login_reset(struct ff_cloud *cloud)
+void azure_login_reset(struct ff_cloud *cloud)
 {
 	drop_secret(&cloud->login->token);
 	drop_secret(&cloud->login->assertion);
 	cloud->login->renew_at = 0;
 }
 
-int64_t az_login_renew_at(const struct ff_cloud *cloud)
+int64_t azure_login_renew_at(const struct ff_cloud *cloud)
 {
 	return cloud->login->token ? cloud->login->renew_at : 0;
 }
 
-const char *az_login_name(const struct ff_cloud *cloud)
+const char *azure_login_name(const struct ff_cloud *cloud)
 {
 	return names[cloud->login->source];
 }
 
-const char *az_login_token(const struct ff_cloud *cloud)
+const char *azure_login_token(const struct ff_cloud *cloud)
 {
 	return cloud->login->token;
 }

@@ -15,21 +15,22 @@
 #define LEAST_WAIT_MS 4000
 #define MOST_WAIT_MS  15000
 
-void az_begin(struct az_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v, size_t n)
+void azure_begin(
+	struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		v[i] = (struct ff_verdict){0};
-	az_reply_read(reply, wall_ms, answer);
+	azure_reply_read(reply, wall_ms, answer);
 }
 
-void az_done(const struct ff_member *m, struct ff_verdict *v)
+void azure_done(const struct ff_member *m, struct ff_verdict *v)
 {
 	v->meaning = FF_M_DONE;
 	if (json_object_get(m->facts, "op") != NULL) /* left by a process that died */
-		ff_json_set_new(az_patch(v), "op", json_null());
+		ff_json_set_new(azure_patch(v), "op", json_null());
 }
 
-void az_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...)
+void azure_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -40,7 +41,7 @@ void az_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...)
 	va_end(ap);
 }
 
-void az_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...)
+void azure_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -52,25 +53,25 @@ void az_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...)
 	va_end(ap);
 }
 
-json_t *az_patch(struct ff_verdict *v)
+json_t *azure_patch(struct ff_verdict *v)
 {
 	if (v->facts == NULL)
 		v->facts = json_object();
 	return v->facts;
 }
 
-bool az_state_terminal(const char *state)
+bool azure_state_terminal(const char *state)
 {
 	return state == NULL || ff_strcaseeq(state, "Succeeded") || ff_strcaseeq(state, "Failed") ||
 	       ff_strcaseeq(state, "Canceled");
 }
 
-static unsigned retry_wait(const struct az_reply *reply)
+static unsigned retry_wait(const struct azure_reply *reply)
 {
 	return reply->retry_ms > 0 ? (unsigned)reply->retry_ms : 0;
 }
 
-void az_unhappy(const struct az_reply *reply, enum az_asked asked, struct ff_verdict *v)
+void azure_unhappy(const struct azure_reply *reply, enum azure_asked asked, struct ff_verdict *v)
 {
 	v->err = reply->err;
 	v->wait_ms = retry_wait(reply);
@@ -106,11 +107,11 @@ static void remember(struct ff_verdict *v, const char *url, const char *kind, in
 	ff_json_set_str(op, "url", url);
 	ff_json_set_str(op, "kind", kind);
 	ff_json_set_int(op, "since", wall_ms);
-	ff_json_set_new(az_patch(v), "op", op);
+	ff_json_set_new(azure_patch(v), "op", op);
 	v->meaning = FF_M_STARTED;
 }
 
-void az_accepted(const struct ff_cloud *cloud, const struct az_reply *reply, const struct ff_answer *answer,
+void azure_accepted(const struct ff_cloud *cloud, const struct azure_reply *reply, const struct ff_answer *answer,
 	int64_t wall_ms, const char *resource_url, struct ff_verdict *v)
 {
 	const char *async = ff_headers_get(&answer->headers, "Azure-AsyncOperation");
@@ -119,13 +120,13 @@ void az_accepted(const struct ff_cloud *cloud, const struct az_reply *reply, con
 	const char *state = ff_json_str(reply->body, "properties/provisioningState");
 
 	v->wait_ms = reply->retry_ms >= 0 ? retry_wait(reply) : FIRST_WAIT_MS;
-	if (url != NULL && (!az_url_is_arm(cloud, url) || strlen(url) > AZ_URL_BYTES)) {
+	if (url != NULL && (!azure_url_is_arm(cloud, url) || strlen(url) > AZ_URL_BYTES)) {
 		/* The request was accepted, but the token must not go there: what came of it is looked up instead. */
 		v->meaning = FF_M_LOOK;
 		ff_fail(&v->err, FF_E_BUG, "the operation's poll URL is not Resource Manager's: '%.200s'", url);
 	} else if (url != NULL) {
 		remember(v, url, async ? "async" : "location", wall_ms);
-	} else if (resource_url != NULL && (!az_state_terminal(state) || (state == NULL && reply->status == 202))) {
+	} else if (resource_url != NULL && (!azure_state_terminal(state) || (state == NULL && reply->status == 202))) {
 		remember(v, resource_url, "resource", wall_ms);
 	} else if (reply->status == 202 && resource_url == NULL) {
 		v->meaning = FF_M_LOOK; /* accepted, and nothing said where to ask */
@@ -138,12 +139,12 @@ void az_accepted(const struct ff_cloud *cloud, const struct az_reply *reply, con
 
 /* ---------------------------------------------------------------- running */
 
-static enum az_cost poll_cost(const struct ff_member *m)
+static enum azure_cost poll_cost(const struct ff_member *m)
 {
 	return m->step == AZ_COPY || m->step == AZ_DELETE_COPY ? AZ_COST_POLL_DISK : AZ_COST_POLL_VM;
 }
 
-int az_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
+int azure_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
 {
 	const char *url = ff_json_str(m->facts, "op/url");
 	bool on_rescue = (m->step == AZ_ATTACH || m->step == AZ_DETACH) && m->rescue != NULL;
@@ -151,16 +152,16 @@ int az_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct 
 	(void)n;
 	if (url == NULL)
 		return ff_fail(err, FF_E_BUG, "no operation is known to poll");
-	if (!az_url_is_arm(cloud, url))
+	if (!azure_url_is_arm(cloud, url))
 		return ff_fail(err, FF_E_BUG, "the poll URL '%.200s' is not Resource Manager's", url);
 	ff_ask_http(ask, "GET", "%s", url);
-	az_cost(cloud, ask, poll_cost(m), m->vm->region, on_rescue ? m->rescue->id : m->vm->id);
+	azure_cost(cloud, ask, poll_cost(m), m->vm->region, on_rescue ? m->rescue->id : m->vm->id);
 	return 0;
 }
 
 /* Not done yet: Retry-After, or a wait that grows with the operation's age. */
 static void still_running(
-	const struct ff_member *m, const struct az_reply *reply, int64_t wall_ms, struct ff_verdict *v)
+	const struct ff_member *m, const struct azure_reply *reply, int64_t wall_ms, struct ff_verdict *v)
 {
 	int64_t age = wall_ms - ff_json_int(m->facts, "op/since", wall_ms);
 	int64_t wait = age / 2;
@@ -169,13 +170,14 @@ static void still_running(
 		wait = LEAST_WAIT_MS;
 	if (wait > MOST_WAIT_MS)
 		wait = MOST_WAIT_MS;
-	az_wait(v, reply->retry_ms > 0 ? (unsigned)reply->retry_ms : (unsigned)wait, "the operation is still running");
+	azure_wait(
+		v, reply->retry_ms > 0 ? (unsigned)reply->retry_ms : (unsigned)wait, "the operation is still running");
 }
 
 enum progress { RUNNING, ENDED_WELL, ENDED_BADLY, ODD };
 
 /* Where an operation stands by an answer of its kind. ODD: the answer is not about the operation. */
-static enum progress progress_of(const char *kind, const struct az_reply *reply)
+static enum progress progress_of(const char *kind, const struct azure_reply *reply)
 {
 	const char *status = ff_json_str(reply->body, "status");
 	const char *state = ff_json_str(reply->body, "properties/provisioningState");
@@ -192,25 +194,26 @@ static enum progress progress_of(const char *kind, const struct az_reply *reply)
 		return ff_strcaseeq(status, "Succeeded") ? ENDED_WELL : RUNNING;
 	if (ff_streq(kind, "location"))
 		return reply->status == 202 ? RUNNING : ENDED_WELL;
-	if (!az_state_terminal(state))
+	if (!azure_state_terminal(state))
 		return RUNNING;
 	return state == NULL || ff_strcaseeq(state, "Succeeded") ? ENDED_WELL : ENDED_BADLY;
 }
 
 /* When the operation ended, by Azure's own clock where it says so: the agent's times are of that clock too. */
-static int64_t end_of(const struct az_reply *reply, int64_t wall_ms)
+static int64_t end_of(const struct azure_reply *reply, int64_t wall_ms)
 {
 	int64_t end;
 
 	return ff_time_parse(ff_json_str(reply->body, "endTime"), &end) == 0 ? end : wall_ms;
 }
 
-static void ended_well(const struct ff_member *m, const struct az_reply *reply, int64_t wall_ms, struct ff_verdict *v)
+static void ended_well(
+	const struct ff_member *m, const struct azure_reply *reply, int64_t wall_ms, struct ff_verdict *v)
 {
 	v->meaning = FF_M_DONE;
 	switch (m->step) {
 	case AZ_START:
-		ff_json_set_int(az_patch(v), "started_ms", end_of(reply, wall_ms));
+		ff_json_set_int(azure_patch(v), "started_ms", end_of(reply, wall_ms));
 		break;
 	case AZ_SWAP:
 	case AZ_SWAP_BACK:
@@ -220,7 +223,7 @@ static void ended_well(const struct ff_member *m, const struct az_reply *reply, 
 		}
 		break;
 	case AZ_DELETE_COPY:
-		ff_json_set_new(az_patch(v), "copied", json_null());
+		ff_json_set_new(azure_patch(v), "copied", json_null());
 		break;
 	default:
 		break;
@@ -228,7 +231,7 @@ static void ended_well(const struct ff_member *m, const struct az_reply *reply, 
 }
 
 /* A failure that tells nothing (provisioningState Failed) is one all the same. */
-static void name_failure(struct az_reply *reply)
+static void name_failure(struct azure_reply *reply)
 {
 	if (reply->class != FF_E_NONE)
 		return;
@@ -236,7 +239,7 @@ static void name_failure(struct az_reply *reply)
 	ff_fail(&reply->err, FF_E_PERMANENT, "the operation failed, and azure does not say why");
 }
 
-static void polled_one(const struct ff_cloud *cloud, const struct ff_member *m, const struct az_reply *reply,
+static void polled_one(const struct ff_cloud *cloud, const struct ff_member *m, const struct azure_reply *reply,
 	enum progress progress, int64_t wall_ms, struct ff_verdict *v)
 {
 	switch (progress) {
@@ -244,43 +247,43 @@ static void polled_one(const struct ff_cloud *cloud, const struct ff_member *m, 
 		still_running(m, reply, wall_ms, v);
 		break;
 	case ODD:
-		az_unhappy(reply, AZ_POLL, v);
+		azure_unhappy(reply, AZ_POLL, v);
 		break;
 	case ENDED_WELL:
 		ended_well(m, reply, wall_ms, v);
 		break;
 	case ENDED_BADLY:
 		if (m->step == AZ_SWAP || m->step == AZ_SWAP_BACK)
-			az_swap_refused(cloud, m, reply, v);
+			azure_swap_refused(cloud, m, reply, v);
 		else if (m->step == AZ_START || m->step == AZ_STOP)
-			az_power_refused(m, reply, wall_ms, v);
+			azure_power_refused(m, reply, wall_ms, v);
 		else /* as the refusal of the act: a transient one is looked at and tried again */
-			az_unhappy(reply, AZ_ACT, v);
+			azure_unhappy(reply, AZ_ACT, v);
 		break;
 	}
 }
 
-void az_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
+void azure_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
 	const struct ff_answer *answer, struct ff_verdict *v)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	const char *kind = ff_json_str(m->facts, "op/kind");
 	bool attaching = m->step == AZ_ATTACH || m->step == AZ_DETACH;
 	enum progress progress;
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	progress = progress_of(kind ? kind : "", &reply);
 	if (progress == ENDED_BADLY)
 		name_failure(&reply);
 	if (attaching && (progress == ENDED_WELL || progress == ENDED_BADLY)) {
 		const json_t *output = ff_json_at(reply.body, "properties/output");
 
-		az_attach_ended(m, n, &reply, output ? output : reply.body, AZ_POLL, v);
+		azure_attach_ended(m, n, &reply, output ? output : reply.body, AZ_POLL, v);
 	} else {
 		for (size_t i = 0; i < n; i++)
 			polled_one(cloud, &m[i], &reply, progress, wall_ms, &v[i]);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (v[i].meaning != FF_M_WAIT)
-			ff_json_set_new(az_patch(&v[i]), "op", json_null());
+			ff_json_set_new(azure_patch(&v[i]), "op", json_null());
 }

@@ -7,7 +7,8 @@
  * Links by LUN, in this order: azure-vm-utils (SCSI and NVMe), cloud-init and WALinuxAgent (SCSI), old WALinuxAgent;
  * Azure/azure-vm-utils doc/disk-identification.md. No serial is promised.
  */
-int az_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err)
+int azure_place(
+	const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err)
 {
 	(void)cloud;
 	*place = (struct ff_disk_place){0};
@@ -20,9 +21,9 @@ int az_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_
 	return 0;
 }
 
-void az_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
+void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
 {
-	ff_auto_free char *copy = az_copy_name(m);
+	ff_auto_free char *copy = azure_copy_name(m);
 	const char *id = ff_json_str(m->facts, "os_disk/managedDisk/id");
 	bool copied = ff_json_bool(m->facts, "copied", false), attached = ff_json_bool(m->facts, "attached", false);
 	bool swapped = ff_json_bool(m->facts, "swapped", false);
@@ -33,11 +34,11 @@ void az_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff
 			"disk copy '%s' %s swapped in as the VM's OS disk, in place of '%s'; to put the original back: "
 			"az "
 			"vm deallocate -g '%s' -n '%s' && az vm update -g '%s' -n '%s' --os-disk '%s'",
-			copy, swapped ? "is" : "may be", az_id_name(id), m->vm->scope, m->vm->name, m->vm->scope,
+			copy, swapped ? "is" : "may be", azure_id_name(id), m->vm->scope, m->vm->name, m->vm->scope,
 			m->vm->name, id ? id : "");
 		return;
 	}
-	ff_buf_addf(text, "OS disk '%s' is on the VM", az_id_name(id));
+	ff_buf_addf(text, "OS disk '%s' is on the VM", azure_id_name(id));
 	if (attached && m->rescue != NULL)
 		ff_buf_addf(text, "; copy '%s' is on '%s', LUN %d", copy, m->rescue->name, m->slot);
 	else if (copied)

@@ -52,12 +52,12 @@ static bool segment_is(const char *text, int index, const char *word)
 	return ff_strcaseeq(s, word);
 }
 
-int az_id_parse(const char *text, struct az_id *id)
+int azure_id_parse(const char *text, struct azure_id *id)
 {
 	const char *last;
 	size_t len = 0;
 
-	*id = (struct az_id){0};
+	*id = (struct azure_id){0};
 	if (text == NULL || !segment_is(text, 0, "subscriptions") || !segment_is(text, 2, "resourceGroups") ||
 		!segment_is(text, 4, "providers") || !segment_is(text, 5, "Microsoft.Compute"))
 		return -1;
@@ -71,23 +71,23 @@ int az_id_parse(const char *text, struct az_id *id)
 	return 0;
 }
 
-void az_id_release(struct az_id *id)
+void azure_id_release(struct azure_id *id)
 {
 	free(id->subscription);
 	free(id->group);
 	free(id->type);
 	free(id->name);
-	*id = (struct az_id){0};
+	*id = (struct azure_id){0};
 }
 
-const char *az_id_name(const char *id)
+const char *azure_id_name(const char *id)
 {
 	const char *slash = id ? strrchr(id, '/') : NULL;
 
 	return slash ? slash + 1 : id ? id : "";
 }
 
-char *az_lower(const char *text)
+char *azure_lower(const char *text)
 {
 	char *copy = ff_strdup(text ? text : "");
 
@@ -97,7 +97,7 @@ char *az_lower(const char *text)
 	return copy;
 }
 
-bool az_id_within(const char *id, const char *scope)
+bool azure_id_within(const char *id, const char *scope)
 {
 	size_t len = strlen(scope);
 	ff_auto_free char *head = NULL;
@@ -112,26 +112,26 @@ bool az_id_within(const char *id, const char *scope)
 
 /* ---------------------------------------------------------------- asks */
 
-int az_ask_resource(const struct ff_cloud *cloud, struct ff_ask *ask, const char *method, const char *id,
+int azure_ask_resource(const struct ff_cloud *cloud, struct ff_ask *ask, const char *method, const char *id,
 	const char *tail, const char *api, struct ff_err *err)
 {
-	struct az_id parts;
+	struct azure_id parts;
 	ff_auto_free char *sub = NULL, *group = NULL, *type = NULL, *name = NULL;
 
-	if (az_id_parse(id, &parts) < 0)
+	if (azure_id_parse(id, &parts) < 0)
 		return ff_fail(err, FF_E_BUG, "'%.200s' is not the id of a compute resource", id ? id : "");
 	sub = ff_percent_encode(parts.subscription);
 	group = ff_percent_encode(parts.group);
 	type = ff_percent_encode(parts.type);
 	name = ff_percent_encode(parts.name);
-	az_id_release(&parts);
+	azure_id_release(&parts);
 	ff_ask_http(ask, method,
 		"%s/subscriptions/%s/resourceGroups/%s/providers/Microsoft.Compute/%s/%s%sapi-version=%s", cloud->arm,
 		sub, group, type, name, tail, api);
 	return 0;
 }
 
-void az_ask_json(struct ff_ask *ask, json_t *body, const char *if_match)
+void azure_ask_json(struct ff_ask *ask, json_t *body, const char *if_match)
 {
 	ff_ask_body(ask, "application/json", ff_json_text(body));
 	json_decref(body);
@@ -164,15 +164,16 @@ static const struct {
 	[AZ_COST_DELETE_DISK] = {"DeleteDisks", 0, 0, 3000, 1000, "disks/", NULL},
 };
 
-void az_cost(const struct ff_cloud *cloud, struct ff_ask *ask, enum az_cost cost, const char *region, const char *vm_id)
+void azure_cost(
+	const struct ff_cloud *cloud, struct ff_ask *ask, enum azure_cost cost, const char *region, const char *vm_id)
 {
-	ff_auto_free char *place = az_lower(region), *key = NULL;
-	ff_auto_free char *sub = az_lower(cloud->subscription);
+	ff_auto_free char *place = azure_lower(region), *key = NULL;
+	ff_auto_free char *sub = azure_lower(cloud->subscription);
 
 	key = ff_printf("azure/%s/%s%s%s%s", sub, place, *place ? "/" : "", costs[cost].part, costs[cost].group);
 	ff_ask_cost(ask, key, costs[cost].capacity, costs[cost].per_min / 60);
 	if (vm_id != NULL && costs[cost].vm_group != NULL) {
-		ff_auto_free char *id = az_lower(vm_id);
+		ff_auto_free char *id = azure_lower(vm_id);
 		ff_auto_free char *vm_key = ff_printf("azure/vm%s/%s", id, costs[cost].vm_group);
 
 		ff_ask_cost(ask, vm_key, costs[cost].vm_capacity, costs[cost].vm_per_min / 60);

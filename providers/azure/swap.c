@@ -20,17 +20,18 @@ static bool going_back(const struct ff_member *m)
 /* Neither running nor about to. What stands in the way is the verdict. */
 static bool is_stopped(const struct ff_member *m, const char *power, struct ff_verdict *v)
 {
-	ff_auto_free char *copy = az_copy_name(m);
+	ff_auto_free char *copy = azure_copy_name(m);
 
 	if (ff_streq(power, "stopped") || ff_streq(power, "deallocated"))
 		return true;
 	if (ff_streq(power, "running") || ff_streq(power, "starting"))
-		az_failed(v, FF_E_CONFLICT,
+		azure_failed(v, FF_E_CONFLICT,
 			going_back(m) ? "the VM was started with the disk copy '%s', by somebody else"
 				      : "the VM was started by somebody else; disk copy '%s' was not swapped in",
 			copy);
 	else
-		az_wait(v, POWER_WAIT_MS, "the VM is %s", *power ? power : "in no power state that azure would tell");
+		azure_wait(
+			v, POWER_WAIT_MS, "the VM is %s", *power ? power : "in no power state that azure would tell");
 	return false;
 }
 
@@ -38,68 +39,69 @@ static void not_swapped_yet(const struct ff_member *m, const json_t *vm, const c
 {
 	const char *state = ff_json_str(vm, "properties/provisioningState");
 
-	if (!az_state_terminal(state)) {
-		az_wait(v, POWER_WAIT_MS, "another change of the VM is under way, its provisioning state is %s", state);
+	if (!azure_state_terminal(state)) {
+		azure_wait(
+			v, POWER_WAIT_MS, "another change of the VM is under way, its provisioning state is %s", state);
 		return;
 	}
 	if (!is_stopped(m, power, v))
 		return;
 	v->meaning = FF_M_NOT_DONE;
-	ff_json_set_str(az_patch(v), "power", power);
-	ff_json_set_new(az_patch(v), "etag", az_etag(vm) ? json_string(az_etag(vm)) : json_null());
-	ff_json_set_new(az_patch(v), "deallocating", json_null());
+	ff_json_set_str(azure_patch(v), "power", power);
+	ff_json_set_new(azure_patch(v), "etag", azure_etag(vm) ? json_string(azure_etag(vm)) : json_null());
+	ff_json_set_new(azure_patch(v), "deallocating", json_null());
 }
 
 static void swap_is_done(const struct ff_member *m, struct ff_verdict *v)
 {
 	static const char *const over[] = {"power", "etag", "deallocating", "swapping"};
 
-	az_done(m, v);
+	azure_done(m, v);
 	for (size_t i = 0; i < FF_COUNT(over); i++)
-		ff_json_set_new(az_patch(v), over[i], json_null());
-	ff_json_set_new(az_patch(v), "swapped", going_back(m) ? json_null() : json_true());
+		ff_json_set_new(azure_patch(v), over[i], json_null());
+	ff_json_set_new(azure_patch(v), "swapped", going_back(m) ? json_null() : json_true());
 }
 
 /* Which disk the VM has now decides; what the facts say does not. */
-static void looked(const struct ff_member *m, const struct az_reply *reply, struct ff_verdict *v)
+static void looked(const struct ff_member *m, const struct azure_reply *reply, struct ff_verdict *v)
 {
-	const char *now = az_os_disk_id(reply->body), *original = ff_json_str(m->facts, "os_disk/managedDisk/id");
+	const char *now = azure_os_disk_id(reply->body), *original = ff_json_str(m->facts, "os_disk/managedDisk/id");
 	const char *state = ff_json_str(reply->body, "properties/provisioningState");
-	ff_auto_free char *copy = az_copy_id(m);
+	ff_auto_free char *copy = azure_copy_id(m);
 	const char *wanted = going_back(m) ? original : copy, *other = going_back(m) ? copy : original;
 	char power[32];
 
 	if (reply->class != FF_E_NONE) {
-		az_unhappy(reply, AZ_LOOK, v);
+		azure_unhappy(reply, AZ_LOOK, v);
 		return;
 	}
-	az_power(ff_json_at(reply->body, "properties/instanceView"), power);
-	if (ff_strcaseeq(now, wanted) && !az_state_terminal(state))
-		az_wait(v, POWER_WAIT_MS, "the OS disk is being swapped");
+	azure_power(ff_json_at(reply->body, "properties/instanceView"), power);
+	if (ff_strcaseeq(now, wanted) && !azure_state_terminal(state))
+		azure_wait(v, POWER_WAIT_MS, "the OS disk is being swapped");
 	else if (ff_strcaseeq(now, wanted))
 		swap_is_done(m, v);
 	else if (ff_strcaseeq(now, other))
 		not_swapped_yet(m, reply->body, power, v);
 	else
-		az_failed(v, FF_E_CONFLICT, "the VM's OS disk is '%s' now, neither the one found nor its copy",
-			az_id_name(now));
+		azure_failed(v, FF_E_CONFLICT, "the VM's OS disk is '%s' now, neither the one found nor its copy",
+			azure_id_name(now));
 }
 
-AZ_LOOKED_FN(az_swap_looked)
+AZ_LOOKED_FN(azure_swap_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	looked(m, &reply, v);
 }
 
-AZ_LOOKED_FN(az_swap_back_looked)
+AZ_LOOKED_FN(azure_swap_back_looked)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	az_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin(&reply, wall_ms, answer, v, 1);
 	looked(m, &reply, v);
 }
 
@@ -113,9 +115,9 @@ static bool must_deallocate(const struct ff_member *m)
 static int ask_deallocate(
 	const struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
-	if (az_ask_resource(cloud, ask, "POST", m->vm->id, "/deallocate?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "POST", m->vm->id, "/deallocate?", AZ_VM_API, err) < 0)
 		return -1;
-	az_cost(cloud, ask, AZ_COST_DELETE_VM, m->vm->region, m->vm->id);
+	azure_cost(cloud, ask, AZ_COST_DELETE_VM, m->vm->region, m->vm->id);
 	return 0;
 }
 
@@ -139,69 +141,69 @@ static int ask_swap(const struct ff_cloud *cloud, const struct ff_member *m, con
 		return ask_deallocate(cloud, m, ask, err);
 	if (disk_id == NULL || ff_json_str(m->facts, "os_disk/createOption") == NULL)
 		return ff_fail(err, FF_E_BUG, "the OS disk's record is incomplete");
-	if (az_ask_resource(cloud, ask, "PATCH", m->vm->id, "?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "PATCH", m->vm->id, "?", AZ_VM_API, err) < 0)
 		return -1;
-	az_ask_json(ask, swap_body(m, disk_id, name), ff_json_str(m->facts, "etag"));
-	az_cost(cloud, ask, AZ_COST_PATCH_VM, m->vm->region, m->vm->id);
+	azure_ask_json(ask, swap_body(m, disk_id, name), ff_json_str(m->facts, "etag"));
+	azure_cost(cloud, ask, AZ_COST_PATCH_VM, m->vm->region, m->vm->id);
 	return 0;
 }
 
-AZ_ACT_FN(az_swap)
+AZ_ACT_FN(azure_swap)
 {
-	ff_auto_free char *id = az_copy_id(m), *name = az_copy_name(m);
+	ff_auto_free char *id = azure_copy_id(m), *name = azure_copy_name(m);
 
 	(void)n;
 	return ask_swap(cloud, m, id, name, ask, err);
 }
 
-AZ_ACT_FN(az_swap_back)
+AZ_ACT_FN(azure_swap_back)
 {
 	const char *id = ff_json_str(m->facts, "os_disk/managedDisk/id"), *name = ff_json_str(m->facts, "os_disk/name");
 
 	(void)n;
-	return ask_swap(cloud, m, id, name ? name : az_id_name(id), ask, err);
+	return ask_swap(cloud, m, id, name ? name : azure_id_name(id), ask, err);
 }
 
 /* "...when the VM '..' is currently allocated. Please deallocate and try again...": once, where that may be done. */
-void az_swap_refused(
-	const struct ff_cloud *cloud, const struct ff_member *m, const struct az_reply *reply, struct ff_verdict *v)
+void azure_swap_refused(
+	const struct ff_cloud *cloud, const struct ff_member *m, const struct azure_reply *reply, struct ff_verdict *v)
 {
 	bool wants = ff_contains_nocase(reply->err.text, "deallocat") && !ff_json_bool(m->facts, "deallocate", false);
 
-	az_unhappy(reply, AZ_ACT, v);
+	azure_unhappy(reply, AZ_ACT, v);
 	if (!wants || (v->meaning != FF_M_FAILED && reply->class != FF_E_CONFLICT))
 		return;
 	if (ff_json_bool(m->facts, "dynamic_ip", false) && !cloud->allow_deallocate) {
-		az_failed(v, FF_E_DENIED,
+		azure_failed(v, FF_E_DENIED,
 			"the swap needs the VM deallocated, which may lose its dynamic public address: allow it with "
 			"--allow-deallocate (%.300s)",
 			reply->err.text);
 		return;
 	}
 	v->meaning = FF_M_LOOK;
-	ff_json_set_bool(az_patch(v), "deallocate", true);
+	ff_json_set_bool(azure_patch(v), "deallocate", true);
 }
 
-AZ_ACTED_FN(az_swap_acted)
+AZ_ACTED_FN(azure_swap_acted)
 {
-	az_auto_reply reply = {0};
+	azure_auto_reply reply = {0};
 	struct ff_ask resource = {0};
 	bool deallocation = must_deallocate(m);
 
-	az_begin(&reply, wall_ms, answer, v, n);
+	azure_begin(&reply, wall_ms, answer, v, n);
 	if (reply.class != FF_E_NONE) {
-		az_swap_refused(cloud, m, &reply, v);
+		azure_swap_refused(cloud, m, &reply, v);
 		return;
 	}
-	if (!deallocation && az_ask_resource(cloud, &resource, "GET", m->vm->id, "?", AZ_VM_API, NULL) < 0)
+	if (!deallocation && azure_ask_resource(cloud, &resource, "GET", m->vm->id, "?", AZ_VM_API, NULL) < 0)
 		resource = (struct ff_ask){0};
-	az_accepted(cloud, &reply, answer, wall_ms, resource.url, v);
+	azure_accepted(cloud, &reply, answer, wall_ms, resource.url, v);
 	ff_ask_release(&resource);
 	if (deallocation) {
-		ff_json_set_bool(az_patch(v), "deallocating", true);
+		ff_json_set_bool(azure_patch(v), "deallocating", true);
 		if (v->meaning == FF_M_DONE) /* only the way is free */
 			v->meaning = FF_M_LOOK;
 	} else if (!going_back(m)) {
-		ff_json_set_bool(az_patch(v), "swapping", true); /* from now on it may be the OS disk */
+		ff_json_set_bool(azure_patch(v), "swapping", true); /* from now on it may be the OS disk */
 	}
 }

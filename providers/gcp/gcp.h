@@ -49,8 +49,8 @@ extern const struct ff_provider ff_gcp;
 #define GCP_NAME_MAX   63 /* bytes of a resource, device or label text */
 
 #define GCP_ANSWER_BYTES  (64u << 20)
-#define GCP_SERIAL_BYTES  65536	       /* of the serial port's last output */
-#define GCP_SERIAL_ANSWER (768u << 10) /* the same as JSON, where a byte may take six, and a bit */
+#define GCP_SERIAL_BYTES  65536	     /* of the serial port's last output */
+#define GCP_SERIAL_ANSWER (8u << 20) /* even the whole buffer of 1 MB as JSON, where a byte may take six */
 #define GCP_UNIVERSE	  "googleapis.com"
 
 /* ---- customer-supplied encryption keys */

@@ -18,7 +18,9 @@
 #define PAUSE_MAX_MS	15000
 #define AT_ONCE_MS	1
 #define AGAIN_MS	5000
-#define RETRY_MIN_MS	5000
+#define CONFLICT_MS	5000
+#define TRANSIENT_MS	20000 /* the zone has no room for the machine */
+#define THROTTLED_MS	60000
 #define RETRY_MAX_MS	240000
 
 /* ---------------------------------------------------------------- verdicts */
@@ -121,15 +123,20 @@ void gcp_unseen(struct ff_verdict *v, enum ff_class class, const struct ff_err *
 
 /* ---------------------------------------------------------------- failures */
 
-/* It passes: look, and act again when some time is over. The wait doubles each time. */
+/*
+ * It passes: look, and act again when some time is over. The driver counts rounds, so the few tries are spread over
+ * minutes: each wait is three times the one before.
+ */
 static void retry_later(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
 {
-	int64_t tries = ff_json_int(m->facts, "tries", 0), wait_ms = RETRY_MIN_MS;
+	int64_t tries = ff_json_int(m->facts, "tries", 0), wait_ms = CONFLICT_MS;
 
-	if (v->err.class == FF_E_THROTTLED)
-		wait_ms = 60000;
+	if (v->err.class == FF_E_TRANSIENT)
+		wait_ms = TRANSIENT_MS;
+	else if (v->err.class == FF_E_THROTTLED)
+		wait_ms = THROTTLED_MS;
 	for (int64_t i = 0; i < tries && wait_ms < RETRY_MAX_MS; i++)
-		wait_ms *= 2;
+		wait_ms *= 3;
 	wait_ms = wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS;
 	ff_json_set_int(gcp_patch(v), "retry_at", wall_ms + wait_ms);
 	ff_json_set_int(gcp_patch(v), "tries", tries < 16 ? tries + 1 : tries);

@@ -55,9 +55,11 @@ const struct ff_step gcp_steps[GCP_STEP_COUNT] = {
 		.undo = GCP_DETACH,
 		.patience_ms = MINUTES(30)},
 	[GCP_REPAIR] = {.name = "repair", .doing = "mending", .kind = FF_STEP_REPAIR, .undo = FF_STEP_NONE},
+	/* does not hold the disk: that would say that the VM is whole when it is done. put-back fails where it failed
+	 */
 	[GCP_DETACH] = {.name = "detach",
 		.doing = "detaching from the rescue VM",
-		.flags = FF_KEY_FREE | FF_HOLDS_DISK,
+		.flags = FF_KEY_FREE,
 		.group_max = 1,
 		.group = rescue_key,
 		ACT(detach),
