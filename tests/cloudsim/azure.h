@@ -159,6 +159,8 @@ struct az_call {
 	bool accepted;			     /* a mutation was accepted */
 };
 
+/** Fill path, segments and query from the request. azure_target.c. */
+void az_read_target(struct az_call *c);
 const char *az_query(const struct az_call *c, const char *name);
 /** Append the pairs of a query or form, decoded. */
 void az_read_pairs(const char *text, struct ff_headers *pairs);
@@ -202,6 +204,9 @@ const char *az_check_assertion(
 
 /* azure_scenario.c */
 struct azure *az_scenario(struct sim *sim, const json_t *part, struct ff_err *err);
+/* azure_scenario_vm.c: entries of "vms" and "disks" */
+int az_read_vm(struct sim *sim, struct azure *az, const json_t *o, const char *where, struct ff_err *err);
+int az_read_loose_disk(struct sim *sim, struct azure *az, const json_t *o, const char *where, struct ff_err *err);
 void az_free(struct azure *az);
 struct az_vm *az_find_vm(const struct azure *az, const char *id);
 struct az_disk *az_find_disk(const struct azure *az, const char *id);
@@ -290,8 +295,18 @@ az_handler az_attach_detach;
 struct az_vm *az_vm_of(struct az_call *c); /* or NULL after 404 */
 void az_note_mutation(struct az_call *c, const struct az_vm *vm, const char *what);
 az_handler az_vm_get, az_vm_list, az_vm_instance_view, az_vm_sizes, az_vm_boot_diagnostics;
-void az_page(struct az_call *c, json_t *items); /* stolen */
+/* What a list is of; only the entries of the page that is asked for are made. */
+struct az_list {
+	const void **items;
+	size_t count;
+};
+void az_list_add(struct az_list *list, const void *item);
+/** Answer with a page of the list, each entry made by `make` (a new reference). Frees the list. */
+void az_page(struct az_call *c, struct az_list *list, json_t *(*make)(const struct az_call *c, const void *item));
+/* azure_swap.c: refuses, or puts what the body says of the OS disk into the job's goal */
+int az_plan_os(struct az_call *c, struct az_job *job, const json_t *body, bool put);
 /* azure_update.c */
+int az_refuse_change(struct az_call *c, const char *property); /* 409 PropertyChangeNotAllowed */
 az_handler az_vm_patch, az_vm_put;
 void az_carry_out_update(struct sim *sim, struct azure *az, struct az_job *job);
 /* azure_disk.c */

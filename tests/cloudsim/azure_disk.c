@@ -30,18 +30,24 @@ void az_disk_get(struct az_call *c)
 		az_reply(c, 200, az_disk_json(d, false));
 }
 
+static json_t *listed(const struct az_call *c, const void *disk)
+{
+	(void)c;
+	return az_disk_json(disk, true);
+}
+
 void az_disk_list(struct az_call *c)
 {
-	json_t *items = json_array();
+	struct az_list list = {0};
 	bool snapshots = of_snapshots(c);
 
 	for (size_t i = 0; i < c->az->disk_count; i++) {
 		const struct az_disk *d = c->az->disks[i];
 
 		if (!d->gone && d->snapshot == snapshots && (c->group == NULL || ff_strcaseeq(d->group, c->group)))
-			json_array_append_new(items, az_disk_json(d, true));
+			az_list_add(&list, d);
 	}
-	az_page(c, items);
+	az_page(c, &list, listed);
 }
 
 /* ---- creating */

@@ -7,7 +7,7 @@
 
 /* ---- sizes: enough of them, from Microsoft's tables */
 
-static const struct {
+static const struct size {
 	const char *name;
 	int disks;
 	int64_t temp_mb;
@@ -56,31 +56,32 @@ bool az_size_premium(const char *size)
 	return false;
 }
 
-static json_t *sku(const char *name, int64_t disks, int64_t temp_mb, const char *location)
-{
-	ff_auto_free char *count = ff_printf("%lld", (long long)disks);
-	ff_auto_free char *temp = ff_printf("%lld", (long long)temp_mb);
-
-	return json_pack("{s:s,s:s,s:s,s:[s],s:[{s:s,s:[s,s,s]}],s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}],"
-			 "s:[]}",
-		"resourceType", "virtualMachines", "name", name, "tier", "Standard", "locations", location,
-		"locationInfo", "location", location, "zones", "1", "2", "3", "capabilities", "name",
-		"MaxDataDiskCount", "value", count, "name", "MaxResourceVolumeMB", "value", temp, "name", "PremiumIO",
-		"value", az_size_premium(name) ? "True" : "False", "name", "HyperVGenerations", "value", "V1,V2",
-		"name", "CpuArchitectureType", "value", "x64", "restrictions");
-}
-
 /* `$filter=location eq 'westus'`; the whole list of one region. */
-void az_skus(struct az_call *c)
+static json_t *sku(const struct az_call *c, const void *item)
 {
+	const struct size *size = item;
 	const char *filter = az_query(c, "$filter"), *from = filter != NULL ? strchr(filter, '\'') : NULL;
 	ff_auto_free char *location =
 		from != NULL ? ff_strndup(from + 1, strcspn(from + 1, "'")) : ff_strdup("westeurope");
-	json_t *items = json_array();
+	ff_auto_free char *count = ff_printf("%d", size->disks);
+	ff_auto_free char *temp = ff_printf("%lld", (long long)size->temp_mb);
+
+	return json_pack("{s:s,s:s,s:s,s:[s],s:[{s:s,s:[s,s,s]}],s:[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}],"
+			 "s:[]}",
+		"resourceType", "virtualMachines", "name", size->name, "tier", "Standard", "locations", location,
+		"locationInfo", "location", location, "zones", "1", "2", "3", "capabilities", "name",
+		"MaxDataDiskCount", "value", count, "name", "MaxResourceVolumeMB", "value", temp, "name", "PremiumIO",
+		"value", az_size_premium(size->name) ? "True" : "False", "name", "HyperVGenerations", "value", "V1,V2",
+		"name", "CpuArchitectureType", "value", "x64", "restrictions");
+}
+
+void az_skus(struct az_call *c)
+{
+	struct az_list list = {0};
 
 	for (size_t i = 0; i < FF_COUNT(sizes); i++)
-		json_array_append_new(items, sku(sizes[i].name, sizes[i].disks, sizes[i].temp_mb, location));
-	az_page(c, items);
+		az_list_add(&list, &sizes[i]);
+	az_page(c, &list, sku);
 }
 
 int64_t az_bytes(const json_t *object, const char *path)
@@ -114,51 +115,55 @@ int az_unlocked(struct az_call *c, const char *scope, bool deletes)
 	return 0;
 }
 
+static json_t *lock(const struct az_call *c, const void *item)
+{
+	const struct az_lock *l = item;
+	ff_auto_free char *id = ff_printf("%s/providers/Microsoft.Authorization/locks/%s", l->scope, l->name);
+	json_t *properties = json_pack("{s:s}", "level", l->level == AZ_READ_ONLY ? "ReadOnly" : "CanNotDelete");
+
+	(void)c;
+	ff_json_set_str(properties, "notes", l->notes);
+	return json_pack("{s:o,s:s,s:s,s:s}", "properties", properties, "id", id, "type",
+		"Microsoft.Authorization/locks", "name", l->name);
+}
+
 void az_locks(struct az_call *c)
 {
-	json_t *items = json_array();
+	struct az_list list = {0};
 
-	for (size_t i = 0; i < c->az->lock_count; i++) {
-		const struct az_lock *l = &c->az->locks[i];
-		ff_auto_free char *id = ff_printf("%s/providers/Microsoft.Authorization/locks/%s", l->scope, l->name);
-		json_t *properties =
-			json_pack("{s:s}", "level", l->level == AZ_READ_ONLY ? "ReadOnly" : "CanNotDelete");
-
-		ff_json_set_str(properties, "notes", l->notes);
-		json_array_append_new(items, json_pack("{s:o,s:s,s:s,s:s}", "properties", properties, "id", id, "type",
-						     "Microsoft.Authorization/locks", "name", l->name));
-	}
-	az_page(c, items);
+	for (size_t i = 0; i < c->az->lock_count; i++)
+		az_list_add(&list, &c->az->locks[i]);
+	az_page(c, &list, lock);
 }
 
 /* ---- public addresses */
 
+static json_t *address(const struct az_call *c, const void *item)
+{
+	const struct az_vm *vm = item;
+	bool dynamic = ff_streq(vm->public_ip, "dynamic");
+	ff_auto_free char *name = ff_printf("%s-ip", vm->name);
+	ff_auto_free char *id = az_id(c->az, vm->group, "Microsoft.Network/publicIPAddresses", name);
+	ff_auto_free char *nic = ff_printf("%s-nic/ipConfigurations/ipconfig1", vm->name);
+	ff_auto_free char *config = az_id(c->az, vm->group, "Microsoft.Network/networkInterfaces", nic);
+	json_t *p = json_pack("{s:s,s:s,s:i,s:{s:s}}", "publicIPAllocationMethod", dynamic ? "Dynamic" : "Static",
+		"publicIPAddressVersion", "IPv4", "idleTimeoutInMinutes", 4, "ipConfiguration", "id", config);
+
+	ff_json_set_str(p, "ipAddress", vm->power == AZ_DEALLOCATED && dynamic ? NULL : "203.0.113.7");
+	ff_json_set_str(p, "provisioningState", "Succeeded");
+	return json_pack("{s:s,s:s,s:s,s:s,s:{s:s,s:s},s:o}", "name", name, "id", id, "type",
+		"Microsoft.Network/publicIPAddresses", "location", vm->location, "sku", "name",
+		dynamic ? "Basic" : "Standard", "tier", "Regional", "properties", p);
+}
+
 void az_public_addresses(struct az_call *c)
 {
-	json_t *items = json_array();
+	struct az_list list = {0};
 
-	for (size_t i = 0; i < c->az->vm_count; i++) {
-		const struct az_vm *vm = c->az->vms[i];
-		bool dynamic = ff_streq(vm->public_ip, "dynamic");
-		ff_auto_free char *name = ff_printf("%s-ip", vm->name);
-		ff_auto_free char *id = az_id(c->az, vm->group, "Microsoft.Network/publicIPAddresses", name);
-		ff_auto_free char *nic = ff_printf("%s-nic/ipConfigurations/ipconfig1", vm->name);
-		ff_auto_free char *config = az_id(c->az, vm->group, "Microsoft.Network/networkInterfaces", nic);
-		ff_auto_free char *address = ff_printf("203.0.113.%zu", i % 254 + 1);
-		json_t *p;
-
-		if (vm->public_ip == NULL)
-			continue;
-		p = json_pack("{s:s,s:s,s:i,s:{s:s}}", "publicIPAllocationMethod", dynamic ? "Dynamic" : "Static",
-			"publicIPAddressVersion", "IPv4", "idleTimeoutInMinutes", 4, "ipConfiguration", "id", config);
-		ff_json_set_str(p, "ipAddress", vm->power == AZ_DEALLOCATED && dynamic ? NULL : address);
-		ff_json_set_str(p, "provisioningState", "Succeeded");
-		json_array_append_new(
-			items, json_pack("{s:s,s:s,s:s,s:s,s:{s:s,s:s},s:o}", "name", name, "id", id, "type",
-				       "Microsoft.Network/publicIPAddresses", "location", vm->location, "sku", "name",
-				       dynamic ? "Basic" : "Standard", "tier", "Regional", "properties", p));
-	}
-	az_page(c, items);
+	for (size_t i = 0; i < c->az->vm_count; i++)
+		if (c->az->vms[i]->public_ip != NULL)
+			az_list_add(&list, c->az->vms[i]);
+	az_page(c, &list, address);
 }
 
 /* ---- the metadata service, on the rescue VM */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int refuse_change(struct az_call *c, const char *property)
+int az_refuse_change(struct az_call *c, const char *property)
 {
 	return az_refuse(c, 409, "PropertyChangeNotAllowed", "Changing property '%s' is not allowed.", property);
 }
@@ -18,134 +18,6 @@ static int check_etag(struct az_call *c, const struct az_vm *vm)
 	if ((match != NULL && !ff_streq(match, "*") && !ff_streq(match, etag)) || ff_streq(none, "*"))
 		return az_refuse(c, 412, "PreconditionFailed",
 			"The etag provided in the if-match header does not match the resource.");
-	return 0;
-}
-
-/* ---- the swap */
-
-static int check_swap_power(struct az_call *c, const struct az_vm *vm, struct az_goal *goal)
-{
-	if (vm->power == AZ_DEALLOCATED || (vm->power == AZ_STOPPED && !c->az->swap_needs_deallocate))
-		return 0;
-	if (vm->power == AZ_STOPPED)
-		return az_refuse(c, 409, "OperationNotAllowed",
-			"OS Disk change is not allowed when the VM '%s' is currently allocated. Please deallocate and "
-			"try again.",
-			vm->name);
-	/* Azure has been seen to accept it and reboot the machine (azure-powershell#4892) */
-	goal->reboot = c->az->swap_on_running == 1;
-	return goal->reboot
-		       ? 0
-		       : az_refuse(c, 409, "OperationNotAllowed",
-				 "Swapping OS Disk is not supported when the VM '%s' is in state '%s'. Stop the VM and "
-				 "try again.",
-				 vm->name, az_power_names[vm->power]);
-}
-
-static const char *plain_security(const char *type)
-{
-	return type != NULL && ff_has_prefix(type, "ConfidentialVM") ? "ConfidentialVM" : type;
-}
-
-/* Is this disk one that this machine can boot from? */
-static int check_swap_disk(struct az_call *c, const struct az_vm *vm, const struct az_disk *d, const json_t *body)
-{
-	const char *sku = ff_json_str(body, "managedDisk/storageAccountType");
-
-	if (!ff_strcaseeq(d->os, vm->os))
-		return refuse_change(c, "osDisk.osType");
-	if (!ff_strcaseeq(d->generation, vm->generation))
-		return az_refuse(c, 409, "PropertyChangeNotAllowed",
-			"Swapping OS Disk is not supported since HyperVisor property on the OSDisk and VM do not "
-			"match. "
-			"Please make sure the HyperVisor property on the OSDisk is HyperVisor Generation '%s'",
-			vm->generation);
-	if (!ff_streq(plain_security(d->security_type), plain_security(vm->security_type)))
-		return az_refuse(c, 409, "BadRequest",
-			"Security type of VM is not compatible with the security type of attached OS Disk.");
-	if (!ff_strcaseeq(d->encryption_set, vm->os_disk.disk->encryption_set))
-		return az_refuse(c, 409, "BadRequest",
-			"If disks are using Disk Encryption Sets, both disks should belong to same Disk Encryption "
-			"set");
-	if (sku != NULL && !ff_strcaseeq(sku, d->sku))
-		return refuse_change(c, "osDisk.managedDisk.storageAccountType");
-	return 0;
-}
-
-/* What must stay as it is, whether the disk changes or not. */
-static int check_shape(struct az_call *c, const struct az_vm *vm, const json_t *body, const struct az_disk *d)
-{
-	const char *create = ff_json_str(body, "createOption"), *os = ff_json_str(body, "osType");
-	int64_t bytes = az_bytes(body, "diskSizeGB");
-
-	if (create == NULL)
-		return az_refuse(
-			c, 400, "InvalidParameter", "Required parameter 'osDisk.createOption' is missing (null).");
-	if (!ff_strcaseeq(create, vm->os_disk.create_option))
-		return refuse_change(c, "osDisk.createOption");
-	if (os != NULL && !ff_strcaseeq(os, vm->os))
-		return refuse_change(c, "osDisk.osType");
-	if (d != NULL && bytes >= 0 && bytes < d->size_bytes)
-		return az_refuse(c, 400, "BadRequest", "Disk '%s' cannot be resized down.", d->name);
-	return 0;
-}
-
-static void take_shape(struct az_job *job, const json_t *body)
-{
-	const struct az_os_disk *now = &job->vm->os_disk;
-	const char *caching = ff_json_str(body, "caching"), *option = ff_json_str(body, "deleteOption");
-	struct az_os_disk *shape = &job->goal.shape;
-
-	shape->caching = ff_strdup(caching != NULL ? caching : now->caching);
-	shape->delete_option = ff_strdup(option != NULL ? option : now->delete_option);
-	shape->create_option = ff_strdup(now->create_option);
-	shape->write_accelerator = ff_json_bool(body, "writeAcceleratorEnabled", now->write_accelerator);
-}
-
-static int plan_swap(struct az_call *c, struct az_job *job, const json_t *body, const char *id, bool put)
-{
-	struct az_vm *vm = job->vm;
-	const char *name = ff_json_str(body, "name");
-	struct az_disk *d;
-
-	if (vm->ade_dual)
-		return az_refuse(c, 409, "OSDiskSwapNotSupportedForVMsUsingDiskEncryption",
-			"Swapping OS Disk is not supported for VMs using disk encryption.");
-	if (vm->ephemeral || vm->unmanaged)
-		return refuse_change(c, "osDisk");
-	if (check_swap_power(c, vm, &job->goal) < 0)
-		return -1;
-	d = az_attachable(c, vm, id);
-	if (d == NULL)
-		return -1;
-	/* both must change (azure-libraries-for-java#275); a PATCH that names none is reported to work */
-	if ((name == NULL && put) || (name != NULL && !ff_strcaseeq(name, d->name)))
-		return refuse_change(c, "osDisk.name");
-	if (check_shape(c, vm, body, d) < 0 || check_swap_disk(c, vm, d, body) < 0)
-		return -1;
-	take_shape(job, body);
-	if (c->az->swap_ignored) /* answered well, changed nothing (azure-docs#23224) */
-		return 0;
-	job->goal.os = d;
-	job->goal.shape.disk = d;
-	d->to = vm;
-	return 0;
-}
-
-static int plan_os(struct az_call *c, struct az_job *job, const json_t *body, bool put)
-{
-	struct az_vm *vm = job->vm;
-	const struct az_disk *d = vm->os_disk.disk;
-	const char *id = ff_json_str(body, "managedDisk/id"), *name = ff_json_str(body, "name");
-
-	if (d != NULL && id != NULL && !ff_strcaseeq(id, d->id))
-		return plan_swap(c, job, body, id, put);
-	if (d != NULL && name != NULL && !ff_strcaseeq(name, d->name))
-		return refuse_change(c, "osDisk.name");
-	if (check_shape(c, vm, body, d) < 0)
-		return -1;
-	take_shape(job, body);
-	job->goal.shape.disk = vm->os_disk.disk;
 	return 0;
 }
 
@@ -184,7 +56,7 @@ static int plan_data(struct az_call *c, struct az_job *job, const json_t *list)
 			if (az_plan_detach(c, vm, job, vm->data[i].disk->id) < 0)
 				return -1;
 		} else if (ff_json_int(kept, "lun", -1) != vm->data[i].lun) {
-			return refuse_change(c, "dataDisk.lun");
+			return az_refuse_change(c, "dataDisk.lun");
 		}
 	}
 	json_array_foreach (list, i, e) {
@@ -265,11 +137,11 @@ static int check_put(struct az_call *c, struct az_job *job)
 			"same name cannot be created in another location. Please select a new resource name.",
 			vm->name, vm->location, vm->group);
 	if (!ff_streq(zone, vm->zone))
-		return refuse_change(c, "zones");
+		return az_refuse_change(c, "zones");
 	if (size != NULL && !ff_strcaseeq(size, vm->size))
 		return az_refuse(c, 409, "OperationNotAllowed", "Resizing VM '%s' is not simulated.", vm->name);
 	if (vm->plan != NULL && !json_equal(json_object_get(c->body, "plan"), vm->plan))
-		return refuse_change(c, "plan");
+		return az_refuse_change(c, "plan");
 	if (ff_json_at(c->body, "properties/storageProfile/osDisk") == NULL)
 		return az_refuse(c, 400, "InvalidParameter", "Required parameter 'osDisk' is missing (null).");
 	job->goal.drop_identity = vm->identity != NULL && ff_json_str(c->body, "identity/type") == NULL;
@@ -313,7 +185,7 @@ static int plan(struct az_call *c, struct az_job *job, bool put)
 
 	if (put && check_put(c, job) < 0)
 		return -1;
-	if (plan_tags(c, job, put) < 0 || (json_is_object(os) && plan_os(c, job, os, put) < 0))
+	if (plan_tags(c, job, put) < 0 || (json_is_object(os) && az_plan_os(c, job, os, put) < 0))
 		return -1;
 	return json_is_array(data) ? plan_data(c, job, data) : 0;
 }

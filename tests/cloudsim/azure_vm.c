@@ -59,15 +59,21 @@ static size_t page_start(const struct az_call *c, size_t all)
 	return (size_t)from;
 }
 
-void az_page(struct az_call *c, json_t *items)
+void az_list_add(struct az_list *list, const void *item)
 {
-	size_t all = json_array_size(items), size = (size_t)c->az->page_size, from = page_start(c, all);
+	list->items = ff_realloc(list->items, list->count + 1, sizeof(*list->items));
+	list->items[list->count++] = item;
+}
+
+void az_page(struct az_call *c, struct az_list *list, json_t *(*make)(const struct az_call *c, const void *item))
+{
+	size_t all = list->count, size = (size_t)c->az->page_size, from = page_start(c, all);
 	size_t end = from + size < all ? from + size : all;
 	json_t *page = json_array(), *body = json_object();
 
 	for (size_t i = from; i < end; i++)
-		json_array_append(page, json_array_get(items, i));
-	json_decref(items);
+		json_array_append_new(page, make(c, list->items[i]));
+	free(list->items);
 	ff_json_set_new(body, "value", page);
 	if (end < all || (c->az->endless_next_link && all > 0)) {
 		ff_auto_free char *link = next_link(c, end < all ? end : from);
@@ -96,26 +102,34 @@ void az_vm_instance_view(struct az_call *c)
 		az_reply(c, 200, az_instance_view(c->sim, c->az, vm));
 }
 
+static json_t *listed(const struct az_call *c, const void *vm)
+{
+	return az_vm_json(c, vm, true, false);
+}
+
+static json_t *listed_status(const struct az_call *c, const void *vm)
+{
+	return az_vm_status_json(c, vm);
+}
+
 void az_vm_list(struct az_call *c)
 {
 	bool status = ff_strcaseeq(az_query(c, "statusOnly"), "true") && c->group == NULL && c->location == NULL;
-	json_t *items;
+	struct az_list list = {0};
 
 	if (ff_strcaseeq(az_query(c, "$expand"), "instanceView") && az_query(c, "$filter") == NULL) {
 		az_refuse(c, 400, "BadRequest",
 			"The expand 'instanceView' is only supported with the filter 'virtualMachineScaleSet/id'.");
 		return;
 	}
-	items = json_array();
 	for (size_t i = 0; i < c->az->vm_count; i++) {
 		const struct az_vm *vm = c->az->vms[i];
 
-		if ((c->group != NULL && !ff_strcaseeq(vm->group, c->group)) ||
-			(c->location != NULL && !ff_strcaseeq(vm->location, c->location)))
-			continue;
-		json_array_append_new(items, status ? az_vm_status_json(c, vm) : az_vm_json(c, vm, true, false));
+		if ((c->group == NULL || ff_strcaseeq(vm->group, c->group)) &&
+			(c->location == NULL || ff_strcaseeq(vm->location, c->location)))
+			az_list_add(&list, vm);
 	}
-	az_page(c, items);
+	az_page(c, &list, status ? listed_status : listed);
 }
 
 void az_vm_sizes(struct az_call *c)

@@ -23,6 +23,11 @@
 
 struct sim;
 
+/* What a scenario has when it does not say otherwise. */
+#define SIM_AZURE_SUBSCRIPTION "00000000-0000-4000-8000-000000000001"
+#define SIM_AZURE_TENANT       "00000000-0000-4000-8000-00000000000a"
+#define SIM_AZURE_CLIENT       "00000000-0000-4000-8000-00000000000b"
+
 /* What the model asks of its surroundings. */
 struct sim_hooks {
 	/**

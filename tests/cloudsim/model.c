@@ -225,12 +225,12 @@ void sim_answer_release(struct sim_answer *answer)
 }
 
 /* What becomes of an answer on its way. */
-static void spoil(const struct sim *sim, const struct sim_fault *fault, struct sim_answer *answer)
+static void spoil(const struct sim_fault *fault, struct sim_answer *answer)
 {
 	if (fault->kind == SIM_F_RESET_AFTER)
 		answer->end = SIM_RESET;
 	else if (fault->kind == SIM_F_HANG)
-		answer->hold_ms = sim_scaled(sim, fault->hang_ms);
+		answer->hold_ms = fault->hang_ms;
 	else if (fault->kind == SIM_F_TRUNCATE)
 		answer->end = answer->body_len > 0 ? SIM_TRUNCATED : SIM_RESET;
 }
@@ -257,7 +257,7 @@ void sim_answer(struct sim *sim, int64_t now_ms, const struct sim_request *reque
 	sim->cloud->answer(sim, sim->self, request, answer);
 	sim->op_fault = NULL;
 	if (fault != NULL)
-		spoil(sim, fault, answer);
+		spoil(fault, answer);
 }
 
 json_t *sim_state(const struct sim *sim)

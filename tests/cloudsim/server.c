@@ -1,11 +1,8 @@
 #include "server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +14,7 @@
 
 #include "cloudsim.h"
 #include "files.h"
+#include "place.h"
 #include "tls.h"
 
 #include "fixfleet/json.h"
@@ -301,34 +299,6 @@ static void end(void *arg, struct MHD_Connection *connection, void **mine, enum 
 
 /* ---- listening */
 
-/* A listening socket on loopback, and its port. */
-static int listen_on(const char *where, unsigned *port, struct ff_err *err)
-{
-	const char *colon = strrchr(where, ':');
-	ff_auto_free char *host = colon != NULL ? ff_strndup(where, (size_t)(colon - where)) : NULL;
-	struct sockaddr_in at = {.sin_family = AF_INET};
-	socklen_t len = sizeof(at);
-	ff_auto_close int fd = -1;
-	int64_t number;
-
-	if (colon == NULL || ff_parse_i64(colon + 1, 0, 65535, &number) < 0 ||
-		inet_pton(AF_INET, host, &at.sin_addr) != 1 || (ntohl(at.sin_addr.s_addr) >> 24) != 127)
-		return ff_fail(err, FF_E_USAGE, "'%s' is no loopback address and port such as 127.0.0.1:0", where);
-	at.sin_port = htons((uint16_t)number);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) < 0 ||
-		bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 128) < 0 ||
-		getsockname(fd, (struct sockaddr *)&at, &len) < 0)
-		return ff_fail(err, FF_E_LOCAL, "cannot listen on '%s': %m", where);
-	*port = ntohs(at.sin_port);
-	{
-		int out = fd;
-
-		fd = -1;
-		return out;
-	}
-}
-
 static struct MHD_Daemon *start(struct server *s, int fd, bool tls)
 {
 	struct MHD_OptionItem keys[] = {{MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls.key_pem},
@@ -341,58 +311,6 @@ static struct MHD_Daemon *start(struct server *s, int fd, bool tls)
 		tls ? begin : begin_imds, s, MHD_OPTION_NOTIFY_COMPLETED, end, s, MHD_OPTION_CONNECTION_LIMIT, 512u,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)131072, MHD_OPTION_ARRAY, tls ? keys : none,
 		MHD_OPTION_END);
-}
-
-/* ---- telling where it is */
-
-static json_t *environment(const struct server *s, const json_t *scenario, const char *ca)
-{
-	const json_t *az = json_object_get(scenario, "azure");
-	const char *sub = ff_json_str(az, "subscription"), *tenant = ff_json_str(az, "tenant");
-	const char *client = ff_json_str(az, "client_id");
-	json_t *env = json_object();
-
-	ff_json_set_str(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", s->base);
-	ff_json_set_str(env, "AZURE_AUTHORITY_HOST", s->base);
-	ff_json_set_str(env, "AZURE_TENANT_ID", tenant != NULL ? tenant : "00000000-0000-4000-8000-00000000000a");
-	ff_json_set_str(env, "AZURE_CLIENT_ID", client != NULL ? client : "00000000-0000-4000-8000-00000000000b");
-	ff_json_set_str(env, "AZURE_CLIENT_SECRET", ff_json_str(az, "client_secret"));
-	ff_json_set_str(env, "AZURE_SUBSCRIPTION_ID", sub != NULL ? sub : "00000000-0000-4000-8000-000000000001");
-	ff_json_set_str(env, "AZURE_POD_IDENTITY_AUTHORITY_HOST", s->imds_base);
-	ff_json_set_str(env, "CURL_CA_BUNDLE", ca);
-	return env;
-}
-
-/* export NAME='value', with quotes inside as the shell wants them */
-static char *shell_lines(const json_t *env)
-{
-	ff_auto_buf out = {0};
-	const char *key;
-	json_t *value;
-
-	json_object_foreach ((json_t *)env, key, value) {
-		ff_buf_addf(&out, "export %s='", key);
-		for (const char *p = json_string_value(value); *p != '\0'; p++)
-			ff_buf_adds(&out, *p == '\'' ? "'\\''" : (char[]){*p, '\0'});
-		ff_buf_adds(&out, "'\n");
-	}
-	return ff_buf_take(&out);
-}
-
-static int tell(const struct server *s, const struct sim_server_options *o, const json_t *scenario, unsigned port,
-	struct ff_err *err)
-{
-	ff_auto_free char *ca = ff_printf("%s/ca.pem", s->files.work_dir);
-	ff_auto_free char *sh = ff_printf("%s/env.sh", s->files.work_dir);
-	ff_auto_json json_t *env = environment(s, scenario, ca);
-	ff_auto_free char *lines = shell_lines(env);
-	ff_auto_json json_t *ready = json_pack(
-		"{s:s,s:i,s:s,s:i,s:O}", "url", s->base, "port", (int)port, "ca", ca, "pid", (int)getpid(), "env", env);
-	ff_auto_free char *text = ff_json_text(ready);
-
-	if (sim_write_file(ca, s->tls.ca_pem, err) < 0 || sim_write_file(sh, lines, err) < 0)
-		return -1;
-	return o->ready != NULL ? sim_write_file(o->ready, text, err) : 0;
 }
 
 /* ---- life */
@@ -429,7 +347,7 @@ static int open_world(struct server *s, const struct sim_server_options *o, json
 
 static int open_doors(struct server *s, const struct sim_server_options *o, unsigned *port, struct ff_err *err)
 {
-	int fd = listen_on(o->listen != NULL ? o->listen : "127.0.0.1:0", port, err);
+	int fd = sim_listen(o->listen != NULL ? o->listen : "127.0.0.1:0", port, err);
 	unsigned imds_port;
 
 	if (fd < 0)
@@ -440,7 +358,7 @@ static int open_doors(struct server *s, const struct sim_server_options *o, unsi
 		return ff_fail(err, FF_E_LOCAL, "cannot start the HTTPS server");
 	if (o->imds == NULL)
 		return 0;
-	fd = listen_on(o->imds, &imds_port, err);
+	fd = sim_listen(o->imds, &imds_port, err);
 	if (fd < 0)
 		return -1;
 	s->imds_base = ff_printf("http://127.0.0.1:%u", imds_port);
@@ -484,6 +402,14 @@ static void close_server(struct server *s)
 	free(s->base);
 	free(s->imds_base);
 	pthread_mutex_destroy(&s->lock);
+}
+
+static int tell(const struct server *s, const struct sim_server_options *o, const json_t *scenario, unsigned port,
+	struct ff_err *err)
+{
+	struct sim_place place = {s->base, s->imds_base, s->files.work_dir, o->ready, s->tls.ca_pem, port};
+
+	return sim_tell(&place, scenario, err);
 }
 
 int sim_serve(const struct sim_server_options *o, struct ff_err *err)
