@@ -22,10 +22,10 @@ static void set_text(char **to, const char *text)
 	*to = ff_strdup(text);
 }
 
-/* The VM that a record is about. */
-static struct ff_past_vm *vm_of(struct replay *r, const json_t *record, struct ff_err *err)
+/* The VM that a record, or one member of it, is about. */
+static struct ff_past_vm *vm_of(struct replay *r, const json_t *record, const json_t *about, struct ff_err *err)
 {
-	int64_t number = ff_json_int(record, "vm", 0);
+	int64_t number = ff_json_int(about, "vm", 0);
 
 	if (number < 1 || (uint64_t)number > r->past->count) {
 		ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " is about VM %" PRId64 ", which no plan names",
@@ -76,7 +76,7 @@ static int on_members(struct replay *r, const json_t *record, struct ff_err *err
 	size_t i;
 
 	json_array_foreach (json_object_get(record, "members"), i, member) {
-		struct ff_past_vm *vm = vm_of(r, member, err);
+		struct ff_past_vm *vm = vm_of(r, record, member, err);
 		const char *step = ff_json_str(member, "step");
 
 		if (vm == NULL)
@@ -90,7 +90,7 @@ static int on_members(struct replay *r, const json_t *record, struct ff_err *err
 
 static int on_step(struct replay *r, const json_t *record, struct ff_err *err)
 {
-	struct ff_past_vm *vm = vm_of(r, record, err);
+	struct ff_past_vm *vm = vm_of(r, record, record, err);
 
 	if (vm == NULL)
 		return -1;
@@ -101,7 +101,7 @@ static int on_step(struct replay *r, const json_t *record, struct ff_err *err)
 
 static int on_job(struct replay *r, const json_t *record, struct ff_err *err)
 {
-	struct ff_past_vm *vm = vm_of(r, record, err);
+	struct ff_past_vm *vm = vm_of(r, record, record, err);
 
 	if (vm == NULL)
 		return -1;
@@ -111,7 +111,7 @@ static int on_job(struct replay *r, const json_t *record, struct ff_err *err)
 
 static int on_turn(struct replay *r, const json_t *record, struct ff_err *err)
 {
-	struct ff_past_vm *vm = vm_of(r, record, err);
+	struct ff_past_vm *vm = vm_of(r, record, record, err);
 
 	if (vm == NULL)
 		return -1;
@@ -121,7 +121,7 @@ static int on_turn(struct replay *r, const json_t *record, struct ff_err *err)
 
 static int on_end(struct replay *r, const json_t *record, struct ff_err *err)
 {
-	struct ff_past_vm *vm = vm_of(r, record, err);
+	struct ff_past_vm *vm = vm_of(r, record, record, err);
 	json_t *removed = json_object_get(record, "removed");
 
 	if (vm == NULL)
