@@ -55,7 +55,7 @@ static bool wanted(const struct options *o, const struct ff_vm *vm)
 	case FF_HEALTHY:
 		return o->all;
 	case FF_SKIPPED:
-		return vm->evidence.count > 0;
+		return vm->evidence.count > 0 && !vm->rescue;
 	}
 	return false;
 }

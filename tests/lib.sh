@@ -44,7 +44,7 @@ sim_stop() {
 
 # sim_state JQ-FILTER: what the cloud knows to be true
 sim_state() {
-	curl -sS --cacert "$SIM_CA" "$SIM_URL/_sim/state" | jq -r "$1"
+	curl -sS --cacert "$SIM_CA" "$SIM_URL/_sim/state" | jq -r "(. + .azure) | $1"
 }
 
 # The cloud's own list of broken promises must be empty.

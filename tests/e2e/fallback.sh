@@ -2,7 +2,7 @@
 # slow: attachDetachDataDisks is refused, and the swap demands deallocation. The rescue VM's own data disk stays where it is.
 . tests/e2e/lib.sh
 
-scenario '{"attach_api_refused":true,"swap_needs_deallocate":true,
+scenario '{"attach_api":"subscription","swap_needs_deallocate":true,
 	"disks":[{"name":"keep-me","group":"prod","location":"westeurope","zone":"1","size_gib":4,"sku":"Premium_LRS"}]}' '[]' \
 	"$(win p-1 bad.img)" "$(win p-2 bad.img)" "$(win p-ip bad.img '{"public_ip":"dynamic"}')" \
 	"$(rescue rescue-1 '{"data_disks":[{"name":"keep-me","lun":1}]}')"

@@ -22,5 +22,5 @@ for vm in v-429 v-500 v-before v-after v-start v-copy v-trunc; do
 done
 [ $status -eq 0 ] || fail "exit status $status"
 [ "$(copies)" -eq 7 ] || fail "$(copies) copies for 7 VMs: something was made twice"
-grep -q 'retr' "$T/err" || fail "-v does not speak of retries"
+grep -q '429 OperationNotAllowed.*again (1) in 2s' "$T/err" || fail "-v does not say what is repeated, how often and when"
 tidy
