@@ -29,7 +29,7 @@ struct inbox {
 	pthread_cond_t news;
 	STAILQ_HEAD(, entry) entries;
 	size_t count;
-	bool stopped;
+	enum inbox_kind stopped; /* INBOX_STOP, INBOX_HANGUP, or INBOX_NOTHING */
 	struct ff_err why;
 	/* of the thread alone */
 	struct ff_buf text;
@@ -55,12 +55,11 @@ static void push(struct inbox *b, enum inbox_kind kind, json_t *json, const stru
 		b->over = true;
 }
 
-static void stop(struct inbox *b, const char *why)
+static void stop(struct inbox *b, enum inbox_kind kind, const char *why)
 {
 	pthread_mutex_lock(&b->lock);
-	if (!b->stopped)
-		ff_fail(&b->why, FF_E_LOCAL, "%s", why);
-	b->stopped = true;
+	ff_fail(&b->why, FF_E_LOCAL, "%s", why);
+	b->stopped = kind;
 	pthread_cond_signal(&b->news);
 	pthread_mutex_unlock(&b->lock);
 }
@@ -153,11 +152,11 @@ static void *run(void *arg)
 		if (fds[0].revents != 0)
 			return NULL;
 		if (fds[1].revents != 0) {
-			stop(b, "told to stop by a signal");
+			stop(b, INBOX_STOP, "told to stop by a signal");
 			return NULL;
 		}
 		if (fds[2].revents & (POLLERR | POLLHUP | POLLNVAL)) {
-			stop(b, "nobody reads what this worker writes");
+			stop(b, INBOX_HANGUP, "nobody reads what this worker writes");
 			return NULL;
 		}
 		if (fds[3].revents != 0)
@@ -222,12 +221,12 @@ void inbox_next(struct inbox *b, int timeout_ms, struct inbox_item *item)
 
 	*item = (struct inbox_item){.kind = INBOX_NOTHING};
 	pthread_mutex_lock(&b->lock);
-	while (!b->stopped && STAILQ_EMPTY(&b->entries) && rc == 0 && timeout_ms != 0)
+	while (b->stopped == INBOX_NOTHING && STAILQ_EMPTY(&b->entries) && rc == 0 && timeout_ms != 0)
 		rc = timeout_ms < 0 ? pthread_cond_wait(&b->news, &b->lock)
 				    : pthread_cond_timedwait(&b->news, &b->lock, &until);
 	e = STAILQ_FIRST(&b->entries);
-	if (b->stopped) {
-		item->kind = INBOX_STOP;
+	if (b->stopped != INBOX_NOTHING) {
+		item->kind = b->stopped;
 		item->err = b->why;
 	} else if (e != NULL) {
 		*item = e->item;

@@ -15,9 +15,10 @@ struct inbox;
 enum inbox_kind {
 	INBOX_NOTHING, /* no news within the time given */
 	INBOX_LINE,    /* `json`: one line, an object, owned by the caller */
-	INBOX_END,     /* end of input; nothing follows but INBOX_STOP */
-	INBOX_BROKEN,  /* `err`: what came is not the protocol; nothing follows but INBOX_STOP */
-	INBOX_STOP,    /* `err`: a signal, or nobody reads our output any more; comes before everything that waits */
+	INBOX_END,     /* end of input; nothing follows but INBOX_STOP or INBOX_HANGUP */
+	INBOX_BROKEN,  /* `err`: what came is not the protocol; nothing follows but INBOX_STOP or INBOX_HANGUP */
+	INBOX_STOP,    /* `err`: a signal; comes before everything that waits */
+	INBOX_HANGUP,  /* `err`: nobody reads our output any more; comes before everything that waits */
 };
 
 struct inbox_item {
@@ -32,7 +33,8 @@ struct inbox_item {
  */
 struct inbox *inbox_start(int in_fd, int out_fd, int stop_fd, struct ff_err *err);
 
-/** The next item, waiting at most `timeout_ms` for it (-1: for ever). INBOX_STOP is told again and again. */
+/** The next item, waiting at most `timeout_ms` for it (-1: for ever). INBOX_STOP and INBOX_HANGUP are
+ * told again and again. */
 void inbox_next(struct inbox *inbox, int timeout_ms, struct inbox_item *item);
 
 /** End the thread and free everything. NULL is fine. */

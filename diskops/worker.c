@@ -135,6 +135,9 @@ static void take_item(struct worker *w, const struct inbox_item *item)
 	case INBOX_BROKEN:
 		break_off(w, &item->err);
 		break;
+	case INBOX_HANGUP:
+		w->status = 1;
+		/* fall through */
 	case INBOX_STOP:
 		w->why = item->err;
 		w->stopping = true;
