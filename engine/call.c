@@ -60,7 +60,7 @@ int64_t ff_jitter_ms(struct ff_engine *e, unsigned tries)
 
 /* ---------------------------------------------------------------- waiting by order */
 
-static void hold(struct ff_call *call)
+void ff_call_hold(struct ff_call *call)
 {
 	if (call->hold_ms == 0)
 		call->hold_ms = ff_now(call->e) + 1; /* + 1: the clock may stand at 0 */
@@ -106,7 +106,7 @@ static void finish(struct ff_engine *e, struct ff_call *call, enum ff_class clas
 	call_free(call);
 }
 
-static void give_room(struct ff_engine *e, struct ff_call *call)
+void ff_call_give_room(struct ff_engine *e, struct ff_call *call)
 {
 	struct ff_call *next;
 
@@ -120,7 +120,7 @@ static void give_room(struct ff_engine *e, struct ff_call *call)
 }
 
 /* Not to be sent: its asker hears of it from the call's own task. */
-static void fail_later(struct ff_engine *e, struct ff_call *call, const struct ff_err *why)
+void ff_call_fail_later(struct ff_engine *e, struct ff_call *call, const struct ff_err *why)
 {
 	call->stage = FF_CALL_FAILED;
 	call->failure = ff_calloc(1, sizeof(*call->failure));
@@ -146,18 +146,18 @@ static void go(struct ff_engine *e, struct ff_call *call)
 
 	for (; call->drawn < call->ask.cost_count; call->drawn++) {
 		if (ff_budgets_draw(e, call, call->drawn) != 0) {
-			hold(call);
+			ff_call_hold(call);
 			return;
 		}
 	}
 	if (call->o.sign && !ff_session_ready(e, scope)) {
-		hold(call);
+		ff_call_hold(call);
 		ff_call_queue_add(&scope->for_login, call);
 		return;
 	}
 	if (call->o.sign && !call->has_room) {
 		if (scope->in_flight >= FF_IN_FLIGHT_MAX) {
-			hold(call);
+			ff_call_hold(call);
 			ff_call_queue_add(&scope->for_slot, call);
 			return;
 		}
@@ -166,104 +166,11 @@ static void go(struct ff_engine *e, struct ff_call *call)
 	}
 	unhold(call);
 	if (leave(e, call, &err) < 0) {
-		give_room(e, call);
+		ff_call_give_room(e, call);
 		finish(e, call, err.class, &err);
 		return;
 	}
 	ff_call_queue_add(&e->outbox, call);
-}
-
-/* ---------------------------------------------------------------- sending */
-
-static void copy_headers(struct ff_headers *to, const struct ff_headers *from)
-{
-	for (size_t i = 0; i < from->count; i++)
-		ff_headers_add(to, from->items[i].name, from->items[i].value);
-}
-
-static char *copy_body(const char *body, size_t len)
-{
-	char *copy;
-
-	if (body == NULL)
-		return NULL;
-	copy = ff_calloc(1, len + 1);
-	memcpy(copy, body, len);
-	return copy;
-}
-
-static void copy_ask(struct ff_ask *to, const struct ff_ask *from)
-{
-	*to = *from;
-	to->method = ff_strdup(from->method);
-	to->url = ff_strdup(from->url);
-	to->path = ff_strdup(from->path);
-	to->body = copy_body(from->body, from->body_len);
-	to->headers = (struct ff_headers){0};
-	copy_headers(&to->headers, &from->headers);
-	to->argv = (struct ff_strv){0};
-	for (size_t i = 0; i < from->argv.count; i++)
-		ff_strv_add(&to->argv, from->argv.items[i]);
-	for (size_t i = 0; i < from->cost_count; i++)
-		to->costs[i].key = ff_strdup(from->costs[i].key);
-}
-
-/* The world's call: keep the answer, leave the rest to the task. */
-static void answered(void *arg, const struct ff_ask *ask, const struct ff_answer *answer)
-{
-	struct ff_call *call = arg;
-
-	(void)ask;
-	call->answer = *answer;
-	call->answer.headers = (struct ff_headers){0};
-	copy_headers(&call->answer.headers, &answer->headers);
-	call->answer.body = copy_body(answer->body, answer->body_len);
-	call->stage = FF_CALL_ANSWERED;
-	call->out = false;
-	ff_task_queue(&call->e->tasks, &call->task, FF_LANE_NOW);
-}
-
-static void send_one(struct ff_engine *e, struct ff_call *call)
-{
-	struct ff_scope *scope = call->o.scope;
-	struct ff_ask signed_ask;
-	struct ff_err err = {0};
-
-	if (call->o.sign && !scope->signed_in) { /* a 401 came while it waited here */
-		hold(call);
-		ff_session_ready(e, scope);
-		ff_call_queue_add(&scope->for_login, call);
-		return;
-	}
-	copy_ask(&signed_ask, &call->ask);
-	if (call->o.sign &&
-		scope->provider->sign(scope->cloud, e->world->wall_ms(e->world->self), &signed_ask, &err) < 0) {
-		ff_ask_release(&signed_ask);
-		give_room(e, call);
-		fail_later(e, call, &err);
-		return;
-	}
-	call->sent_ms = ff_now(e);
-	call->login_number = scope->login_number;
-	call->out = true;
-	e->started = e->started || call->ask.mutates;
-	e->world->send(e->world->self, &signed_ask, answered, call);
-}
-
-void ff_calls_send(struct ff_engine *e)
-{
-	struct ff_call_queue out = e->outbox;
-	bool durable = e->kept_head != NULL;
-	struct ff_call *call;
-
-	for (call = out.head; call != NULL && !durable; call = call->next)
-		durable = call->ask.mutates;
-	if (ff_record_flush(e, durable || e->stopped) < 0 || e->stopped)
-		return;
-	e->outbox = (struct ff_call_queue){0};
-	while ((call = ff_call_queue_take(&out)) != NULL)
-		send_one(e, call);
-	ff_jobs_say_kept(e);
 }
 
 /* ---------------------------------------------------------------- answers */
@@ -333,7 +240,7 @@ static void pause_call(struct ff_engine *e, struct ff_call *call, int64_t wait_m
 	ff_say(e, FF_EV_RETRY, call->o.scope, call->o.vm, "%s: %s; again (%u) in %s", call->o.what, why, call->tries,
 		ff_duration(wait_ms, wait));
 	if (by_order)
-		hold(call);
+		ff_call_hold(call);
 	if (wait_ms > 0)
 		ff_task_at(&e->tasks, &call->task, ff_now(e) + wait_ms);
 	else
@@ -382,7 +289,7 @@ static void receive(struct ff_engine *e, struct ff_call *call)
 	struct ff_hint hint;
 	enum ff_class class = judge(e, call, &hint, &err);
 
-	give_room(e, call);
+	ff_call_give_room(e, call);
 	if (class == FF_E_NONE) {
 		finish(e, call, class, NULL);
 		return;
@@ -440,8 +347,8 @@ void ff_calls_signed_in(struct ff_engine *e, struct ff_scope *scope, const struc
 		if (why == NULL) {
 			ff_task_queue(&e->tasks, &call->task, FF_LANE_NOW);
 		} else {
-			give_room(e, call);
-			fail_later(e, call, why);
+			ff_call_give_room(e, call);
+			ff_call_fail_later(e, call, why);
 		}
 	}
 }

@@ -13,49 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
-#define FILES_MAX	 65536
-#define PIECE_BYTES_MAX	 (512 * 1024)
-#define KEPT_BYTES_MAX	 ((int64_t)4 << 30) /* of one VM */
-#define WAIT_MS		 60000		    /* for the device to appear */
+#define WAIT_MS		 60000 /* for the device to appear */
 #define DROP_PATIENCE_MS 120000
 
 /* ---------------------------------------------------------------- a job's life */
-
-static void job_reset(struct ff_job *job)
-{
-	json_decref(job->keeping);
-	json_decref(job->manifest);
-	EVP_MD_CTX_free(job->digest);
-	job->keeping = job->manifest = NULL;
-	job->digest = NULL;
-	job->kept_bytes = 0;
-	job->begun = job->kept_sent = job->mended = false;
-}
-
-static void kept_forget(struct ff_engine *e, struct ff_job *job)
-{
-	struct ff_job **link = &e->kept_head, *last = NULL;
-
-	for (; *link != NULL; last = *link, link = &(*link)->next_kept) {
-		if (*link != job)
-			continue;
-		*link = job->next_kept;
-		if (e->kept_tail == job)
-			e->kept_tail = last;
-		return;
-	}
-}
 
 void ff_job_free(struct ff_engine *e, struct ff_job *job)
 {
 	if (job->worker->testing == job)
 		job->worker->testing = NULL;
-	kept_forget(e, job);
+	ff_keep_forget(e, job);
 	ff_job_list_remove(job);
 	ff_task_cancel(&e->tasks, &job->task);
-	job_reset(job);
+	ff_keep_reset(job);
 	free(job->drop_why);
 	job->one->job = NULL;
 	free(job);
@@ -87,12 +57,12 @@ void ff_job_orphaned(struct ff_engine *e, struct ff_job *job, const struct ff_er
 		return;
 	}
 	ff_say(e, FF_EV_NOTE, job->one->scope, job->one->vm, "%s: tried again", text);
-	kept_forget(e, job);
+	ff_keep_forget(e, job);
 	ff_job_list_remove(job);
 	ff_task_cancel(&e->tasks, &job->task);
 	job->alone = job->begun;
 	ff_job_list_add(job->begun ? &w->suspects : &w->held, job);
-	job_reset(job);
+	ff_keep_reset(job);
 }
 
 static void job_late(struct ff_engine *e, struct ff_task *task)
@@ -191,7 +161,7 @@ void ff_job_start(struct ff_engine *e, struct ff_one *one)
 	ff_worker_take(e, job->worker, job);
 }
 
-static void drop(struct ff_engine *e, struct ff_job *job, const char *why)
+void ff_job_give_up(struct ff_engine *e, struct ff_job *job, const char *why)
 {
 	ff_auto_json json_t *line = json_object();
 	char number[16];
@@ -201,7 +171,7 @@ static void drop(struct ff_engine *e, struct ff_job *job, const char *why)
 		return;
 	job->dropped = true;
 	job->drop_why = ff_strdup(why);
-	kept_forget(e, job);
+	ff_keep_forget(e, job);
 	if (job->list != &job->worker->jobs) { /* never sent */
 		ff_job_fail(e, job, FF_E_LOCAL, why);
 		return;
@@ -216,176 +186,7 @@ static void drop(struct ff_engine *e, struct ff_job *job, const char *why)
 void ff_job_drop(struct ff_engine *e, struct ff_one *one)
 {
 	if (one->job != NULL && !one->job->mended)
-		drop(e, one->job, "interrupted before it was mended");
-}
-
-/* ---------------------------------------------------------------- keeping */
-
-/* Names the VM's folder in the quarantine; the world makes it safe. */
-static char *key_of(const struct ff_one *one)
-{
-	return ff_printf("%u-%s", one->number, one->vm->name);
-}
-
-/* The digest of the file that just ended goes to its entry. */
-static void end_file(struct ff_job *job)
-{
-	json_t *entry = json_array_get(job->keeping, json_array_size(job->keeping) - 1);
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-	char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-
-	if (entry == NULL || job->digest == NULL)
-		return;
-	if (EVP_DigestFinal_ex(job->digest, sum, &len) != 1)
-		ff_oom();
-	for (unsigned i = 0; i < len; i++)
-		snprintf(hex + 2 * (size_t)i, 3, "%02x", sum[i]);
-	EVP_MD_CTX_free(job->digest);
-	job->digest = NULL;
-	ff_json_set_str(entry, "sha256", hex);
-}
-
-static void begin_file(struct ff_job *job, const char *path)
-{
-	json_t *entry = json_object();
-
-	end_file(job);
-	ff_json_set_str(entry, "path", path);
-	ff_json_set_int(entry, "size", 0);
-	json_array_append_new(job->keeping, entry);
-	job->digest = EVP_MD_CTX_new();
-	if (job->digest == NULL || EVP_DigestInit_ex(job->digest, EVP_sha256(), NULL) != 1)
-		ff_oom();
-}
-
-/* Does this piece follow what came before? Its entry, begun when it is the first of its file; NULL: it does not. */
-static json_t *entry_for(struct ff_job *job, int64_t index, int64_t offset, const char *path)
-{
-	int64_t count;
-	json_t *last;
-
-	if (job->keeping == NULL)
-		job->keeping = json_array();
-	count = (int64_t)json_array_size(job->keeping);
-	if (index == count && offset == 0 && count < FILES_MAX) {
-		begin_file(job, path);
-		return json_array_get(job->keeping, (size_t)index);
-	}
-	last = count > 0 && index == count - 1 ? json_array_get(job->keeping, (size_t)index) : NULL;
-	if (last == NULL || ff_json_int(last, "size", -1) != offset || !ff_streq(ff_json_str(last, "path"), path))
-		return NULL;
-	return last;
-}
-
-static void keep(struct ff_engine *e, struct ff_job *job, const json_t *line)
-{
-	const char *path = ff_json_str(line, "path"), *data = ff_json_str(line, "data");
-	int64_t index = ff_json_int(line, "index", -1), offset = ff_json_int(line, "offset", -1);
-	ff_auto_free char *key = key_of(job->one);
-	ff_auto_free void *bytes = NULL;
-	struct ff_err err = {0};
-	json_t *entry = NULL;
-	size_t len = 0;
-
-	if (job->manifest == NULL && path != NULL && data != NULL && offset >= 0)
-		bytes = data[0] != '\0' ? ff_base64_decode(data, &len) : ff_calloc(1, 1);
-	if (bytes != NULL && len <= PIECE_BYTES_MAX && job->kept_bytes + (int64_t)len <= KEPT_BYTES_MAX)
-		entry = entry_for(job, index, offset, path);
-	if (entry == NULL) {
-		job->hung = true;
-		ff_worker_distrust(e, job->worker, "job %u: a piece of a file that cannot be", job->one->number);
-		return;
-	}
-	if (job->dropped)
-		return;
-	if (EVP_DigestUpdate(job->digest, bytes, len) != 1)
-		ff_oom();
-	ff_json_set_int(entry, "size", offset + (int64_t)len);
-	job->kept_bytes += (int64_t)len;
-	if (e->world->keep(e->world->self, key, (unsigned)index, path, offset, bytes, len, &err) < 0) {
-		ff_wrap(&err, "cannot keep '%s'", path);
-		drop(e, job, err.text);
-	}
-}
-
-/* Is this list what was kept, file by file? A new array of it, or NULL. */
-static json_t *manifest_of(struct ff_job *job, const json_t *files)
-{
-	json_t *manifest = json_array(), *entry;
-	size_t i;
-
-	end_file(job);
-	/* nothing to keep is fine: a recipe may only change settings */
-	if (!json_is_array(files) || json_array_size(files) != json_array_size(job->keeping))
-		goto wrong;
-	json_array_foreach ((json_t *)files, i, entry) {
-		const json_t *kept = json_array_get(job->keeping, i);
-		json_t *item = json_object();
-
-		json_array_append_new(manifest, item);
-		if (!ff_streq(ff_json_str(entry, "path"), ff_json_str(kept, "path")) ||
-			ff_json_int(entry, "size", -1) != ff_json_int(kept, "size", -2) ||
-			!ff_strcaseeq(ff_json_str(entry, "sha256"), ff_json_str(kept, "sha256")))
-			goto wrong;
-		ff_json_set_str(item, "path", ff_json_str(entry, "path"));
-		ff_json_set_int(item, "size", ff_json_int(entry, "size", 0));
-		ff_json_set_str(item, "mtime", ff_json_str(entry, "mtime"));
-		ff_json_set_str(item, "sha256", ff_json_str(kept, "sha256"));
-	}
-	return manifest;
-wrong:
-	json_decref(manifest);
-	return NULL;
-}
-
-static void keep_end(struct ff_engine *e, struct ff_job *job, const json_t *line)
-{
-	ff_auto_free char *key = key_of(job->one);
-	struct ff_err err = {0};
-	json_t *record;
-
-	if (job->manifest != NULL || (job->manifest = manifest_of(job, ff_json_at(line, "files"))) == NULL) {
-		job->hung = true;
-		ff_worker_distrust(e, job->worker, "job %u: the list of files is not what was sent", job->one->number);
-		return;
-	}
-	if (job->dropped)
-		return;
-	if (e->world->keep_sync(e->world->self, key, job->manifest, &err) < 0) {
-		ff_wrap(&err, "cannot keep the removed files");
-		drop(e, job, err.text);
-		return;
-	}
-	record = ff_record_new("keep-end", job->one);
-	ff_json_set_new(record, "files", json_deep_copy(job->manifest));
-	ff_record(e, record);
-	job->next_kept = NULL;
-	if (e->kept_tail != NULL)
-		e->kept_tail->next_kept = job;
-	else
-		e->kept_head = job;
-	e->kept_tail = job;
-}
-
-void ff_jobs_say_kept(struct ff_engine *e)
-{
-	struct ff_job *job;
-
-	while ((job = e->kept_head) != NULL) {
-		ff_auto_json json_t *line = json_object();
-		char number[16];
-		struct ff_err err;
-
-		e->kept_head = job->next_kept;
-		if (e->kept_head == NULL)
-			e->kept_tail = NULL;
-		snprintf(number, sizeof(number), "%u", job->one->number);
-		ff_json_set_str(line, "op", "kept");
-		ff_json_set_str(line, "job", number);
-		job->kept_sent = true; /* also when it may not have been heard */
-		ff_worker_say(e, job->worker, line, &err);
-	}
+		ff_job_give_up(e, one->job, "interrupted before it was mended");
 }
 
 /* ---------------------------------------------------------------- the end */
@@ -502,9 +303,9 @@ void ff_job_line(struct ff_engine *e, struct ff_worker *w, const char *event, co
 	else if (ff_streq(event, "stage"))
 		ff_say(e, FF_EV_STEP, job->one->scope, job->one->vm, "%s", text ? text : "");
 	else if (ff_streq(event, "keep"))
-		keep(e, job, line);
+		ff_keep_piece(e, job, line);
 	else if (ff_streq(event, "keep-end"))
-		keep_end(e, job, line);
+		ff_keep_end(e, job, line);
 	else if (ff_streq(event, "mended"))
 		mended(e, job);
 	else if (ff_streq(event, "done"))

@@ -3,10 +3,12 @@
  *
  *   engine.c    the calling sequence of fixfleet/engine.h and the turn
  *   session.c   signing in and discovery, a scope each
- *   call.c      one request's life: budgets, signing, repeats          budgets.c  the buckets that calls wait for
+ *   call.c      one request's life: budgets, answers, repeats          send.c     signing and sending
+ *   budgets.c   the buckets that requests wait for
  *   driver.c    a VM's way through the table: look, act, poll          verdict.c  what a verdict does to a VM
  *   act.c       groups of VMs in one request, and its operation        home.c     going home, and ends
- *   repair.c    a VM's disk at the worker                              worker.c   the workers themselves
+ *   repair.c    a VM's disk at the worker                              keep.c     the files it removes
+ *   worker.c    the workers themselves
  *   schedule.c  rescue VMs, slots, admission                           record.c   the journal's records
  */
 #ifndef ENGINE_STATE_H
@@ -238,7 +240,7 @@ void ff_engine_break(struct ff_engine *e, const struct ff_err *why);
 /** A random number in [0, below); below > 0. */
 uint64_t ff_engine_random(struct ff_engine *e, uint64_t below);
 
-/* ---------------------------------------------------------------- call.c */
+/* ---------------------------------------------------------------- call.c, send.c */
 
 /* What came of a request, for the one who asked. Borrowed for the call. */
 struct ff_reply {
@@ -337,10 +339,19 @@ void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome
 /** The operator wants what is not mended home. */
 void ff_one_interrupt(struct ff_engine *e, struct ff_one *one);
 
-/* ---------------------------------------------------------------- repair.c, worker.c */
+/* ---------------------------------------------------------------- repair.c, keep.c, worker.c */
 
 void ff_job_start(struct ff_engine *e, struct ff_one *one);
 void ff_job_drop(struct ff_engine *e, struct ff_one *one);
+/** Tell the worker to leave the disk alone; the VM goes home with `why` when it has answered. */
+void ff_job_give_up(struct ff_engine *e, struct ff_job *job, const char *why);
+/** "keep" and "keep-end" lines. */
+void ff_keep_piece(struct ff_engine *e, struct ff_job *job, const json_t *line);
+void ff_keep_end(struct ff_engine *e, struct ff_job *job, const json_t *line);
+/** As if the worker had said nothing yet. */
+void ff_keep_reset(struct ff_job *job);
+/** It does not wait for "kept" any more. */
+void ff_keep_forget(struct ff_engine *e, struct ff_job *job);
 void ff_job_line(struct ff_engine *e, struct ff_worker *w, const char *event, const json_t *line);
 /** Its worker is gone: `why`. Tried again, or its VM goes home. */
 void ff_job_orphaned(struct ff_engine *e, struct ff_job *job, const struct ff_err *why);
