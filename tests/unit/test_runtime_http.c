@@ -2,8 +2,11 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 
+#include "fixfleet/log.h"
 #include "test_runtime_fake.h"
 #include "test_runtime_server.h"
+
+#include <criterion/redirect.h> /* after criterion.h */
 
 static struct server server;
 
@@ -113,6 +116,28 @@ Test(runtime_http, a_big_body_goes_out_without_asking_first, .timeout = 20)
 	cr_assert_eq(a.transport, FF_T_OK, "%s", a.why);
 	cr_assert_null(strcasestr(server.request, "expect:"));
 	cr_assert_not_null(strstr(server.request, "Content-Length: 1500000\r\n"));
+	ff_answer_release(&a, false);
+}
+
+Test(runtime_http, the_log_tells_where_and_how_long_but_no_secret, .timeout = 20)
+{
+	struct ff_ask ask = {.method = ff_strdup("POST"), .url = ff_strdup("/tenant/token?sig=s3cret")};
+	char log[4096] = "";
+	struct ff_answer a;
+	FILE *err;
+
+	cr_redirect_stderr();
+	ff_log_setup(FF_LOG_TRACE, FF_LOG_TEXT);
+	ff_headers_add(&ask.headers, "Authorization", "Bearer s3cret");
+	ff_ask_body(&ask, "text/plain", ff_strdup("password=s3cret"));
+	a = exchange(serve_ok, &ask);
+	fflush(stderr);
+	err = cr_get_redirected_stderr();
+	(void)!fread(log, 1, sizeof(log) - 1, err);
+	cr_expect_not_null(strstr(log, "http: POST 127.0.0.1:"), "%s", log);
+	cr_expect_not_null(strstr(log, "/tenant/token: 202 in "), "%s", log);
+	cr_expect_null(strstr(log, "s3cret"), "%s", log);
+	cr_expect_null(strstr(log, "hello"), "%s", log);
 	ff_answer_release(&a, false);
 }
 
