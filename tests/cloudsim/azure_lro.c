@@ -153,14 +153,21 @@ static void poll_monitor(struct az_call *c, const struct sim_op *op)
 	az_reply(c, 202, NULL);
 }
 
+/* The VM whose budget a poll draws on; disks have none of their own. */
+static const char *polled_vm(const struct sim_op *op)
+{
+	const struct az_job *job = op->job;
+
+	return job->vm != NULL ? job->vm->id : NULL;
+}
+
 void az_poll(struct az_call *c)
 {
 	struct sim_op *op = sim_op_find(c->sim, c->name);
-	const struct az_job *job = op != NULL ? op->job : NULL;
 	ff_auto_free char *s = op != NULL ? signature(op) : NULL;
 	const char *monitor = az_query(c, "monitor");
 
-	if (az_throttle(c, AZ_GET_OPERATION, job != NULL && job->vm != NULL ? job->vm->id : NULL) < 0)
+	if (az_throttle(c, AZ_GET_OPERATION, op != NULL ? polled_vm(op) : NULL) < 0)
 		return;
 	if (op == NULL || !ff_streq(az_query(c, "s"), s)) {
 		az_refuse(c, 404, "NotFound", "The entity was not found in this Azure location.");
@@ -219,10 +226,11 @@ void az_abandon(struct sim *sim, void *self, struct sim_op *op)
 
 	release(op);
 	az_unplan(job);
-	if (job->vm != NULL)
+	if (job->vm != NULL) {
 		job->vm->failed = true;
-	if (job->kind == AZ_J_POWER)
-		job->vm->power = job->before;
+		if (job->kind == AZ_J_POWER)
+			job->vm->power = job->before;
+	}
 	if (job->goal.os != NULL && job->goal.os->to == job->vm)
 		job->goal.os->to = NULL;
 	if (job->kind == AZ_J_DISK_NEW)

@@ -13,29 +13,39 @@
 #include "fixfleet/json.h"
 #include "fixfleet/mem.h"
 
+/* A socket that listens there; -1 with errno. */
+static int bound(struct sockaddr_in *at)
+{
+	socklen_t len = sizeof(*at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+		bind(fd, (struct sockaddr *)at, sizeof(*at)) == 0 && listen(fd, 128) == 0 &&
+		getsockname(fd, (struct sockaddr *)at, &len) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 int sim_listen(const char *where, unsigned *port, struct ff_err *err)
 {
 	const char *colon = strrchr(where, ':');
 	ff_auto_free char *host = colon != NULL ? ff_strndup(where, (size_t)(colon - where)) : NULL;
 	struct sockaddr_in at = {.sin_family = AF_INET};
-	socklen_t len = sizeof(at);
-	ff_auto_close int fd = -1;
 	int64_t number;
-	int out;
+	int fd;
 
 	if (colon == NULL || ff_parse_i64(colon + 1, 0, 65535, &number) < 0 ||
 		inet_pton(AF_INET, host, &at.sin_addr) != 1 || (ntohl(at.sin_addr.s_addr) >> 24) != 127)
 		return ff_fail(err, FF_E_USAGE, "'%s' is no loopback address and port such as 127.0.0.1:0", where);
 	at.sin_port = htons((uint16_t)number);
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) < 0 ||
-		bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 128) < 0 ||
-		getsockname(fd, (struct sockaddr *)&at, &len) < 0)
+	fd = bound(&at);
+	if (fd < 0)
 		return ff_fail(err, FF_E_LOCAL, "cannot listen on '%s': %m", where);
 	*port = ntohs(at.sin_port);
-	out = fd;
-	fd = -1;
-	return out;
+	return fd;
 }
 
 static json_t *environment(const struct sim_place *place, const json_t *scenario, const char *ca)

@@ -14,7 +14,7 @@
 #define ASSERTION                                                                                                      \
 	"client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion="
 
-Test(cloudsim_identity, a_token_is_given_for_what_the_scenario_says_and_nothing_else)
+Test(cloudsim_core, a_token_is_given_for_what_the_scenario_says_and_nothing_else)
 {
 	static const struct {
 		const char *form;
@@ -45,7 +45,7 @@ Test(cloudsim_identity, a_token_is_given_for_what_the_scenario_says_and_nothing_
 	kit_close(&k);
 }
 
-Test(cloudsim_identity, a_token_ends)
+Test(cloudsim_core, a_token_ends)
 {
 	struct kit k = kit_open(TWO("'token_seconds':60,"));
 
@@ -62,7 +62,7 @@ Test(cloudsim_identity, a_token_ends)
 	kit_close(&k);
 }
 
-Test(cloudsim_identity, the_metadata_service_insists_on_its_header)
+Test(cloudsim_core, the_metadata_service_insists_on_its_header)
 {
 	static const char target[] =
 		"/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F";
@@ -84,7 +84,7 @@ Test(cloudsim_identity, the_metadata_service_insists_on_its_header)
 
 /* ---- budgets */
 
-Test(cloudsim_budget, a_vm_takes_so_many_reads_and_then_asks_for_patience)
+Test(cloudsim_core, a_vm_takes_so_many_reads_and_then_asks_for_patience)
 {
 	struct kit k = kit_open(TWO("'buckets':{'vm.LowCostGet':{'capacity':3,'refill_per_min':12}},"));
 
@@ -102,7 +102,7 @@ Test(cloudsim_budget, a_vm_takes_so_many_reads_and_then_asks_for_patience)
 	kit_close(&k);
 }
 
-Test(cloudsim_budget, asking_too_early_restarts_the_wait_and_is_noticed)
+Test(cloudsim_core, asking_too_early_restarts_the_wait_and_is_noticed)
 {
 	struct kit k = kit_open(TWO("'buckets':{'subscription.HighCostGet':{'capacity':1,'refill_per_min':6}},"));
 
@@ -121,7 +121,7 @@ Test(cloudsim_budget, asking_too_early_restarts_the_wait_and_is_noticed)
 	kit_close(&k);
 }
 
-Test(cloudsim_budget, resource_manager_has_limits_of_its_own)
+Test(cloudsim_core, resource_manager_has_limits_of_its_own)
 {
 	struct kit k = kit_open(TWO("'buckets':{'subscription.writes':{'capacity':1,'refill_per_min':6}},"));
 
@@ -138,7 +138,7 @@ Test(cloudsim_budget, resource_manager_has_limits_of_its_own)
 	"{'azure':{'client_secret':'s3cret','vms':[{'name':'vm-1','zone':'1','tags':{'fixfleet-run':'r1'},"            \
 	"'os_disk':{'bad':true}}]},'faults':[{'match':{" match "},'answer':{" answer "}}]}"
 
-Test(cloudsim_faults, the_third_request_that_fits_is_struck)
+Test(cloudsim_core, the_third_request_that_fits_is_struck)
 {
 	struct kit k = kit_open(WITH_FAULT("'method':'get','path':'*/VIRTUALMACHINES/*','nth':3", "'status':500"));
 	static const int wanted[] = {200, 200, 500, 200};
@@ -150,7 +150,7 @@ Test(cloudsim_faults, the_third_request_that_fits_is_struck)
 	kit_close(&k);
 }
 
-Test(cloudsim_faults, rules_by_from_every_times_and_body)
+Test(cloudsim_core, rules_by_from_every_times_and_body)
 {
 	struct kit k = kit_open(WITH_FAULT("'method':'GET','from':2,'every':2,'times':2", "'status':503"));
 	static const int wanted[] = {200, 503, 200, 503, 200, 200};
@@ -165,7 +165,7 @@ Test(cloudsim_faults, rules_by_from_every_times_and_body)
 	kit_close(&k);
 }
 
-Test(cloudsim_faults, a_reset_comes_before_or_after_the_effect)
+Test(cloudsim_core, a_reset_comes_before_or_after_the_effect)
 {
 	struct kit k = kit_open(WITH_FAULT("'path':'*/powerOff'", "'reset':'before'"));
 
@@ -180,7 +180,7 @@ Test(cloudsim_faults, a_reset_comes_before_or_after_the_effect)
 	kit_close(&k);
 }
 
-Test(cloudsim_faults, answers_hang_break_off_and_ask_for_patience)
+Test(cloudsim_core, answers_hang_break_off_and_ask_for_patience)
 {
 	struct kit k = kit_open(WITH_FAULT("'method':'GET'", "'hang_ms':5000"));
 
@@ -200,7 +200,7 @@ Test(cloudsim_faults, answers_hang_break_off_and_ask_for_patience)
 	kit_close(&k);
 }
 
-Test(cloudsim_faults, operations_fail_or_hang_and_leave_everything_as_it_was)
+Test(cloudsim_core, operations_fail_or_hang_and_leave_everything_as_it_was)
 {
 	struct kit k = kit_open(WITH_FAULT(
 		"'path':'*/powerOff'", "'operation_fails':{'code':'AllocationFailed','message':'No room.'}"));
@@ -227,7 +227,7 @@ Test(cloudsim_faults, operations_fail_or_hang_and_leave_everything_as_it_was)
 	kit_close(&k);
 }
 
-Test(cloudsim_operations, a_later_one_preempts_where_the_scenario_says_so)
+Test(cloudsim_core, a_later_one_preempts_where_the_scenario_says_so)
 {
 	struct kit k = kit_open(TWO("'concurrent':'preempt',"));
 	ff_auto_free char *first = NULL;
@@ -244,7 +244,7 @@ Test(cloudsim_operations, a_later_one_preempts_where_the_scenario_says_so)
 	kit_close(&k);
 }
 
-Test(cloudsim_operations, the_same_seed_gives_the_same_answers)
+Test(cloudsim_core, the_same_seed_gives_the_same_answers)
 {
 	struct kit a = kit_open(TWO("")), b = kit_open(TWO(""));
 
@@ -259,7 +259,7 @@ Test(cloudsim_operations, the_same_seed_gives_the_same_answers)
 	kit_close(&b);
 }
 
-Test(cloudsim_operations, time_scale_divides_latencies_and_waits)
+Test(cloudsim_core, time_scale_divides_latencies_and_waits)
 {
 	struct kit k =
 		kit_open("{'time_scale':10,'azure':{'client_secret':'s3cret','vms':[{'name':'vm-1','os_disk':{'bad':"
@@ -271,7 +271,7 @@ Test(cloudsim_operations, time_scale_divides_latencies_and_waits)
 	kit_close(&k);
 }
 
-Test(cloudsim_operations, an_endless_list_links_to_itself)
+Test(cloudsim_core, an_endless_list_links_to_itself)
 {
 	struct kit k = kit_open(TWO("'endless_next_link':true,'page_size':10,"));
 	ff_auto_free char *link = NULL;
@@ -284,7 +284,7 @@ Test(cloudsim_operations, an_endless_list_links_to_itself)
 	kit_close(&k);
 }
 
-Test(cloudsim_operations, a_swap_may_be_ignored_or_reboot_the_machine)
+Test(cloudsim_core, a_swap_may_be_ignored_or_reboot_the_machine)
 {
 	struct kit k = kit_open(TWO("'swap_ignored':true,'swap_on_running':'reboot',"));
 
@@ -305,7 +305,7 @@ Test(cloudsim_operations, a_swap_may_be_ignored_or_reboot_the_machine)
 
 /* ---- what must never happen */
 
-Test(cloudsim_violations, each_is_noticed)
+Test(cloudsim_core, each_is_noticed)
 {
 	struct kit k = kit_open(TWO(""));
 
@@ -352,7 +352,7 @@ Test(cloudsim_violations, each_is_noticed)
 	kit_close(&k);
 }
 
-Test(cloudsim_violations, humans_may_do_what_programs_may_not)
+Test(cloudsim_core, humans_may_do_what_programs_may_not)
 {
 	struct kit k = kit_open(TWO(""));
 	ff_auto_json json_t *stop = json_pack("{s:s,s:s}", "op", "stop", "vm", "vm-2");
@@ -380,7 +380,7 @@ Test(cloudsim_violations, humans_may_do_what_programs_may_not)
 	kit_close(&k);
 }
 
-Test(cloudsim_effects, files_are_copied_linked_unlinked_and_deleted)
+Test(cloudsim_core, files_are_copied_linked_unlinked_and_deleted)
 {
 	static const enum sim_effect_kind wanted[] = {SIM_LINK, SIM_UNLINK};
 	struct kit k = kit_open(TWO("'link_delay_ms':700,"));
@@ -412,7 +412,7 @@ Test(cloudsim_effects, files_are_copied_linked_unlinked_and_deleted)
 
 /* ---- the scenario */
 
-Test(cloudsim_scenario, mistakes_are_named)
+Test(cloudsim_core, mistakes_are_named)
 {
 	static const struct {
 		const char *text, *words;
@@ -457,7 +457,7 @@ static char random_byte(uint64_t *state)
 	return (char)(*state >> 56);
 }
 
-Test(cloudsim_garbage, nonsense_gets_an_answer_and_never_a_crash, .timeout = 60)
+Test(cloudsim_core, nonsense_gets_an_answer_and_never_a_crash, .timeout = 60)
 {
 	static const char *const methods[] = {"GET", "PUT", "PATCH", "POST", "DELETE", "BREW", ""};
 	static const char *const targets[] = {"", "/", "//", "?", "/%", "/%0", "/%00", "/%zz", "/subscriptions",

@@ -218,6 +218,46 @@ Test(cloudsim_flow, a_list_of_data_disks_replaces_what_is_there)
 	kit_close(&k);
 }
 
+static void ask_elsewhere(struct kit *k)
+{
+	struct ff_headers h = {0};
+
+	ff_headers_add(&h, "Metadata", "true");
+	cr_assert_eq(kit_raw(k, "GET",
+			     "/metadata/identity/oauth2/"
+			     "token?api-version=2018-02-01&resource=https%3A%2F%2Fmanagement.azure.com%2F",
+			     &h, NULL),
+		200);
+	cr_assert_eq(kit_raw(k, "GET", "/metadata/instance?api-version=2021-02-01", &h, NULL), 200);
+	ff_headers_free(&h);
+	cr_assert_eq(kit_login_with(k, "grant_type=client_credentials&client_id=00000000-0000-4000-8000-00000000000b&"
+				       "client_secret=wrong&scope=https%3A%2F%2Fmanagement.azure.com%2F.default"),
+		401);
+	cr_assert_eq(kit_ask(k, "GET", VM("vm-1") AV, NULL), 401);
+	cr_assert_eq(kit_login_with(k, LOGIN_FORM), 200);
+	for (int i = 0; i < 40; i++)
+		kit_ask(k, "GET", VM("vm-2") AV, NULL);
+	cr_assert_eq(k->a.status, 429);
+}
+
+/* The original back in its place, by the whole model. */
+static void put_back(struct kit *k)
+{
+	ff_auto_json json_t *model = NULL;
+	ff_auto_free char *body = NULL, *etag = NULL;
+	json_t *os;
+
+	must_do(k, "POST", VM("vm-1") "/powerOff" AV, NULL);
+	etag = kit_etag(k, "vm-1");
+	model = json_deep_copy(k->body);
+	os = json_object_get(json_object_get(json_object_get(model, "properties"), "storageProfile"), "osDisk");
+	ff_json_set_str(os, "name", "vm-1_OsDisk");
+	ff_json_set_str(json_object_get(os, "managedDisk"), "id", DISK("vm-1_OsDisk"));
+	body = ff_json_text(model);
+	k->if_match = etag;
+	must_do(k, "PUT", VM("vm-1") AV, body);
+}
+
 /* Everything that can be asked, once, so that the clouds' own descriptions can judge the answers. */
 static void ask_the_rest(struct kit *k)
 {
@@ -265,6 +305,8 @@ Test(cloudsim_flow, the_published_descriptions_find_nothing_wrong, .timeout = 12
 	mend(&k);
 	go_home(&k);
 	ask_the_rest(&k);
+	ask_elsewhere(&k);
+	put_back(&k);
 	fclose(k.traffic);
 	snprintf(command, sizeof(command),
 		"specs=$(mktemp -d) && %s/tests/contract/join-specs $specs && "
