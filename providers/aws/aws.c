@@ -28,8 +28,7 @@ int aws_set_region(struct ff_cloud *cloud, const char *region, struct ff_err *er
 		return ff_fail(err, FF_E_USAGE, "'%s' is not an AWS region", clean);
 	for (int i = 0; i < AWS_SERVICE_COUNT; i++) {
 		free(cloud->endpoints[i]);
-		cloud->endpoints[i] =
-			aws_settings_endpoint(&cloud->login->settings, (enum aws_service)i, region, err);
+		cloud->endpoints[i] = aws_settings_endpoint(&cloud->login->settings, (enum aws_service)i, region, err);
 		if (cloud->endpoints[i] == NULL)
 			return -1;
 	}
@@ -63,8 +62,7 @@ static void aws_close(struct ff_cloud *cloud)
 	free(cloud);
 }
 
-static struct ff_cloud *aws_open(
-	const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err)
+static struct ff_cloud *aws_open(const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err)
 {
 	struct ff_cloud *cloud = ff_calloc(1, sizeof(*cloud));
 
@@ -103,8 +101,8 @@ static int aws_sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask,
 	own = ff_url_host(cloud->endpoints[service]);
 	if (host == NULL || !ff_streq(host, own) ||
 		!ff_has_prefix(ask->url, cloud->endpoints[service])) /* the scheme too */
-		return ff_fail(err, FF_E_BUG, "'%.200s' is not the endpoint of %s", ask->url,
-			aws_service_name(service));
+		return ff_fail(
+			err, FF_E_BUG, "'%.200s' is not the endpoint of %s", ask->url, aws_service_name(service));
 	scope.service = aws_service_name(service);
 	return aws_sigv4(ask, &login->keys, &scope, wall_ms + login->offset_ms, NULL, err);
 }
@@ -129,8 +127,7 @@ const struct ff_provider ff_aws = {
 	.steps = aws_steps,
 	.step_count = AWS_STEP_COUNT,
 	.forward = aws_forward,
-	.poll = aws_poll,
-	.polled = aws_polled,
+	/* no operations to poll: what EC2 accepts shows in the resource's own state */
 	.place = aws_place,
 	.where = aws_where,
 };

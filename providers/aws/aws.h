@@ -5,7 +5,8 @@
  *   aws.c        the table; opening, closing, signing, titles
  *   settings.c   environment, shared files, region and endpoints; ini.c reads the files
  *   chain.c      which source of credentials is taken, by the SDKs' order
- *   identity.c   the questions that a source needs; metadata.c (container, IMDS) and sts.c (roles) theirs
+ *   identity.c   signing in; the questions that a source needs are in sources.c, metadata.c (container, IMDS), sts.c
+ *                (roles)
  *   sigv4.c      Signature Version 4
  *   xml.c        answers                      request.c   asks and what they cost
  *   errors.c     what class an answer is
@@ -87,9 +88,10 @@ void aws_keys_release(struct aws_keys *keys); /* wipes */
 
 struct ff_cloud {
 	char *title;
-	char *region;				/* NULL until it is known */
-	char *account;				/* NULL until it is known */
-	char *endpoints[AWS_SERVICE_COUNT];	/* "https://ec2.us-east-1.amazonaws.com", no slash at the end; NULL as region */
+	char *region;			    /* NULL until it is known */
+	char *account;			    /* NULL until it is known */
+	char *endpoints[AWS_SERVICE_COUNT]; /* "https://ec2.us-east-1.amazonaws.com", no slash at the end; NULL as
+					       region */
 	struct ff_strv rescues;
 	bool asg_standby, no_backup, discard_local;
 	struct aws_login *login;
@@ -110,7 +112,8 @@ void aws_xml_free_ptr(xmlDoc **doc);
  */
 xmlDoc *aws_xml_parse(const char *text, size_t len, struct ff_err *err);
 const xmlNode *aws_xml_root(const xmlDoc *doc);
-/** The first element down "placement/availabilityZone" by local names, whatever the namespace. NULL when there is none. */
+/** The first element down "placement/availabilityZone" by local names, whatever the namespace. NULL when there is none.
+ */
 const xmlNode *aws_xml_at(const xmlNode *node, const char *path);
 /** The next sibling of the same local name. */
 const xmlNode *aws_xml_next(const xmlNode *node);
@@ -214,8 +217,8 @@ struct aws_settings {
 };
 
 /** 0, or -1 with err (FF_E_USAGE) for what can be told from option and environment alone. */
-int aws_settings_init(struct aws_settings *s, const struct ff_scope_options *options, const struct ff_env *env,
-	struct ff_err *err);
+int aws_settings_init(
+	struct aws_settings *s, const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err);
 void aws_settings_release(struct aws_settings *s);
 /** Path of the config or credentials file; NULL when there is no home. The caller frees. */
 char *aws_settings_path(const struct aws_settings *s, bool credentials);
@@ -228,7 +231,8 @@ const char *aws_profile_config(const struct aws_settings *s, const char *profile
 const char *aws_settings_region(const struct aws_settings *s);
 /** May it stand in a host name? */
 bool aws_region_ok(const char *region);
-/** Endpoint of a service in that region: configured or the partition's. The caller frees; NULL with err (FF_E_USAGE). */
+/** Endpoint of a service in that region: configured or the partition's. The caller frees; NULL with err (FF_E_USAGE).
+ */
 char *aws_settings_endpoint(
 	const struct aws_settings *s, enum aws_service service, const char *region, struct ff_err *err);
 /** Base URL of the instance metadata service; NULL with err. The caller frees. */
@@ -253,8 +257,8 @@ enum aws_source {
 /* Where credentials come from: a source, then roles assumed one after the other with what the one before gave. */
 struct aws_plan {
 	enum aws_source source;
-	bool from_env; /* AWS_FROM_WEB: by the environment, not by the profile */
-	char *profile; /* of the source */
+	bool from_env;		    /* AWS_FROM_WEB: by the environment, not by the profile */
+	char *profile;		    /* of the source */
 	char *roles[AWS_ROLES_MAX]; /* profiles with role_arn; the last one is assumed first */
 	size_t role_count;
 	char *name; /* for people */
@@ -300,12 +304,10 @@ struct aws_login {
 	bool resigned;			 /* an STS call was repeated with the corrected clock */
 };
 
-struct aws_login *aws_login_new(
-	const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err);
+struct aws_login *aws_login_new(const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err);
 void aws_login_free(struct aws_login *login);
 enum ff_turn aws_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
-void aws_login_read(
-	struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
+void aws_login_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
 void aws_login_reset(struct ff_cloud *cloud);
 int64_t aws_login_renew_at(const struct ff_cloud *cloud);
 const char *aws_login_name(const struct ff_cloud *cloud);
@@ -320,10 +322,18 @@ void aws_login_fail(struct aws_login *login, const char *fmt, ...) __attribute__
 /** No region is said anywhere: FF_E_USAGE. */
 void aws_login_no_region(struct aws_login *login);
 /** Members of a JSON object become login->next. false: it has no keys. `expires` may be NULL. */
-bool aws_login_take(
-	struct aws_login *login, const json_t *j, const char *id, const char *secret, const char *token, const char *expires);
+bool aws_login_take(struct aws_login *login, const json_t *j, const char *id, const char *secret, const char *token,
+	const char *expires);
 /** The source gave credentials: on to the roles. */
 void aws_login_have_source(struct aws_login *login);
+
+void aws_ask_file(struct ff_ask *ask, char *path_owned, enum aws_question question, size_t max);
+/** Fill the ask that the source needs next; or none is needed, and the state has moved on. */
+void aws_source_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
+void aws_token_file_read(struct aws_login *login, const struct ff_ask *ask, const struct ff_answer *answer);
+void aws_sso_cache_read(struct aws_login *login, int64_t wall_ms, const struct ff_answer *answer);
+void aws_sso_read(struct aws_login *login, const struct ff_answer *answer);
+void aws_process_read(struct aws_login *login, const struct ff_answer *answer);
 
 int aws_container_ask(struct aws_login *login, struct ff_ask *ask);
 void aws_container_read(struct aws_login *login, const struct ff_ask *ask, const struct ff_answer *answer);
@@ -335,8 +345,7 @@ bool aws_imds_wanted(const struct aws_login *login);
 void aws_role_ask(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask);
 void aws_web_role_ask(struct ff_cloud *cloud, struct ff_ask *ask);
 void aws_whoami_ask(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask);
-void aws_sts_read(
-	struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
+void aws_sts_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
 
 /* ---------------------------------------------------------------- aws.c */
 
@@ -365,11 +374,11 @@ void aws_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service 
 struct aws_reply {
 	enum ff_class class; /* FF_E_NONE: success */
 	struct ff_err err;
-	xmlDoc *doc;	     /* NULL: no XML */
-	const xmlNode *root; /* of a success */
+	xmlDoc *doc;	      /* NULL: no XML */
+	const xmlNode *root;  /* of a success */
 	char *code, *message; /* of a failure; "" where not said */
-	int status;	     /* 0: no answer */
-	bool unknown;	     /* the request may or may not have taken effect */
+	int status;	      /* 0: no answer */
+	bool unknown;	      /* the request may or may not have taken effect */
 };
 #define aws_auto_reply __attribute__((cleanup(aws_reply_release))) struct aws_reply
 void aws_reply_release(struct aws_reply *reply);
@@ -383,42 +392,46 @@ enum ff_class aws_judge(const struct ff_cloud *cloud, int64_t wall_ms, const str
 
 /* ---------------------------------------------------------------- discover.c, found.c, hazards.c */
 
-/* What discovery knows of an instance beyond what it shows. */
+/* What discovery knows of an instance beyond what it shows. Texts are never NULL; "" is not said. */
 struct aws_vm {
 	struct ff_vm vm;
-	char *type, *root_type, *root_device, *root_state, *lifecycle, *reason_code, *kms_key;
+	char *type, *root_type, *root_device, *root_state, *lifecycle, *reason_code;
 	char *asg, *asg_state;
-	char *instance_status, *system_status; /* NULL: not said */
-	struct ff_strv devices;		       /* names in blockDeviceMapping */
+	char *instance_status, *system_status;
+	struct ff_strv devices; /* names in blockDeviceMapping */
 	unsigned interfaces;
-	bool root_delete, volume_seen, encrypted, multi_attach, marketplace, managed, hibernation, lost_address, stop_protected;
-	bool local_disks; /* its type has instance-store volumes */
-	bool asked;	  /* wanted as rescue VM */
+	bool root_delete, volume_seen, encrypted, multi_attach, marketplace, managed, hibernation, lost_address;
+	bool stop_protected;
+	bool asked; /* wanted as rescue VM */
 };
 
-struct aws_question_batch;
+struct aws_batch; /* a question of discovery, see discover.c */
 struct aws_found {
 	struct aws_vm **items;
 	struct ff_vm **vms; /* the same, as the contract wants them */
 	size_t count;
 	json_t *by_id, *by_volume; /* id -> index into items */
-	json_t *types;		   /* instance type -> {slots, local, shared, limit} */
-	struct aws_question_batch *queue, *all;
+	json_t *types;		   /* instance type -> {limit, shared, disks} */
+	struct aws_batch *queue, **queue_end, *all;
 	unsigned out, stage;
-	bool done;
 	struct ff_strv notes;
 };
 
 struct aws_found *aws_found_new(void);
 void aws_found_free(struct aws_found *found);
+void aws_batches_free(struct aws_found *found);
 enum ff_turn aws_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
-int aws_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
-	const struct ff_answer *answer, struct ff_err *err);
+int aws_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer,
+	struct ff_err *err);
 size_t aws_vms(const struct ff_cloud *cloud, struct ff_vm ***vms);
 const struct ff_strv *aws_notes(const struct ff_cloud *cloud);
 
-/** Take in one instance of an answer; an instance that is known already is left as it is. NULL: it has no id. */
+/**
+ * Take in one instance of an answer. One that is known already is left as it is; NULL: it is on its way out, or has no
+ * id.
+ */
 struct aws_vm *aws_found_instance(struct ff_cloud *cloud, const xmlNode *node);
+/** By id; NULL when it is not known. */
 struct aws_vm *aws_found_by_id(const struct aws_found *found, const char *id);
 void aws_found_status(struct aws_found *found, const xmlNode *node);
 void aws_found_volume(struct aws_found *found, const xmlNode *node);
@@ -429,34 +442,24 @@ void aws_found_member(struct aws_found *found, const xmlNode *node);
 void aws_weigh(struct aws_vm *vm);
 /** Hazards, and FF_SKIPPED where one of them decides. Called once all is read. */
 void aws_hazards(const struct ff_cloud *cloud, struct aws_vm *vm);
-/** Would a hazard that is known so far skip it? */
+/** Does a hazard that is known so far decide against it? */
 bool aws_is_skipped(const struct ff_cloud *cloud, const struct aws_vm *vm);
 /** Slots of a rescue VM, and the facts that a VM begins with. */
 void aws_settle(const struct ff_cloud *cloud, struct aws_vm *vm);
 int aws_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
 
-/** How many device names there are for slots. */
-unsigned aws_device_names(void);
-/**
- * The device name for a slot's (used+1)-th attachment, none of `devices` (array of names in use from before). "" when
- * all are. `out` has AWS_DEVICE_BYTES.
- */
 #define AWS_DEVICE_BYTES 16
+/** How many device names there are. */
+unsigned aws_device_count(void);
+/**
+ * The device name for the attachment number `used` (from 0) of a slot: unlike that of every other slot, unlike the
+ * slot's earlier ones while there are any left, and none of `devices` (names in use from before). "" when there is
+ * none.
+ */
 const char *aws_device_name(
 	const json_t *devices, unsigned slot, unsigned slots, unsigned used, char out[AWS_DEVICE_BYTES]);
 
 /* ---------------------------------------------------------------- look.c */
-
-void aws_verdict(struct ff_verdict *v, enum ff_meaning meaning);
-void aws_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/** WAIT; `why` is what the cloud says meanwhile. */
-void aws_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/** The patch of a verdict, made when there is none. Borrowed. */
-json_t *aws_patch(struct ff_verdict *v);
-/** Milliseconds since that fact (a wall time) was recorded; INT64_MAX: it was not. */
-int64_t aws_since(const struct ff_member *m, const char *fact, int64_t wall_ms);
-/** Was it recorded less than AWS_LAG_MS ago, so that a read may not show it yet? */
-bool aws_lags(const struct ff_member *m, const char *fact, int64_t wall_ms);
 
 #define AWS_ACT_FN(name)                                                                                               \
 	int name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
@@ -464,35 +467,60 @@ bool aws_lags(const struct ff_member *m, const char *fact, int64_t wall_ms);
 	void name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,                        \
 		const struct ff_answer *answer, struct ff_verdict *v)
 
-/* What the element of one member says; node is NULL where the row can tell without (see lookeds of standby, backup). */
+/* Where a look reads. */
+enum aws_side {
+	AWS_SEE_INSTANCE, /* DescribeInstances: its item */
+	AWS_SEE_RESCUE,	  /* the same of the rescue VM */
+	AWS_SEE_STATUS,	  /* DescribeInstanceStatus, of stopped ones too: its item, or NULL */
+	AWS_SEE_VOLUME,	  /* DescribeVolumes of the root volume: its item */
+	AWS_SEE_MEMBER,	  /* DescribeAutoScalingInstances: its member, or NULL */
+	AWS_SEE_SNAPSHOT, /* DescribeSnapshots of this run: the whole answer */
+};
+/* What that says of one member. */
 typedef void aws_see_fn(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v);
+
+/*
+ * How a row looks: at one side or, where EC2's two views of an attachment may disagree (facts section 5), at two, one
+ * after the other. The fact `side` says that the first agreed. Members of one look that are at different sides: the
+ * first decides what is asked, the others ask again.
+ */
+struct aws_view {
+	enum aws_side first;
+	aws_see_fn *see_first;
+	enum aws_side second;
+	aws_see_fn *see_second; /* NULL: one side */
+};
+int aws_view_looks(const struct aws_view *view, const struct ff_cloud *cloud, const struct ff_member *m, size_t n,
+	struct ff_ask *ask);
+void aws_view_lookeds(const struct aws_view *view, const struct ff_member *m, size_t n, int64_t wall_ms,
+	const struct ff_answer *answer, struct ff_verdict *v);
+
+void aws_verdict(struct ff_verdict *v, enum ff_meaning meaning);
+void aws_failed(struct ff_verdict *v, enum ff_class class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/** WAIT; the text says for what. */
+void aws_wait(struct ff_verdict *v, unsigned wait_ms, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/** The first side agrees: read the second next. */
+void aws_other_side(struct ff_verdict *v);
+/** The patch of a verdict, made when there is none. Borrowed. */
+json_t *aws_patch(struct ff_verdict *v);
+/** Milliseconds since that fact (a wall time) was recorded; INT64_MAX: it was not. */
+int64_t aws_since(const struct ff_member *m, const char *fact, int64_t wall_ms);
+/** Was it recorded less than AWS_LAG_MS ago, so that a read may not show it yet? */
+bool aws_lags(const struct ff_member *m, const char *fact, int64_t wall_ms);
+
+/**
+ * An act was refused or its outcome is unknown. Unknown, conflict, gone: LOOK; anything else FAILED. In a group the ids
+ * in the message tell who is meant: the others act again; when it names none, SPLIT.
+ */
+void aws_act_refused(const struct ff_member *m, size_t n, const struct aws_reply *reply, struct ff_verdict *v);
+/** The answer to an act: DONE for all, with the wall time recorded as `fact`; or as above. */
+void aws_act_answered(const struct ff_member *m, size_t n, int64_t wall_ms, const struct ff_answer *answer,
+	const char *fact, struct ff_verdict *v);
 
 const char *aws_volume(const struct ff_member *m);
 const char *aws_root_device(const struct ff_member *m);
-/** DescribeInstances and DescribeInstanceStatus of the members. */
-AWS_ACT_FN(aws_looks_instances);
-AWS_ACT_FN(aws_looks_status);
-/** DescribeVolumes of their root volumes; for rows with two sides DescribeInstances of the VM when that is due. */
-AWS_ACT_FN(aws_looks_volumes);
-AWS_ACT_FN(aws_looks_home);
-AWS_ACT_FN(aws_looks_rescue);
-/** Read such an answer. `on_volume` or `on_instance` may be NULL when the row never asks that side. */
-void aws_lookeds(const struct ff_member *m, size_t n, int64_t wall_ms, const struct ff_answer *answer,
-	aws_see_fn *on_instance, aws_see_fn *on_volume, struct ff_verdict *v);
-/** The volume's side agrees: read the instance's next. */
-void aws_other_side(struct ff_verdict *v);
-/** A look's request failed: the members' verdicts. */
-void aws_look_refused(
-	const struct ff_member *m, size_t n, int64_t wall_ms, const struct aws_reply *reply, struct ff_verdict *v);
-/**
- * An act was refused or its outcome is unknown: LOOK; FAILED for what will not change; a group is told apart by the ids
- * in the message: those named as above, the others again; none named: SPLIT.
- */
-void aws_act_refused(const struct ff_member *m, size_t n, const struct aws_reply *reply, struct ff_verdict *v);
 /** blockDeviceMapping/item of that volume in an instance; NULL. */
 const xmlNode *aws_mapping(const xmlNode *instance, const char *volume);
-/** The first attachment of a volume that is not gone yet; NULL: detached. */
-const xmlNode *aws_attachment(const xmlNode *volume);
 /** The value of a tag of an instance, volume or snapshot; NULL when it has none of that name. */
 const char *aws_tag(const xmlNode *node, const char *key);
 
@@ -517,54 +545,61 @@ enum aws_step {
 extern const struct ff_step aws_steps[AWS_STEP_COUNT];
 extern const int aws_forward[];
 
+/* claim.c */
+extern const struct aws_view aws_claim_view, aws_release_view;
 AWS_ACT_FN(aws_claim);
 AWS_ACTED_FN(aws_claim_acted);
-AWS_ACTED_FN(aws_claim_lookeds);
 AWS_ACT_FN(aws_release);
 AWS_ACTED_FN(aws_release_acted);
-AWS_ACTED_FN(aws_release_lookeds);
 
+/* standby.c */
+extern const struct aws_view aws_standby_view, aws_unstandby_view;
 bool aws_standby_applies(const struct ff_member *m);
 const char *aws_standby_group(const struct ff_member *m);
 AWS_ACT_FN(aws_standby);
-AWS_ACTED_FN(aws_standby_acted);
-AWS_ACT_FN(aws_looks_standby);
-AWS_ACTED_FN(aws_standby_lookeds);
 AWS_ACT_FN(aws_unstandby);
-AWS_ACTED_FN(aws_unstandby_lookeds);
+AWS_ACTED_FN(aws_standby_acted);
 
+/* power.c */
+extern const struct aws_view aws_stop_view, aws_start_view, aws_verify_view;
 const char *aws_stop_group(const struct ff_member *m);
 AWS_ACT_FN(aws_stop);
 AWS_ACTED_FN(aws_stop_acted);
-AWS_ACTED_FN(aws_stop_lookeds);
 const char *aws_start_group(const struct ff_member *m);
 AWS_ACT_FN(aws_start);
 AWS_ACTED_FN(aws_start_acted);
-AWS_ACTED_FN(aws_start_lookeds);
-AWS_ACTED_FN(aws_verify_lookeds);
 
+/* backup.c */
+extern const struct aws_view aws_backup_view;
 bool aws_backup_applies(const struct ff_member *m);
 AWS_ACT_FN(aws_backup);
 AWS_ACTED_FN(aws_backup_acted);
-AWS_ACT_FN(aws_looks_backup);
-AWS_ACTED_FN(aws_backup_lookeds);
 
+/* volume.c */
+extern const struct aws_view aws_take_out_view, aws_attach_view, aws_detach_view;
 AWS_ACT_FN(aws_take_out);
 AWS_ACTED_FN(aws_take_out_acted);
-AWS_ACTED_FN(aws_take_out_lookeds);
 AWS_ACT_FN(aws_attach);
 AWS_ACTED_FN(aws_attach_acted);
-AWS_ACTED_FN(aws_attach_lookeds);
 AWS_ACT_FN(aws_detach);
 AWS_ACTED_FN(aws_detach_acted);
-AWS_ACTED_FN(aws_detach_lookeds);
 
+/* Whose a volume is just now. */
+enum aws_holder { AWS_HELD_BY_NONE, AWS_HELD_BY_VM, AWS_HELD_BY_RESCUE, AWS_HELD_BY_OTHER, AWS_HELD_GOING };
+struct aws_held {
+	enum aws_holder holder; /* GOING: the volume is on its way out itself (deleting, error) */
+	const char *state;	/* of the attachment: "attached", "detaching", ... */
+	const char *device, *instance;
+};
+/** Read a volume's item: who holds it. "in-use" without an attachment counts as held by none, in state "in-use". */
+struct aws_held aws_held_by(const struct ff_member *m, const xmlNode *volume);
+
+/* home.c */
+extern const struct aws_view aws_put_back_view;
 AWS_ACT_FN(aws_put_back);
 AWS_ACTED_FN(aws_put_back_acted);
-AWS_ACTED_FN(aws_put_back_lookeds);
 
-int aws_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
-AWS_ACTED_FN(aws_polled);
+/* place.c */
 int aws_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
 void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
 

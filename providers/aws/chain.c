@@ -73,8 +73,8 @@ static int take_sso(const struct aws_settings *s, struct aws_plan *plan, const c
 	return take_source(plan, AWS_FROM_SSO, profile, "single sign-on");
 }
 
-static int take_keys(const struct aws_settings *s, struct aws_plan *plan, const char *profile, bool credentials,
-	struct ff_err *err)
+static int take_keys(
+	const struct aws_settings *s, struct aws_plan *plan, const char *profile, bool credentials, struct ff_err *err)
 {
 	const char *secret = credentials ? aws_ini_get(&s->credentials, profile, "aws_secret_access_key")
 					 : aws_profile_config(s, profile, "aws_secret_access_key");
@@ -131,7 +131,8 @@ static int take_named_source(
 		plan->source = AWS_FROM_IMDS;
 		plan->name = ff_strdup("instance metadata");
 	} else {
-		return wrong(err, profile, "credential_source is none of Environment, EcsContainer, Ec2InstanceMetadata");
+		return wrong(
+			err, profile, "credential_source is none of Environment, EcsContainer, Ec2InstanceMetadata");
 	}
 	return 1;
 }

@@ -14,46 +14,29 @@ static const struct {
 	const char *code, *message;
 	enum ff_class class;
 } rows[] = {
-	{"RequestLimitExceeded", NULL, FF_E_THROTTLED},
-	{"EC2ThrottledException", NULL, FF_E_THROTTLED},
+	{"RequestLimitExceeded", NULL, FF_E_THROTTLED}, {"EC2ThrottledException", NULL, FF_E_THROTTLED},
 	{"Throttl*", NULL, FF_E_THROTTLED}, /* Throttling, ThrottlingException, ThrottledException */
-	{"RequestThrottled*", NULL, FF_E_THROTTLED},
-	{"TooManyRequestsException", NULL, FF_E_THROTTLED},
-	{"PriorRequestNotComplete", NULL, FF_E_THROTTLED},
-	{"BandwidthLimitExceeded", NULL, FF_E_THROTTLED},
+	{"RequestThrottled*", NULL, FF_E_THROTTLED}, {"TooManyRequestsException", NULL, FF_E_THROTTLED},
+	{"PriorRequestNotComplete", NULL, FF_E_THROTTLED}, {"BandwidthLimitExceeded", NULL, FF_E_THROTTLED},
 	{"SnapshotCreationPerVolumeRateExceeded", NULL, FF_E_THROTTLED},
 	{"ConcurrentSnapshotLimitExceeded", NULL, FF_E_THROTTLED},
 	{"RequestTimeTooSkewed", NULL, FF_E_DENIED}, /* these: see judge_signature() */
-	{"SignatureDoesNotMatch", NULL, FF_E_DENIED},
-	{"InvalidSignatureException", NULL, FF_E_DENIED},
-	{"RequestExpired", NULL, FF_E_AUTH},
-	{"RequestTimeout*", NULL, FF_E_TRANSIENT},
-	{"InternalError", NULL, FF_E_TRANSIENT},
-	{"InternalFailure", NULL, FF_E_TRANSIENT},
-	{"Unavailable", NULL, FF_E_TRANSIENT},
-	{"ServiceUnavailable*", NULL, FF_E_TRANSIENT},
-	{"ResourceContention*", NULL, FF_E_TRANSIENT},
-	{"IDPCommunicationError", NULL, FF_E_TRANSIENT},
+	{"SignatureDoesNotMatch", NULL, FF_E_DENIED}, {"InvalidSignatureException", NULL, FF_E_DENIED},
+	{"RequestExpired", NULL, FF_E_AUTH}, {"RequestTimeout*", NULL, FF_E_TRANSIENT},
+	{"InternalError", NULL, FF_E_TRANSIENT}, {"InternalFailure", NULL, FF_E_TRANSIENT},
+	{"Unavailable", NULL, FF_E_TRANSIENT}, {"ServiceUnavailable*", NULL, FF_E_TRANSIENT},
+	{"ResourceContention*", NULL, FF_E_TRANSIENT}, {"IDPCommunicationError", NULL, FF_E_TRANSIENT},
 	{"Insufficient*Capacity", NULL, FF_E_TRANSIENT}, /* comes as a 500 and is no server's fault */
-	{"InsufficientCapacity*", NULL, FF_E_TRANSIENT},
-	{"IncorrectState", NULL, FF_E_CONFLICT},
-	{"VolumeInUse", NULL, FF_E_CONFLICT},
-	{"InvalidParameterValue", "is already in use", FF_E_CONFLICT},
-	{"AttachmentLimitExceeded", NULL, FF_E_CONFLICT},
-	{"IncorrectInstanceState", "Marketplace", FF_E_PERMANENT},
-	{"IncorrectInstanceState", NULL, FF_E_CONFLICT},
-	{"ScalingActivityInProgress*", NULL, FF_E_CONFLICT},
-	{"ResourceInUse*", NULL, FF_E_CONFLICT},
-	{"InvalidInstanceID.NotFound", NULL, FF_E_GONE},
-	{"InvalidVolume.NotFound", NULL, FF_E_GONE},
-	{"InvalidSnapshot.NotFound", NULL, FF_E_GONE},
-	{"UnauthorizedOperation", NULL, FF_E_DENIED},
-	{"AccessDenied*", NULL, FF_E_DENIED},
+	{"InsufficientCapacity*", NULL, FF_E_TRANSIENT}, {"IncorrectState", NULL, FF_E_CONFLICT},
+	{"VolumeInUse", NULL, FF_E_CONFLICT}, {"InvalidParameterValue", "is already in use", FF_E_CONFLICT},
+	{"AttachmentLimitExceeded", NULL, FF_E_CONFLICT}, {"IncorrectInstanceState", "Marketplace", FF_E_PERMANENT},
+	{"IncorrectInstanceState", NULL, FF_E_CONFLICT}, {"ScalingActivityInProgress*", NULL, FF_E_CONFLICT},
+	{"ResourceInUse*", NULL, FF_E_CONFLICT}, {"InvalidInstanceID.NotFound", NULL, FF_E_GONE},
+	{"InvalidVolume.NotFound", NULL, FF_E_GONE}, {"InvalidSnapshot.NotFound", NULL, FF_E_GONE},
+	{"UnauthorizedOperation", NULL, FF_E_DENIED}, {"AccessDenied*", NULL, FF_E_DENIED},
 	{"AuthFailure", NULL, FF_E_AUTH}, /* wrong or outdated keys: they may have been renewed in the file */
-	{"InvalidClientTokenId", NULL, FF_E_AUTH},
-	{"UnrecognizedClientException", NULL, FF_E_AUTH},
-	{"ExpiredToken*", NULL, FF_E_AUTH},
-	{"InvalidIdentityToken", NULL, FF_E_AUTH},
+	{"InvalidClientTokenId", NULL, FF_E_AUTH}, {"UnrecognizedClientException", NULL, FF_E_AUTH},
+	{"ExpiredToken*", NULL, FF_E_AUTH}, {"InvalidIdentityToken", NULL, FF_E_AUTH},
 	{"DryRunOperation", NULL, FF_E_NONE}, /* 412: it would have been allowed */
 };
 
@@ -103,8 +86,8 @@ enum ff_class aws_classify(int status, const char *code, const char *message)
 
 bool aws_code_is_signature(const char *code)
 {
-	static const char *const codes[] = {"SignatureDoesNotMatch", "InvalidSignatureException", "RequestTimeTooSkewed",
-		"RequestExpired", "AuthFailure"};
+	static const char *const codes[] = {"SignatureDoesNotMatch", "InvalidSignatureException",
+		"RequestTimeTooSkewed", "RequestExpired", "AuthFailure"};
 
 	for (size_t i = 0; i < FF_COUNT(codes); i++)
 		if (ff_streq(code, codes[i]))
@@ -230,7 +213,8 @@ static void judge_signature(
 	} else {
 		ff_fail(&reply->err, reply->class, "%s; the clock %s, so the %s", text,
 			off_ms ? "is corrected already" : "agrees with AWS's",
-			reply->class == FF_E_AUTH ? "credentials are not accepted" : "secret key or the signing is wrong");
+			reply->class == FF_E_AUTH ? "credentials are not accepted"
+						  : "secret key or the signing is wrong");
 	}
 }
 

@@ -1,8 +1,8 @@
 /*
  * The shared config and credentials files, as the AWS tools read them
- * (docs.aws.amazon.com/sdkref/latest/guide/file-format.html): sections, "key = value", comments on lines of their own or
- * after a blank, indented lines that continue a value or, below "key =" without one, hold sub-keys. The files may have
- * been written by anybody.
+ * (docs.aws.amazon.com/sdkref/latest/guide/file-format.html): sections, "key = value", comments on lines of their own
+ * or after a blank, indented lines that continue a value or, below "key =" without one, hold sub-keys. The files may
+ * have been written by anybody.
  */
 #include "aws.h"
 

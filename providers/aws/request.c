@@ -3,8 +3,8 @@
  *
  * Budgets are token buckets per account, region and action (facts section 7). A read with neither filter nor paging
  * draws on a smaller bucket of its own, also when it names ids. StartInstances and StopInstances draw on a second one,
- * a token for each id (1000, then 2 or 20 a second): an ask draws one token of a bucket whatever it carries, so that one
- * is not told; within the first thousand VMs of a region it never runs out, and after that EC2's refusals teach the
+ * a token for each id (1000, then 2 or 20 a second): an ask draws one token of a bucket whatever it carries, so that
+ * one is not told; within the first thousand VMs of a region it never runs out, and after that EC2's refusals teach the
  * request's bucket. For Auto Scaling nothing is published; what EC2 allows is taken.
  */
 #include "aws.h"

@@ -55,12 +55,8 @@ static const struct {
 static const struct {
 	const char *prefix, *suffix;
 } partitions[] = {
-	{"cn-", "amazonaws.com.cn"},
-	{"eusc-", "amazonaws.eu"},
-	{"us-isob-", "sc2s.sgov.gov"},
-	{"us-isof-", "csp.hci.ic.gov"},
-	{"eu-isoe-", "cloud.adc-e.uk"},
-	{"us-iso-", "c2s.ic.gov"},
+	{"cn-", "amazonaws.com.cn"}, {"eusc-", "amazonaws.eu"}, {"us-isob-", "sc2s.sgov.gov"},
+	{"us-isof-", "csp.hci.ic.gov"}, {"eu-isoe-", "cloud.adc-e.uk"}, {"us-iso-", "c2s.ic.gov"},
 	{"", "amazonaws.com"}, /* aws and aws-us-gov */
 };
 
@@ -85,8 +81,8 @@ static int check_endpoint(const char *what, const char *url, struct ff_err *err)
 	return ff_wrap(err, "%s", what);
 }
 
-int aws_settings_init(struct aws_settings *s, const struct ff_scope_options *options, const struct ff_env *env,
-	struct ff_err *err)
+int aws_settings_init(
+	struct aws_settings *s, const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err)
 {
 	static const enum aws_env urls[] = {AWS_ENV_ENDPOINT, AWS_ENV_ENDPOINT_EC2, AWS_ENV_ENDPOINT_STS,
 		AWS_ENV_ENDPOINT_AUTOSCALING, AWS_ENV_ENDPOINT_SSO};

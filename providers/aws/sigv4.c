@@ -260,11 +260,13 @@ static void hmac(const void *key, size_t key_len, const char *text, unsigned cha
 {
 	unsigned n = 0;
 
-	if (HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text, strlen(text), out, &n) == NULL || n != 32)
+	if (HMAC(EVP_sha256(), key, (int)key_len, (const unsigned char *)text, strlen(text), out, &n) == NULL ||
+		n != 32)
 		ff_oom(); /* fails only for want of memory or of a usable OpenSSL */
 }
 
-static void sign_text(const char *secret, const char *date, const struct aws_scope *scope, const char *text, char hex[65])
+static void sign_text(
+	const char *secret, const char *date, const struct aws_scope *scope, const char *text, char hex[65])
 {
 	ff_auto_buf start = {0};
 	unsigned char key[32];
@@ -318,8 +320,8 @@ int aws_sigv4(struct ff_ask *ask, const struct aws_keys *keys, const struct aws_
 		ff_headers_set(&ask->headers, "X-Amz-Security-Token", keys->token);
 	canonical = canonical_request(ask, scope, &names);
 	ff_sha256_hex(canonical, strlen(canonical), hash);
-	to_sign = ff_printf(
-		ALGORITHM "\n%s\n%s/%s/%s/aws4_request\n%s", when, date, scope->region, scope->service, hash);
+	to_sign =
+		ff_printf(ALGORITHM "\n%s\n%s/%s/%s/aws4_request\n%s", when, date, scope->region, scope->service, hash);
 	sign_text(keys->secret, date, scope, to_sign, signature);
 	value = ff_printf(ALGORITHM " Credential=%s/%s/%s/%s/aws4_request, SignedHeaders=%s, Signature=%s", keys->id,
 		date, scope->region, scope->service, names.text, signature);

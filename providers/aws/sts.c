@@ -87,10 +87,8 @@ static bool take_role(struct aws_login *login, const xmlNode *root, const char *
 	if (ff_time_parse(aws_xml_str(node, "Expiration"), &expires_ms) < 0)
 		expires_ms = 0;
 	aws_keys_release(&login->next);
-	login->next = (struct aws_keys){.id = ff_strdup(id),
-		.secret = ff_strdup(secret),
-		.token = ff_strdup(token),
-		.expires_ms = expires_ms};
+	login->next = (struct aws_keys){
+		.id = ff_strdup(id), .secret = ff_strdup(secret), .token = ff_strdup(token), .expires_ms = expires_ms};
 	return true;
 }
 

@@ -67,7 +67,9 @@ xmlDoc *aws_xml_parse(const char *text, size_t len, struct ff_err *err)
 		XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
 	if (doc == NULL || ctxt->_private != NULL || xmlDocGetRootElement(doc) == NULL) {
 		const xmlError *last = xmlCtxtGetLastError(ctxt);
-		const char *why = ctxt->_private ? ctxt->_private : last && last->message ? last->message : "no element";
+		const char *why = ctxt->_private	  ? ctxt->_private
+				  : last && last->message ? last->message
+							  : "no element";
 
 		ff_fail(err, FF_E_BUG, "not XML: line %d: %.*s", last ? last->line : 1, (int)strcspn(why, "\n"), why);
 		if (doc != NULL)

@@ -1,0 +1,116 @@
+/*
+ * Claim and release: tags on the VM and its root volume that say which run is at work, and whose the volume is, should
+ * the journal be lost while it is detached. EC2 has no compare-and-set for tags: look, write, look again after a
+ * moment, and who then reads another run's name has lost. The last arbiter is the volume, which only one can attach.
+ */
+#include "aws.h"
+
+#include <stdlib.h>
+
+#define MOMENT_MS   2000
+#define LAG_LOOK_MS 1500
+
+static void add_tags(const struct ff_member *m, struct ff_buf *form)
+{
+	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
+		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
+	const char *const tags[][2] = {{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}};
+
+	for (size_t i = 0; i < FF_COUNT(tags); i++) {
+		ff_auto_free char *key = ff_printf("Tag.%zu.Key", i + 1), *value = ff_printf("Tag.%zu.Value", i + 1);
+
+		ff_form_add(form, key, tags[i][0]);
+		ff_form_add(form, value, tags[i][1]);
+	}
+}
+
+static int ask_tags(const struct ff_cloud *cloud, const struct ff_member *m, const char *action, struct ff_ask *ask)
+{
+	struct ff_buf form = {0};
+
+	aws_form(&form, AWS_EC2, action);
+	aws_form_nth(&form, "ResourceId", 1, m->vm->id);
+	aws_form_nth(&form, "ResourceId", 2, aws_volume(m));
+	add_tags(m, &form);
+	aws_ask(cloud, ask, AWS_EC2, AWS_Q_STEP, &form);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- claim */
+
+AWS_ACT_FN(aws_claim)
+{
+	(void)n;
+	(void)err;
+	return ask_tags(cloud, m, "CreateTags", ask);
+}
+
+AWS_ACTED_FN(aws_claim_acted)
+{
+	(void)cloud;
+	aws_act_answered(m, n, wall_ms, answer, "claim_ms", v);
+}
+
+/* Evidence is of discovery; hours may lie between it and this VM's turn. */
+static void see_status(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
+{
+	bool began = aws_since(m, "claim_ms", wall_ms) != INT64_MAX;
+
+	if (!began && m->vm->health == FF_AFFECTED && ff_streq(aws_xml_str(node, "instanceStatus/status"), "ok"))
+		aws_failed(v, FF_E_CONFLICT, "it passes its instance status check by now");
+	else
+		aws_other_side(v);
+}
+
+static void see_claim(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
+{
+	const char *run = aws_tag(node, AWS_TAG_RUN);
+	const xmlNode *root = aws_mapping(node, aws_volume(m));
+	int64_t since = aws_since(m, "claim_ms", wall_ms);
+
+	if (run != NULL && !ff_streq(run, m->run)) {
+		ff_auto_free char *clean = ff_printable(run);
+
+		aws_failed(v, FF_E_CONFLICT, "run '%s' has claimed it (tag " AWS_TAG_RUN ")", clean);
+	} else if (!ff_streq(aws_xml_str(root, "deviceName"), aws_root_device(m))) {
+		aws_failed(v, FF_E_CONFLICT, "volume '%s' is not its root volume any more", aws_volume(m));
+	} else if (run != NULL && since < MOMENT_MS) {
+		aws_wait(v, (unsigned)(MOMENT_MS - since), "another run may claim it in the same moment");
+	} else if (run != NULL) {
+		aws_verdict(v, FF_M_DONE);
+	} else if (since < AWS_LAG_MS) {
+		aws_wait(v, LAG_LOOK_MS, "the tag is not to be seen yet");
+	} else {
+		aws_verdict(v, FF_M_NOT_DONE);
+	}
+}
+
+const struct aws_view aws_claim_view = {AWS_SEE_STATUS, see_status, AWS_SEE_INSTANCE, see_claim};
+
+/* ---------------------------------------------------------------- release */
+
+/* With keys and values: what another run has written since stays. */
+AWS_ACT_FN(aws_release)
+{
+	(void)n;
+	(void)err;
+	return ask_tags(cloud, m, "DeleteTags", ask);
+}
+
+AWS_ACTED_FN(aws_release_acted)
+{
+	(void)cloud;
+	aws_act_answered(m, n, wall_ms, answer, "release_ms", v);
+}
+
+static void see_release(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
+{
+	if (!ff_streq(aws_tag(node, AWS_TAG_RUN), m->run))
+		aws_verdict(v, FF_M_DONE);
+	else if (aws_lags(m, "release_ms", wall_ms))
+		aws_wait(v, LAG_LOOK_MS, "the tag is still to be seen");
+	else
+		aws_verdict(v, FF_M_NOT_DONE);
+}
+
+const struct aws_view aws_release_view = {.first = AWS_SEE_INSTANCE, .see_first = see_release};
