@@ -13,25 +13,27 @@ fail() {
 	exit 1
 }
 
-# sim_start SCENARIO WORK: start the cloud, wait until it is ready, put its endpoints and credentials into the environment
+# sim_start SCENARIO WORK [OPTION...]: start the cloud, wait until it is ready, put its endpoints and credentials into the environment
 sim_start() {
+	SIM_WORK=$2
 	mkdir -p "$2" "$O/traffic"
 	rm -f "$2/ready.json"
-	"$CLOUDSIM" --scenario "$1" --work-dir "$2" --dev-root "$2/dev" --ready "$2/ready.json" \
-		--traffic "$O/traffic/${SIM_NAME:-sim}.jsonl" >"$2/cloudsim.log" 2>&1 &
+	sim_scenario=$1
+	shift 2
+	"$CLOUDSIM" --scenario "$sim_scenario" --work-dir "$SIM_WORK" --dev-root "$SIM_WORK/dev" --ready "$SIM_WORK/ready.json" \
+		--traffic "$O/traffic/$SIM_NAME.jsonl" "$@" >"$SIM_WORK/cloudsim.log" 2>&1 &
 	SIM_PID=$!
 	sim_tries=0
-	while [ ! -s "$2/ready.json" ]; do
-		kill -0 "$SIM_PID" 2>/dev/null || { cat "$2/cloudsim.log" >&2; fail "cloudsim did not start"; }
+	while [ ! -s "$SIM_WORK/ready.json" ]; do
+		kill -0 "$SIM_PID" 2>/dev/null || { cat "$SIM_WORK/cloudsim.log" >&2; fail "cloudsim did not start"; }
 		sim_tries=$((sim_tries + 1))
 		[ $sim_tries -lt 300 ] || fail "cloudsim is not ready after 30 s"
 		sleep 0.1
 	done
-	SIM_WORK=$2
 	# shellcheck disable=SC1091
-	. "$2/env.sh"
-	SIM_URL=$(jq -r .url "$2/ready.json")
-	SIM_CA=$(jq -r .ca "$2/ready.json")
+	. "$SIM_WORK/env.sh"
+	SIM_URL=$(jq -r .url "$SIM_WORK/ready.json")
+	SIM_CA=$(jq -r .ca "$SIM_WORK/ready.json")
 }
 
 sim_stop() {
