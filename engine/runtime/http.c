@@ -375,8 +375,12 @@ static void exchange_end(struct rt_http *http, struct exchange *x, CURLcode code
 		ff_auto_free char *path = rt_http_path(x->op->ask.url);
 		long long ms = (long long)(uv_now(&http->rt->loop) - x->begun_ms);
 
-		ff_log(FF_LOG_DEBUG, "http", "%s %s%s: %d%s in %lld ms", x->op->ask.method, host->name, path,
-			answer->status, answer->why[0] != '\0' ? answer->why : "", ms);
+		if (answer->transport == FF_T_OK)
+			ff_log(FF_LOG_DEBUG, "http", "%s %s%s: %d in %lld ms", x->op->ask.method, host->name, path,
+				answer->status, ms);
+		else
+			ff_log(FF_LOG_DEBUG, "http", "%s %s%s: %s (%lld ms)", x->op->ask.method, host->name, path,
+				answer->why, ms);
 	}
 	rt_op_finish(exchange_free(http, x));
 	start_waiting(http, host);
