@@ -2,12 +2,13 @@
  * Azure, inside. Who does what:
  *
  *   azure.c      the table; opening, closing, signing, whose URL it is
- *   identity.c   where a token comes from, in the SDKs' order; assertion.c signs the certificate's JWT
+ *   identity.c   where a token comes from, in the SDKs' order; token.c reads what was answered; assertion.c signs
  *   request.c    resource ids, URLs and what each request costs
  *   errors.c     what class an answer is, and what it says of budgets
  *   operation.c  long-running operations: accepted, running, done
- *   discover.c   the questions of discovery and their order; found.c reads VMs and disks, hazards.c judges them
- *   steps.c      the rows; claim.c, power.c, copy.c, attach.c, swap.c hold their functions
+ *   discover.c   the questions of discovery and their order; found.c reads VMs and disks, hazards.c judges them,
+ *                inventory.c keeps them
+ *   steps.c      the rows; claim.c, power.c, copy.c, attach.c, attached.c, swap.c hold their functions
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   os_disk   the VM's storageProfile.osDisk as it was found, without diskSizeGB
@@ -92,7 +93,7 @@ bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url);
 void azure_set_subscription(struct ff_cloud *cloud, const char *subscription);
 bool azure_is_guid(const char *text);
 
-/* ---- identity.c */
+/* ---- identity.c, token.c */
 
 /** Take the identity's settings from the environment. NULL with err. */
 struct azure_login *azure_login_new(const struct ff_env *env, struct ff_err *err);

@@ -53,6 +53,12 @@ struct azure_found {
 	size_t asked_count;
 };
 
+/* ---- inventory.c */
+
+void azure_ask_free(struct azure_ask *q);
+/** Free what only discovery needs; the VMs stay. */
+void azure_found_forget(struct azure_found *found);
+
 /* ---- found.c */
 
 /** Read a VM of a list or GET. Its index, or -1 when it is none, or was seen before. */

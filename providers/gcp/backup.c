@@ -92,20 +92,26 @@ static char *description_of(const struct ff_member *m)
 	return ff_printf("boot disk of %s before its repair by fixfleet; attached as %s", gcp_vm_path(m), boot);
 }
 
+static json_t *snapshot_body(const struct ff_member *m, const char *region)
+{
+	ff_auto_free char *name = gcp_snapshot_name(m), *text = description_of(m);
+
+	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:[s]}", "name", name, "description", text, "labels", GCP_LABEL_RUN,
+		m->run, GCP_LABEL_VM, gcp_last(gcp_vm_path(m)), "storageLocations", region);
+}
+
 GCP_ACT(backup)
 {
 	const char *path = gcp_disk_path(m);
 	const struct gcp_key *key = gcp_key_for(&cloud->keys, path);
-	ff_auto_free char *name = gcp_snapshot_name(m), *text = description_of(m), *zone = gcp_segment(path, "zones");
-	ff_auto_free char *region = zone ? gcp_region(zone) : NULL;
+	ff_auto_free char *zone = gcp_segment(path, "zones"), *region = zone ? gcp_region(zone) : NULL;
 	json_t *body;
 	char tail[112];
 
 	(void)n;
-	if (region == NULL)
+	if (region == NULL || json_object_get(m->facts, "boot") == NULL)
 		return ff_fail(err, FF_E_BUG, "no zonal disk is recorded");
-	body = json_pack("{s:s, s:s, s:{s:s, s:s}, s:[s]}", "name", name, "description", text, "labels", GCP_LABEL_RUN,
-		m->run, GCP_LABEL_VM, gcp_last(gcp_vm_path(m)), "storageLocations", region);
+	body = snapshot_body(m, region);
 	snprintf(tail, sizeof(tail), "/createSnapshot?guestFlush=false&requestId=%s", m->token);
 	gcp_ask(cloud, ask, GCP_MUTATE, "POST", path, tail);
 	gcp_cost_snapshot(ask, path);

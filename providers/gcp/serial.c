@@ -90,6 +90,8 @@ enum ff_health gcp_serial_answer(const json_t *answer, int64_t mark, struct gcp_
 	size_t len = json_is_string(contents) ? json_string_length(contents) : 0;
 	int64_t start = ff_json_int(answer, "start", 0), next = ff_json_int(answer, "next", 0);
 
+	if (start < 0 || next < 0 || mark < 0) /* makes no sense, and must not overflow below */
+		start = next = mark = 0;
 	/* an end before the mark: the output began anew, all of it came after */
 	if (next >= mark && start < mark) {
 		size_t old = mark - start < (int64_t)len ? (size_t)(mark - start) : len;

@@ -12,11 +12,11 @@
 #include "fixfleet/provider.h"
 #include "providers/azure/azure.h"
 
-#define SUB  "00000000-0000-4000-8000-000000000001"
-#define RG   "/subscriptions/" SUB "/resourceGroups/prod"
+#define SUB	"00000000-0000-4000-8000-000000000001"
+#define RG	"/subscriptions/" SUB "/resourceGroups/prod"
 #define COMPUTE RG "/providers/Microsoft.Compute"
-#define ARM  "https://management.azure.com"
-#define NOW  INT64_C(1721368800000) /* 2024-07-19T06:00:00Z */
+#define ARM	"https://management.azure.com"
+#define NOW	INT64_C(1721368800000) /* 2024-07-19T06:00:00Z */
 
 /* An environment of name, value, name, value, ..., NULL. */
 struct kit_env {
@@ -61,8 +61,8 @@ static inline struct ff_answer kit_lost(enum ff_transport transport, const char 
 	return answer;
 }
 
-static const char *const kit_secret_env[] = {"AZURE_TENANT_ID", "t1", "AZURE_CLIENT_ID", "c1", "AZURE_CLIENT_SECRET", "s1",
-	NULL};
+static const char *const kit_secret_env[] = {
+	"AZURE_TENANT_ID", "t1", "AZURE_CLIENT_ID", "c1", "AZURE_CLIENT_SECRET", "s1", NULL};
 
 /* A cloud of group "prod", signed in with the token "tok". */
 static inline struct ff_cloud *kit_cloud_of(struct ff_scope_options options)
@@ -70,7 +70,8 @@ static inline struct ff_cloud *kit_cloud_of(struct ff_scope_options options)
 	struct ff_err err;
 	struct ff_cloud *cloud;
 	struct ff_ask ask = {0};
-	struct ff_answer answer = kit_answer(200, "{\"access_token\":\"tok\",\"expires_in\":3599,\"token_type\":\"Bearer\"}");
+	struct ff_answer answer =
+		kit_answer(200, "{\"access_token\":\"tok\",\"expires_in\":3599,\"token_type\":\"Bearer\"}");
 
 	options.subscription = SUB;
 	cloud = kit_open_with(&options, kit_secret_env, &err);
@@ -133,17 +134,34 @@ struct kit_vm {
 static inline void kit_vm(struct kit_vm *k, const char *name, int slot)
 {
 	*k = (struct kit_vm){0};
-	k->vm = (struct ff_vm){.name = ff_strdup(name), .scope = "prod", .region = "westeurope", .zone = "1",
-		.os = "windows", .state = "running", .health = FF_AFFECTED, .running = true, .disk_bytes = 1 << 30};
+	k->vm = (struct ff_vm){.name = ff_strdup(name),
+		.scope = "prod",
+		.region = "westeurope",
+		.zone = "1",
+		.os = "windows",
+		.state = "running",
+		.health = FF_AFFECTED,
+		.running = true,
+		.disk_bytes = 1 << 30};
 	k->vm.id = ff_printf(COMPUTE "/virtualMachines/%s", name);
-	k->rescue = (struct ff_vm){.name = "rescue-1", .id = COMPUTE "/virtualMachines/rescue-1", .scope = "prod",
-		.region = "westeurope", .zone = "1", .rescue = true, .slots_max = 8};
+	k->rescue = (struct ff_vm){.name = "rescue-1",
+		.id = COMPUTE "/virtualMachines/rescue-1",
+		.scope = "prod",
+		.region = "westeurope",
+		.zone = "1",
+		.rescue = true,
+		.slots_max = 8};
 	k->facts = json_object();
 	ff_json_set_new(k->facts, "os_disk", kit_json(KIT_OS_DISK));
 	ff_json_set_new(k->facts, "disk", kit_json(KIT_DISK));
 	k->rescue_facts = json_object();
-	k->m = (struct ff_member){.vm = &k->vm, .facts = k->facts, .rescue = &k->rescue,
-		.rescue_facts = k->rescue_facts, .slot = slot, .run = "run-1", .token = "t"};
+	k->m = (struct ff_member){.vm = &k->vm,
+		.facts = k->facts,
+		.rescue = &k->rescue,
+		.rescue_facts = k->rescue_facts,
+		.slot = slot,
+		.run = "run-1",
+		.token = "t"};
 }
 
 static inline void kit_forget(struct kit_vm *k)
@@ -191,7 +209,8 @@ static inline struct ff_ask kit_look(struct ff_cloud *cloud, struct kit_vm *k, i
 	return ask;
 }
 
-static inline enum ff_meaning kit_acted_with(struct ff_cloud *cloud, struct kit_vm *k, int step, struct ff_answer *answer)
+static inline enum ff_meaning kit_acted_with(
+	struct ff_cloud *cloud, struct kit_vm *k, int step, struct ff_answer *answer)
 {
 	kit_forget(k);
 	k->m.step = step;
@@ -201,14 +220,16 @@ static inline enum ff_meaning kit_acted_with(struct ff_cloud *cloud, struct kit_
 	return k->v.meaning;
 }
 
-static inline enum ff_meaning kit_acted(struct ff_cloud *cloud, struct kit_vm *k, int step, int status, const char *body)
+static inline enum ff_meaning kit_acted(
+	struct ff_cloud *cloud, struct kit_vm *k, int step, int status, const char *body)
 {
 	struct ff_answer answer = kit_answer(status, body);
 
 	return kit_acted_with(cloud, k, step, &answer);
 }
 
-static inline enum ff_meaning kit_looked(struct ff_cloud *cloud, struct kit_vm *k, int step, int status, const char *body)
+static inline enum ff_meaning kit_looked(
+	struct ff_cloud *cloud, struct kit_vm *k, int step, int status, const char *body)
 {
 	struct ff_answer answer = kit_answer(status, body);
 
@@ -243,8 +264,8 @@ static inline json_t *kit_recording(const char *name)
 /* The answer of a recorded exchange. */
 static inline struct ff_answer kit_recorded(const json_t *exchange)
 {
-	struct ff_answer answer = kit_answer(
-		(int)ff_json_int(exchange, "response/status", 0), ff_json_str(exchange, "response/body"));
+	struct ff_answer answer =
+		kit_answer((int)ff_json_int(exchange, "response/status", 0), ff_json_str(exchange, "response/body"));
 	const char *name;
 	json_t *value;
 

@@ -2,7 +2,7 @@
 #include "azure_kit.h"
 
 #define RESCUE_URL ARM COMPUTE "/virtualMachines/rescue-1"
-#define N 3
+#define N	   3
 
 static struct ff_cloud *cloud;
 static struct kit_vm k[N];
@@ -110,11 +110,12 @@ static enum ff_meaning looked(int i, int step, int status, const char *body)
 Test(azure_attach, coming_and_going_disks_share_a_request)
 {
 	struct ff_ask ask;
-	ff_auto_free char *want =
-		ff_printf("{\"dataDisksToAttach\":[{\"diskId\":\"%s\",\"lun\":2,\"caching\":\"None\",\"deleteOption\":\"Detach\"},{"
-			  "\"diskId\":\"%s\",\"lun\":4,\"caching\":\"None\",\"deleteOption\":\"Detach\",\"diskEncryptionSet\":{\"id\":"
-			  "\"/des\"}}],\"dataDisksToDetach\":[{\"diskId\":\"%s\"}]}",
-			ids[0], ids[2], ids[1]);
+	ff_auto_free char *want = ff_printf("{\"dataDisksToAttach\":[{\"diskId\":\"%s\",\"lun\":2,\"caching\":\"None\","
+					    "\"deleteOption\":\"Detach\"},{"
+					    "\"diskId\":\"%s\",\"lun\":4,\"caching\":\"None\",\"deleteOption\":"
+					    "\"Detach\",\"diskEncryptionSet\":{\"id\":"
+					    "\"/des\"}}],\"dataDisksToDetach\":[{\"diskId\":\"%s\"}]}",
+		ids[0], ids[2], ids[1]);
 	ff_auto_free char *detach = ff_printf("{\"dataDisksToDetach\":[{\"diskId\":\"%s\"}]}", ids[1]);
 
 	m[1].step = AZ_DETACH;
@@ -140,9 +141,10 @@ Test(azure_attach, coming_and_going_disks_share_a_request)
 
 Test(azure_attach, the_answer_is_read_for_each)
 {
-	ff_auto_free char *body = ff_printf("{\"dataDisks\":[{\"lun\":2,\"managedDisk\":{\"id\":\"%s\"}},{\"lun\":9,\"managedDisk\":"
-					    "{\"id\":\"%s\"}}]}",
-		ids[0], ids[2]);
+	ff_auto_free char *body =
+		ff_printf("{\"dataDisks\":[{\"lun\":2,\"managedDisk\":{\"id\":\"%s\"}},{\"lun\":9,\"managedDisk\":"
+			  "{\"id\":\"%s\"}}]}",
+			ids[0], ids[2]);
 
 	m[1].step = AZ_DETACH;
 	acted(3, 200, body);
@@ -170,17 +172,19 @@ Test(azure_attach, a_refusal_without_a_name_splits_the_group)
 	acted(1, 400, "{\"error\":{\"code\":\"BadRequest\",\"message\":\"something is wrong\"}}");
 	cr_assert_eq(v[0].meaning, FF_M_FAILED);
 	acted(3, 409,
-		"{\"error\":{\"code\":\"OperationNotAllowed\",\"message\":\"The maximum number of data disks allowed to be attached "
+		"{\"error\":{\"code\":\"OperationNotAllowed\",\"message\":\"The maximum number of data disks allowed "
+		"to be attached "
 		"to a VM of this size is 8\"}}");
 	cr_assert_eq(v[1].meaning, FF_M_SPLIT, "some of them may fit");
 }
 
 Test(azure_attach, a_named_culprit_answers_alone)
 {
-	ff_auto_free char *body =
-		ff_printf("{\"error\":{\"code\":\"BadRequest\",\"message\":\"Disk '%s' is not in the same zone as the VM.\"}}", names[1]);
-	ff_auto_free char *failed = ff_printf("{\"status\":\"Failed\",\"error\":{\"code\":\"BadRequest\",\"message\":\"Disk '%s'\"}}",
+	ff_auto_free char *body = ff_printf(
+		"{\"error\":{\"code\":\"BadRequest\",\"message\":\"Disk '%s' is not in the same zone as the VM.\"}}",
 		names[1]);
+	ff_auto_free char *failed = ff_printf(
+		"{\"status\":\"Failed\",\"error\":{\"code\":\"BadRequest\",\"message\":\"Disk '%s'\"}}", names[1]);
 
 	acted(3, 400, body);
 	cr_assert_eq(v[0].meaning, FF_M_WAIT);
@@ -220,16 +224,19 @@ Test(azure_attach, what_is_so_already_is_looked_at)
 }
 
 #define RESCUE(etag, state, disks)                                                                                     \
-	"{\"id\":\"" COMPUTE "/virtualMachines/rescue-1\",\"etag\":\"\\\"" etag "\\\"\",\"properties\":{"               \
+	"{\"id\":\"" COMPUTE "/virtualMachines/rescue-1\",\"etag\":\"\\\"" etag "\\\"\",\"properties\":{"              \
 	"\"provisioningState\":\"" state "\",\"storageProfile\":{\"dataDisks\":[" disks "]}}}"
 #define OTHER                                                                                                          \
-	"{\"lun\":0,\"name\":\"other\",\"createOption\":\"Attach\",\"caching\":\"ReadOnly\",\"diskIOPSReadWrite\":500," \
+	"{\"lun\":0,\"name\":\"other\",\"createOption\":\"Attach\",\"caching\":\"ReadOnly\",\"diskIOPSReadWrite\":"    \
+	"500,"                                                                                                         \
 	"\"diskMBpsReadWrite\":60,\"deleteOption\":\"Delete\",\"managedDisk\":{\"id\":\"/Other\"},\"diskSizeGB\":4}"
 
 Test(azure_attach, looks_at_the_rescue_vm_find_the_disk_at_its_lun)
 {
-	ff_auto_free char *there = ff_printf(RESCUE("1", "Succeeded", OTHER ",{\"lun\":2,\"managedDisk\":{\"id\":\"%s\"}}"), ids[0]);
-	ff_auto_free char *elsewhere = ff_printf(RESCUE("1", "Succeeded", "{\"lun\":5,\"managedDisk\":{\"id\":\"%s\"}}"), ids[0]);
+	ff_auto_free char *there =
+		ff_printf(RESCUE("1", "Succeeded", OTHER ",{\"lun\":2,\"managedDisk\":{\"id\":\"%s\"}}"), ids[0]);
+	ff_auto_free char *elsewhere =
+		ff_printf(RESCUE("1", "Succeeded", "{\"lun\":5,\"managedDisk\":{\"id\":\"%s\"}}"), ids[0]);
 	struct ff_ask ask = {0};
 	struct ff_err err = {0};
 
@@ -240,7 +247,8 @@ Test(azure_attach, looks_at_the_rescue_vm_find_the_disk_at_its_lun)
 	cr_assert_eq(looked(0, AZ_ATTACH, 200, RESCUE("1", "Succeeded", OTHER)), FF_M_NOT_DONE);
 	cr_assert_eq(looked(0, AZ_ATTACH, 200, RESCUE("1", "Updating", OTHER)), FF_M_WAIT);
 	cr_assert_eq(looked(0, AZ_ATTACH, 200, elsewhere), FF_M_FAILED);
-	cr_assert_eq(looked(0, AZ_ATTACH, 200, RESCUE("1", "Succeeded", "{\"lun\":2,\"name\":\"x\",\"managedDisk\":{\"id\":\"/x\"}}")),
+	cr_assert_eq(looked(0, AZ_ATTACH, 200,
+			     RESCUE("1", "Succeeded", "{\"lun\":2,\"name\":\"x\",\"managedDisk\":{\"id\":\"/x\"}}")),
 		FF_M_FAILED);
 	cr_assert_eq(v[0].err.class, FF_E_CONFLICT);
 	cr_assert_eq(looked(0, AZ_ATTACH, 404, ""), FF_M_FAILED);
@@ -257,7 +265,8 @@ Test(azure_attach, looks_at_the_disk_say_when_it_is_free)
 	ff_ask_release(&ask);
 	cr_assert_eq(looked(0, AZ_DETACH, 200, "{\"properties\":{\"diskState\":\"Unattached\"}}"), FF_M_DONE);
 	cr_assert_eq(looked(0, AZ_DETACH, 200, "{\"properties\":{\"diskState\":\"Attached\"}}"), FF_M_WAIT);
-	cr_assert_eq(looked(0, AZ_DETACH, 200, "{\"managedBy\":\"" COMPUTE "/VIRTUALMACHINES/rescue-1\"}"), FF_M_NOT_DONE);
+	cr_assert_eq(
+		looked(0, AZ_DETACH, 200, "{\"managedBy\":\"" COMPUTE "/VIRTUALMACHINES/rescue-1\"}"), FF_M_NOT_DONE);
 	cr_assert_eq(looked(0, AZ_DETACH, 200, "{\"managedBy\":\"" COMPUTE "/virtualMachines/web-0\"}"), FF_M_DONE);
 	cr_assert_eq(looked(0, AZ_DETACH, 200, "{\"managedBy\":\"" COMPUTE "/virtualMachines/web-9\"}"), FF_M_FAILED);
 	cr_assert_eq(looked(0, AZ_DETACH, 404, ""), FF_M_DONE);
@@ -266,16 +275,20 @@ Test(azure_attach, looks_at_the_disk_say_when_it_is_free)
 Test(azure_attach, where_the_api_is_off_the_whole_list_is_patched)
 {
 	struct ff_ask ask;
-	ff_auto_free char *there = ff_printf(RESCUE("9", "Succeeded", OTHER ",{\"lun\":3,\"managedDisk\":{\"id\":\"%s\"}}"), ids[1]);
-	ff_auto_free char *want = ff_printf(
-		"{\"properties\":{\"storageProfile\":{\"dataDisks\":[{\"lun\":0,\"name\":\"other\",\"createOption\":\"Attach\","
-		"\"caching\":\"ReadOnly\",\"deleteOption\":\"Delete\",\"managedDisk\":{\"id\":\"/Other\"},\"diskSizeGB\":4},{\"lun\":2,"
-		"\"name\":\"%s\",\"createOption\":\"Attach\",\"caching\":\"None\",\"managedDisk\":{\"id\":\"%s\"},\"deleteOption\":"
-		"\"Detach\"}]}}}",
+	ff_auto_free char *there =
+		ff_printf(RESCUE("9", "Succeeded", OTHER ",{\"lun\":3,\"managedDisk\":{\"id\":\"%s\"}}"), ids[1]);
+	ff_auto_free char *want = ff_printf("{\"properties\":{\"storageProfile\":{\"dataDisks\":[{\"lun\":0,\"name\":"
+					    "\"other\",\"createOption\":\"Attach\","
+					    "\"caching\":\"ReadOnly\",\"deleteOption\":\"Delete\",\"managedDisk\":{"
+					    "\"id\":\"/Other\"},\"diskSizeGB\":4},{\"lun\":2,"
+					    "\"name\":\"%s\",\"createOption\":\"Attach\",\"caching\":\"None\","
+					    "\"managedDisk\":{\"id\":\"%s\"},\"deleteOption\":"
+					    "\"Detach\"}]}}}",
 		names[0], ids[0]);
 
 	acted(2, 403,
-		"{\"error\":{\"code\":\"X\",\"message\":\"The attach detach data disks API is not enabled for the region.\"}}");
+		"{\"error\":{\"code\":\"X\",\"message\":\"The attach detach data disks API is not enabled for the "
+		"region.\"}}");
 	cr_assert_eq(v[0].meaning, FF_M_LOOK);
 	cr_assert_eq(v[1].meaning, FF_M_LOOK);
 	cr_assert(ff_json_bool(k[0].rescue_facts, "attach_by_patch", false));

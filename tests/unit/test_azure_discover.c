@@ -59,24 +59,26 @@ static struct ff_vm *vm_of(struct ff_cloud *cloud, const char *name)
 }
 
 #define VM(name, os, more, disk_more)                                                                                  \
-	"{\"id\":\"/subscriptions/" SUB "/resourceGroups/PROD/providers/Microsoft.Compute/virtualMachines/" name "\","  \
-	"\"name\":\"" name "\",\"location\":\"westeurope\",\"zones\":[\"1\"],\"tags\":{\"a\":\"b\"}" more               \
-	",\"properties\":{\"provisioningState\":\"Succeeded\",\"hardwareProfile\":{\"vmSize\":\"Standard_D2s_v3\"},"    \
+	"{\"id\":\"/subscriptions/" SUB "/resourceGroups/PROD/providers/Microsoft.Compute/virtualMachines/" name "\"," \
+	"\"name\":\"" name "\",\"location\":\"westeurope\",\"zones\":[\"1\"],\"tags\":{\"a\":\"b\"}" more              \
+	",\"properties\":{\"provisioningState\":\"Succeeded\",\"hardwareProfile\":{\"vmSize\":\"Standard_D2s_v3\"},"   \
 	"\"networkProfile\":{\"networkInterfaces\":[{\"id\":\"" RG                                                     \
-	"/providers/Microsoft.Network/networkInterfaces/" name "-nic\"}]},\"storageProfile\":{\"osDisk\":{\"osType\":"  \
-	"\"" os "\",\"name\":\"" name "-os\",\"createOption\":\"FromImage\",\"diskSizeGB\":127" disk_more               \
-	",\"managedDisk\":{\"id\":\"" COMPUTE "/disks/" name "-os\"}},\"dataDisks\":[{\"lun\":0},{\"lun\":7},{\"lun\":" \
+	"/providers/Microsoft.Network/networkInterfaces/" name "-nic\"}]},\"storageProfile\":{\"osDisk\":{\"osType\":" \
+	"\"" os "\",\"name\":\"" name "-os\",\"createOption\":\"FromImage\",\"diskSizeGB\":127" disk_more              \
+	",\"managedDisk\":{\"id\":\"" COMPUTE "/disks/" name                                                           \
+	"-os\"}},\"dataDisks\":[{\"lun\":0},{\"lun\":7},{\"lun\":"                                                     \
 	"-1},{\"lun\":999},{}]}}}"
 #define DISK(name, more, properties)                                                                                   \
-	"{\"id\":\"" COMPUTE "/DISKS/" name "-OS\",\"location\":\"westeurope\",\"zones\":[\"1\"],\"sku\":{\"name\":"    \
+	"{\"id\":\"" COMPUTE "/DISKS/" name "-OS\",\"location\":\"westeurope\",\"zones\":[\"1\"],\"sku\":{\"name\":"   \
 	"\"Standard_LRS\"},\"managedBy\":\"x\"" more                                                                   \
-	",\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V2\",\"diskSizeBytes\":4096,\"diskState\":"     \
+	",\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V2\",\"diskSizeBytes\":4096,\"diskState\":"    \
 	"\"Attached\",\"encryption\":{\"type\":\"EncryptionAtRestWithPlatformKey\"}" properties "}}"
 #define VIEW(power, agent)                                                                                             \
-	"{\"vmAgent\":{\"statuses\":[" agent "]},\"statuses\":[{\"code\":\"ProvisioningState/succeeded\"},{\"code\":"   \
+	"{\"vmAgent\":{\"statuses\":[" agent "]},\"statuses\":[{\"code\":\"ProvisioningState/succeeded\"},{\"code\":"  \
 	"\"PowerState/" power "\"}]}"
 #define SICK                                                                                                           \
-	"{\"code\":\"ProvisioningState/Unavailable\",\"level\":\"Warning\",\"displayStatus\":\"Not Ready\",\"message\":" \
+	"{\"code\":\"ProvisioningState/Unavailable\",\"level\":\"Warning\",\"displayStatus\":\"Not "                   \
+	"Ready\",\"message\":"                                                                                         \
 	"\"VM status blob not found.\",\"time\":\"2024-07-19T05:00:00Z\"}"
 #define READY(time) "{\"code\":\"ProvisioningState/succeeded\",\"displayStatus\":\"Ready\",\"time\":\"" time "\"}"
 
@@ -90,7 +92,8 @@ Test(azure_discover, the_questions_are_the_documented_ones)
 		{"/web/instanceView", 200, VIEW("running", SICK)},
 		{"/res/instanceView", 200, VIEW("running", "")},
 		{"/vmSizes", 200,
-			"{\"value\":[{\"name\":\"standard_d2s_v3\",\"maxDataDiskCount\":4,\"resourceDiskSizeInMB\":16384}]}"},
+			"{\"value\":[{\"name\":\"standard_d2s_v3\",\"maxDataDiskCount\":4,\"resourceDiskSizeInMB\":"
+			"16384}]}"},
 		{NULL, 0, NULL},
 	};
 	static const char *const expected[] = {LIST_VMS, LIST_DISKS,
@@ -131,8 +134,8 @@ Test(azure_discover, the_questions_are_the_documented_ones)
 	cr_assert_eq(web->disk_bytes, 4096);
 	cr_assert_str_eq(web->disk_encryption, "platform");
 	cr_assert_eq(web->evidence.count, 2);
-	cr_assert(ff_strv_has(&web->hazards,
-		"temp-disk: the temporary disk's content is lost if the VM has to be deallocated"));
+	cr_assert(ff_strv_has(
+		&web->hazards, "temp-disk: the temporary disk's content is lost if the VM has to be deallocated"));
 	cr_assert_str_eq(ff_json_str(web->facts, "disk/generation"), "V2");
 	cr_assert_null(ff_json_at(web->facts, "disk/state"));
 	cr_assert_null(ff_json_at(web->facts, "os_disk/diskSizeGB"));
@@ -155,7 +158,8 @@ static struct ff_cloud *one_vm(const char *vm, const char *disk, const char *vie
 		{"/locks?", locks_status, locks},
 		{"/instanceView", 200, view},
 		{"/publicIPAddresses", 200,
-			"{\"value\":[{\"properties\":{\"publicIPAllocationMethod\":\"Dynamic\",\"ipConfiguration\":{\"id\":\"" RG
+			"{\"value\":[{\"properties\":{\"publicIPAllocationMethod\":\"Dynamic\",\"ipConfiguration\":{"
+			"\"id\":\"" RG
 			"/providers/Microsoft.Network/networkInterfaces/DYN-nic/ipConfigurations/1\"}}}]}"},
 		{"/disks/", 404, ""},
 		{NULL, 0, NULL},
@@ -188,7 +192,8 @@ Test(azure_discover, health_follows_power_and_agent)
 	};
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		struct ff_cloud *cloud = one_vm(VM("web", "Windows", "", ""), DISK("web", "", ""), cases[i].view, NO_LOCKS);
+		struct ff_cloud *cloud =
+			one_vm(VM("web", "Windows", "", ""), DISK("web", "", ""), cases[i].view, NO_LOCKS);
 		struct ff_vm *vm = vm_of(cloud, "web");
 
 		cr_assert_eq(vm->health, cases[i].health, "case %zu: %s", i, vm->reason);
@@ -200,7 +205,7 @@ Test(azure_discover, health_follows_power_and_agent)
 
 Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 {
-#define PLAIN VIEW("running", SICK)
+#define PLAIN	VIEW("running", SICK)
 #define P(text) "\"provisioningState\":\"Succeeded\"," text
 	static const struct {
 		const char *word;
@@ -208,29 +213,35 @@ Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 		const char *disk, *view;
 		bool skipped;
 	} cases[] = {
-		{"ephemeral-os-disk", "\"createOption\"", "\"diffDiskSettings\":{\"option\":\"Local\"},", DISK("web", "", ""), PLAIN,
-			true},
+		{"ephemeral-os-disk", "\"createOption\"", "\"diffDiskSettings\":{\"option\":\"Local\"},",
+			DISK("web", "", ""), PLAIN, true},
 		{"unmanaged-disk", NULL, "vhd", DISK("web", "", ""), PLAIN, true},
-		{"scale-set", "\"hardwareProfile\"", "\"virtualMachineScaleSet\":{\"id\":\"/x\"},", DISK("web", "", ""), PLAIN, true},
+		{"scale-set", "\"hardwareProfile\"", "\"virtualMachineScaleSet\":{\"id\":\"/x\"},", DISK("web", "", ""),
+			PLAIN, true},
 		{"scale-set", "\"location\"", "\"managedBy\":\"/x\",", DISK("web", "", ""), PLAIN, true},
-		{"ade-dual-pass", "\"createOption\"", "\"encryptionSettings\":{\"enabled\":true},", DISK("web", "", ""), PLAIN, true},
-		{"ade", NULL, NULL, DISK("web", "", ",\"encryptionSettingsCollection\":{\"enabled\":true}"), PLAIN, true},
+		{"ade-dual-pass", "\"createOption\"", "\"encryptionSettings\":{\"enabled\":true},", DISK("web", "", ""),
+			PLAIN, true},
+		{"ade", NULL, NULL, DISK("web", "", ",\"encryptionSettingsCollection\":{\"enabled\":true}"), PLAIN,
+			true},
 		{"ade", NULL, NULL, DISK("web", "", ""),
 			"{\"disks\":[{\"name\":\"WEB-os\",\"encryptionSettings\":[{\"enabled\":true}]}]}", true},
 		{"confidential", NULL, NULL,
 			DISK("web", "",
-				",\"securityProfile\":{\"securityType\":\"ConfidentialVM_DiskEncryptedWithPlatformKey\"}"),
+				",\"securityProfile\":{\"securityType\":\"ConfidentialVM_"
+				"DiskEncryptedWithPlatformKey\"}"),
 			PLAIN, true},
-		{"hibernated", NULL, NULL, DISK("web", "", ""), "{\"statuses\":[{\"code\":\"HibernationState/Hibernated\"}]}", true},
-		{"generalized", NULL, NULL, DISK("web", "", ""), "{\"statuses\":[{\"code\":\"OSState/generalized\"}]}", true},
+		{"hibernated", NULL, NULL, DISK("web", "", ""),
+			"{\"statuses\":[{\"code\":\"HibernationState/Hibernated\"}]}", true},
+		{"generalized", NULL, NULL, DISK("web", "", ""), "{\"statuses\":[{\"code\":\"OSState/generalized\"}]}",
+			true},
 		{"spot", "\"hardwareProfile\"", "\"priority\":\"Spot\",", DISK("web", "", ""), PLAIN, true},
 		{"provisioning", "\"hardwareProfile\"", "DELETING", DISK("web", "", ""), PLAIN, true},
 		{"disk-busy", NULL, NULL, DISK("web", ",\"x\":1", ",\"x\":2"), PLAIN, true},
 		{"claimed", "\"a\":\"b\"", "\"FixFleet-run\":\"other\",", DISK("web", "", ""), PLAIN, true},
 		{"hibernation", "\"hardwareProfile\"", "\"additionalCapabilities\":{\"hibernationEnabled\":true},",
 			DISK("web", "", ""), PLAIN, false},
-		{"trusted-launch", NULL, NULL, DISK("web", "", ",\"securityProfile\":{\"securityType\":\"TrustedLaunch\"}"), PLAIN,
-			false},
+		{"trusted-launch", NULL, NULL,
+			DISK("web", "", ",\"securityProfile\":{\"securityType\":\"TrustedLaunch\"}"), PLAIN, false},
 	};
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
@@ -257,7 +268,8 @@ Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 			j = kit_json(more);
 			free(more);
 			if (ff_streq(cases[i].put, "vhd"))
-				json_object_del((json_t *)ff_json_at(j, "properties/storageProfile/osDisk"), "managedDisk");
+				json_object_del(
+					(json_t *)ff_json_at(j, "properties/storageProfile/osDisk"), "managedDisk");
 			if (ff_streq(cases[i].put, "DELETING"))
 				ff_json_set_str((json_t *)ff_json_at(j, "properties"), "provisioningState", "Deleting");
 			model = ff_json_text(j);
@@ -272,7 +284,8 @@ Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 						 ff_has_prefix(vm->hazards.items[h] + len, ": "));
 		}
 		cr_assert(named, "case %zu %s", i, cases[i].word);
-		cr_assert_eq(vm->health == FF_SKIPPED, cases[i].skipped, "case %zu %s: %s", i, cases[i].word, vm->reason);
+		cr_assert_eq(
+			vm->health == FF_SKIPPED, cases[i].skipped, "case %zu %s: %s", i, cases[i].word, vm->reason);
 		ff_azure.close(cloud);
 	}
 }
@@ -302,8 +315,8 @@ Test(azure_discover, locks_count_where_they_reach)
 	};
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		ff_auto_free char *locks = ff_printf(
-			"{\"value\":[{\"id\":\"%s/providers/Microsoft.Authorization/locks/l\",\"properties\":{\"level\":\"%s\"}}]}",
+		ff_auto_free char *locks = ff_printf("{\"value\":[{\"id\":\"%s/providers/Microsoft.Authorization/locks/"
+						     "l\",\"properties\":{\"level\":\"%s\"}}]}",
 			cases[i].scope, cases[i].level);
 		struct ff_cloud *cloud =
 			one_vm(VM("web", "Windows", "", ""), DISK("web", "", ""), VIEW("running", SICK), locks, 200);
@@ -322,8 +335,8 @@ Test(azure_discover, unreadable_locks_are_a_note)
 		"{\"error\":{\"code\":\"AuthorizationFailed\",\"message\":\"no\"}}", 403);
 
 	cr_assert_eq(ff_azure.notes(cloud)->count, 1);
-	cr_assert_str_eq(ff_azure.notes(cloud)->items[0],
-		"locks could not be read: azure answered 403 AuthorizationFailed: no");
+	cr_assert_str_eq(
+		ff_azure.notes(cloud)->items[0], "locks could not be read: azure answered 403 AuthorizationFailed: no");
 	cr_assert_eq(vm_of(cloud, "web")->health, FF_AFFECTED);
 	ff_azure.close(cloud);
 }
@@ -358,7 +371,8 @@ Test(azure_discover, pages_are_followed_verbatim_until_there_is_none)
 		{"$skiptoken=2%20", 200,
 			"{\"value\":[" VM("b", "Linux", "", "") "," VM("a", "Linux", "", "") "],\"nextLink\":\"\"}"},
 		{"virtualMachines?", 200,
-			"{\"value\":[" VM("a", "Linux", "", "") "],\"nextLink\":\"https://Management.azure.com:443/x?$skiptoken=2%20\"}"},
+			"{\"value\":[" VM("a", "Linux", "",
+				"") "],\"nextLink\":\"https://Management.azure.com:443/x?$skiptoken=2%20\"}"},
 		{NULL, 0, NULL},
 	};
 	struct ff_cloud *cloud = kit_cloud();
@@ -382,8 +396,10 @@ Test(azure_discover, bad_pages_end_it_with_a_sentence)
 			"the list of VMs goes on at 'https://evil.test/', which is not Resource Manager"},
 		{{"virtualMachines", 200, "{\"value\":{}}"}, FF_E_BUG, "the list of VMs holds no array \"value\""},
 		{{"virtualMachines", 200, "[]"}, FF_E_BUG,
-			"listing the VMs of resource group 'prod': azure answered 200 with something else than a JSON object"},
-		{{"virtualMachines", 403, "{\"error\":{\"code\":\"AuthorizationFailed\",\"message\":\"m\"}}"}, FF_E_DENIED,
+			"listing the VMs of resource group 'prod': azure answered 200 with something else than a JSON "
+			"object"},
+		{{"virtualMachines", 403, "{\"error\":{\"code\":\"AuthorizationFailed\",\"message\":\"m\"}}"},
+			FF_E_DENIED,
 			"listing the VMs of resource group 'prod': azure answered 403 AuthorizationFailed: m"},
 		{{"/disks", 404, "{\"error\":{\"code\":\"ResourceGroupNotFound\",\"message\":\"m\"}}"}, FF_E_GONE,
 			"listing the disks of resource group 'prod': azure answered 404 ResourceGroupNotFound: m"},
@@ -427,7 +443,8 @@ static struct ff_cloud *rescue_cloud(const char *rescue)
 
 Test(azure_discover, a_named_rescue_vm_outside_the_scope_is_read)
 {
-	static const char other[] = "/subscriptions/" SUB "/resourceGroups/tools/providers/Microsoft.Compute/virtualMachines/fixer";
+	static const char other[] =
+		"/subscriptions/" SUB "/resourceGroups/tools/providers/Microsoft.Compute/virtualMachines/fixer";
 	ff_auto_free char *vm = ff_strdup(VM("fixer", "Linux", "", ""));
 	char *at = strstr(vm, "PROD/");
 	ff_auto_free char *body = NULL;

@@ -33,8 +33,10 @@ Test(azure_errors, every_answer_has_its_class)
 		{200, "{\"status\":\"Succeeded\"}", FF_E_NONE},
 		{200, "<html>", FF_E_BUG},
 		{200, "[1]", FF_E_BUG},
-		{429, "{\"code\":\"OperationNotAllowed\",\"message\":\"The server rejected the request\",\"details\":[{\"code\":"
-		      "\"TooManyRequests\",\"target\":\"HighCostGet\",\"message\":\"x\"}]}",
+		{429,
+			"{\"code\":\"OperationNotAllowed\",\"message\":\"The server rejected the "
+			"request\",\"details\":[{\"code\":"
+			"\"TooManyRequests\",\"target\":\"HighCostGet\",\"message\":\"x\"}]}",
 			FF_E_THROTTLED},
 		{429, ERR("SubscriptionRequestsThrottled", "Number of write requests"), FF_E_THROTTLED},
 		{429, ERR("RetryableError", "A retryable error occurred."), FF_E_TRANSIENT},
@@ -46,12 +48,15 @@ Test(azure_errors, every_answer_has_its_class)
 		{504, "", FF_E_TRANSIENT},
 		{409, ERR("Conflict", "concurrent request"), FF_E_CONFLICT},
 		{409, ERR("AttachDiskWhileBeingDetached", "x"), FF_E_CONFLICT},
-		{409, ERR("OperationNotAllowed", "The maximum number of data disks allowed to be attached to a VM of this size is "
-						 "8"),
+		{409,
+			ERR("OperationNotAllowed",
+				"The maximum number of data disks allowed to be attached to a VM of this size is "
+				"8"),
 			FF_E_CONFLICT},
 		{409, ERR("OperationNotAllowed", "exceeding approved Total Regional Cores quota"), FF_E_PERMANENT},
 		{409, ERR("OperationNotAllowed", "Please deallocate and try again"), FF_E_PERMANENT},
-		{409, ERR("PropertyChangeNotAllowed", "Changing property 'osDisk.name' is not allowed."), FF_E_PERMANENT},
+		{409, ERR("PropertyChangeNotAllowed", "Changing property 'osDisk.name' is not allowed."),
+			FF_E_PERMANENT},
 		{409, ERR("ScopeLocked", "because following scope(s) are locked"), FF_E_DENIED},
 		{409, ERR("SkuNotAvailable", "x"), FF_E_TRANSIENT},
 		{409, "", FF_E_CONFLICT},
@@ -63,13 +68,18 @@ Test(azure_errors, every_answer_has_its_class)
 		{403, ERR("LinkedAuthorizationFailed", "x"), FF_E_DENIED},
 		{403, ERR("RequestDisallowedByPolicy", "x"), FF_E_DENIED},
 		{404, ERR("ResourceNotFound", "x"), FF_E_GONE},
-		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"OperationPreempted\",\"message\":\"x\"}}", FF_E_CONFLICT},
-		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"NotSupported\",\"message\":\"x\"}}", FF_E_PERMANENT},
-		{200, "{\"status\":\"Running\",\"error\":{\"code\":\"NotSupported\",\"message\":\"x\"}}", FF_E_PERMANENT},
+		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"OperationPreempted\",\"message\":\"x\"}}",
+			FF_E_CONFLICT},
+		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"NotSupported\",\"message\":\"x\"}}",
+			FF_E_PERMANENT},
+		{200, "{\"status\":\"Running\",\"error\":{\"code\":\"NotSupported\",\"message\":\"x\"}}",
+			FF_E_PERMANENT},
 		{200, "{\"status\":\"canceled\"}", FF_E_PERMANENT},
 		/* the poll went well: asking it again would tell the same */
-		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"AllocationFailed\",\"message\":\"x\"}}", FF_E_CONFLICT},
-		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"InternalServerError\",\"message\":\"x\"}}", FF_E_CONFLICT},
+		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"AllocationFailed\",\"message\":\"x\"}}",
+			FF_E_CONFLICT},
+		{200, "{\"status\":\"Failed\",\"error\":{\"code\":\"InternalServerError\",\"message\":\"x\"}}",
+			FF_E_CONFLICT},
 	};
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
@@ -84,16 +94,17 @@ Test(azure_errors, every_answer_has_its_class)
 
 Test(azure_errors, the_sentence_has_code_message_details_and_request_ids)
 {
-	static const char *const headers[] = {
-		"x-ms-request-id", "req-1", "x-ms-correlation-request-id", "cor-2", NULL};
+	static const char *const headers[] = {"x-ms-request-id", "req-1", "x-ms-correlation-request-id", "cor-2", NULL};
 	struct ff_err err;
 
 	judged(409,
-		"{\"error\":{\"code\":\"OperationNotAllowed\",\"message\":\"Billing\\r\\n  change.\",\"details\":[{\"code\":\"Inner\","
+		"{\"error\":{\"code\":\"OperationNotAllowed\",\"message\":\"Billing\\r\\n  "
+		"change.\",\"details\":[{\"code\":\"Inner\","
 		"\"message\":\"Please deallocate.\"}]}}",
 		NULL, &err, NULL, headers);
-	cr_assert_str_eq(err.text, "azure answered 409 OperationNotAllowed: Billing change. [Inner: Please deallocate.] "
-				   "(request id req-1, correlation id cor-2)");
+	cr_assert_str_eq(err.text,
+		"azure answered 409 OperationNotAllowed: Billing change. [Inner: Please deallocate.] "
+		"(request id req-1, correlation id cor-2)");
 	judged(200, "{\"status\":\"Failed\",\"error\":{\"code\":\"X\",\"message\":\"y\"}}", NULL, &err, NULL, NULL);
 	cr_assert_str_eq(err.text, "the operation failed X: y");
 }
@@ -121,8 +132,10 @@ Test(azure_errors, transports_have_classes)
 Test(azure_errors, remaining_counts_go_to_their_buckets)
 {
 	static const char *const headers[] = {"x-ms-ratelimit-remaining-resource",
-		"Microsoft.Compute/UpdateVM3Min;239,Microsoft.Compute/UpdateVM30Min;97", "X-MS-RateLimit-Remaining-Resource",
-		"Microsoft.Compute/LowCostGet3Min;5, junk;;,Microsoft.Compute/UpdateVMs3Min;1,Microsoft.Compute/DeleteVM3Min;x",
+		"Microsoft.Compute/UpdateVM3Min;239,Microsoft.Compute/UpdateVM30Min;97",
+		"X-MS-RateLimit-Remaining-Resource",
+		"Microsoft.Compute/LowCostGet3Min;5, "
+		"junk;;,Microsoft.Compute/UpdateVMs3Min;1,Microsoft.Compute/DeleteVM3Min;x",
 		"Retry-After", "7", NULL};
 	struct ff_ask ask = {0};
 	struct ff_hint hint;
@@ -148,7 +161,8 @@ Test(azure_errors, a_throttled_answer_names_its_bucket)
 	ff_ask_cost(&ask, "azure/sub/eu/LowCostGet", 1500, 8);
 	ff_ask_cost(&ask, "azure/sub/HighCostGet", 1500, 8);
 	judged(429,
-		"{\"code\":\"OperationNotAllowed\",\"message\":\"m\",\"details\":[{\"code\":\"TooManyRequests\",\"target\":"
+		"{\"code\":\"OperationNotAllowed\",\"message\":\"m\",\"details\":[{\"code\":\"TooManyRequests\","
+		"\"target\":"
 		"\"HighCostGet\"}]}",
 		&hint, NULL, &ask, NULL);
 	cr_assert_eq(hint.bucket, 1);

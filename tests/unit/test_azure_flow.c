@@ -102,19 +102,24 @@ static void discover(void)
 /* members: a VM's fields of the scenario; more: further members of "azure". */
 static void world(const char *vm_members, const char *more, const char *faults)
 {
-	static const char *const pairs[] = {"AZURE_TENANT_ID", "t1", "AZURE_CLIENT_ID", "c1", "AZURE_CLIENT_SECRET", "s1",
-		NULL};
+	static const char *const pairs[] = {
+		"AZURE_TENANT_ID", "t1", "AZURE_CLIENT_ID", "c1", "AZURE_CLIENT_SECRET", "s1", NULL};
 	struct ff_scope_options options = {.subscription = SUB};
 	struct ff_err err = {0};
-	ff_auto_free char *text = ff_printf(
-		"{\"seed\":7,\"azure\":{\"subscription\":\"" SUB "\",\"tenant\":\"t1\",\"client_id\":\"c1\",\"client_secret\":\"s1\","
-		"\"page_size\":2,\"vms\":[{\"name\":\"web-1\",\"zone\":\"1\",\"tags\":{\"env\":\"prod\"},\"os_disk\":{\"name\":"
-		"\"web-1-os\",\"bad\":true,\"size_gib\":4,\"sku\":\"Premium_LRS\",\"tags\":{\"cost\":\"42\"},\"delete_option\":"
-		"\"Delete\"}%s},{\"name\":\"web-2\",\"zone\":\"1\",\"os_disk\":{\"name\":\"web-2-os\",\"bad\":true,\"size_gib\":4}},"
-		"{\"name\":\"good\",\"zone\":\"1\",\"os_disk\":{\"name\":\"good-os\",\"size_gib\":4}},"
-		"{\"name\":\"rescue-1\",\"zone\":\"1\",\"os\":\"Linux\",\"size\":\"Standard_D16s_v3\",\"tags\":{\"fixfleet-role\":"
-		"\"rescue\"}}]%s},\"faults\":[%s]}",
-		vm_members, more, faults);
+	ff_auto_free char *text =
+		ff_printf("{\"seed\":7,\"azure\":{\"subscription\":\"" SUB
+			  "\",\"tenant\":\"t1\",\"client_id\":\"c1\",\"client_secret\":\"s1\","
+			  "\"page_size\":2,\"vms\":[{\"name\":\"web-1\",\"zone\":\"1\",\"tags\":{\"env\":\"prod\"},"
+			  "\"os_disk\":{\"name\":"
+			  "\"web-1-os\",\"bad\":true,\"size_gib\":4,\"sku\":\"Premium_LRS\",\"tags\":{\"cost\":\"42\"},"
+			  "\"delete_option\":"
+			  "\"Delete\"}%s},{\"name\":\"web-2\",\"zone\":\"1\",\"os_disk\":{\"name\":\"web-2-os\","
+			  "\"bad\":true,\"size_gib\":4}},"
+			  "{\"name\":\"good\",\"zone\":\"1\",\"os_disk\":{\"name\":\"good-os\",\"size_gib\":4}},"
+			  "{\"name\":\"rescue-1\",\"zone\":\"1\",\"os\":\"Linux\",\"size\":\"Standard_D16s_v3\","
+			  "\"tags\":{\"fixfleet-role\":"
+			  "\"rescue\"}}]%s},\"faults\":[%s]}",
+			vm_members, more, faults);
 	ff_auto_json json_t *scenario = kit_json(text);
 
 	w.now = NOW;
@@ -167,8 +172,13 @@ struct one {
 static void one_new(struct one *o, const char *name, int slot, json_t *rescue_facts)
 {
 	*o = (struct one){.facts = json_deep_copy(vm_of(name)->facts)};
-	o->m = (struct ff_member){.vm = vm_of(name), .facts = o->facts, .rescue = vm_of("rescue-1"),
-		.rescue_facts = rescue_facts, .slot = slot, .run = "run-1", .token = "t"};
+	o->m = (struct ff_member){.vm = vm_of(name),
+		.facts = o->facts,
+		.rescue = vm_of("rescue-1"),
+		.rescue_facts = rescue_facts,
+		.slot = slot,
+		.run = "run-1",
+		.token = "t"};
 }
 
 static void learn(struct one *o, json_t *rescue_facts)
@@ -349,7 +359,8 @@ Test(azure_flow, lost_answers_are_looked_after)
 		"{\"match\":{\"method\":\"PATCH\",\"nth\":1},\"answer\":{\"reset\":\"after\"}},"
 		"{\"match\":{\"method\":\"POST\",\"path\":\"*/powerOff\",\"nth\":1},\"answer\":{\"reset\":\"before\"}},"
 		"{\"match\":{\"method\":\"PUT\",\"path\":\"*/disks/*\",\"nth\":1},\"answer\":{\"reset\":\"after\"}},"
-		"{\"match\":{\"method\":\"POST\",\"path\":\"*/attachDetachDataDisks\",\"nth\":1},\"answer\":{\"truncate\":true}},"
+		"{\"match\":{\"method\":\"POST\",\"path\":\"*/"
+		"attachDetachDataDisks\",\"nth\":1},\"answer\":{\"truncate\":true}},"
 		"{\"match\":{\"method\":\"POST\",\"path\":\"*/start\",\"nth\":1},\"answer\":{\"reset\":\"after\"}}");
 }
 
@@ -358,10 +369,13 @@ Test(azure_flow, errors_on_the_way_are_looked_after)
 	whole_repair("", "",
 		"{\"match\":{\"method\":\"PATCH\",\"nth\":1},\"answer\":{\"status\":412}},"
 		"{\"match\":{\"method\":\"PATCH\",\"nth\":3},\"answer\":{\"status\":500}},"
-		"{\"match\":{\"method\":\"POST\",\"path\":\"*/powerOff\",\"nth\":1},\"answer\":{\"status\":429,\"retry_after_s\":3}},"
-		"{\"match\":{\"method\":\"POST\",\"path\":\"*/attachDetachDataDisks\",\"nth\":1},\"answer\":{\"status\":409,\"code\":"
+		"{\"match\":{\"method\":\"POST\",\"path\":\"*/"
+		"powerOff\",\"nth\":1},\"answer\":{\"status\":429,\"retry_after_s\":3}},"
+		"{\"match\":{\"method\":\"POST\",\"path\":\"*/"
+		"attachDetachDataDisks\",\"nth\":1},\"answer\":{\"status\":409,\"code\":"
 		"\"Conflict\",\"message\":\"The request failed due to conflict with a concurrent request.\"}},"
-		"{\"match\":{\"method\":\"POST\",\"path\":\"*/start\",\"nth\":1},\"answer\":{\"operation_fails\":{\"code\":"
+		"{\"match\":{\"method\":\"POST\",\"path\":\"*/"
+		"start\",\"nth\":1},\"answer\":{\"operation_fails\":{\"code\":"
 		"\"AllocationFailed\",\"message\":\"Allocation failed.\"}}}");
 }
 

@@ -69,7 +69,8 @@ static void mutate(json_t *j)
 	}
 	for (iter = json_object_iter(j); at > 0; at--)
 		iter = json_object_iter_next(j, iter);
-	if (rnd(3) && json_array_size(json_object_iter_value(iter)) + json_object_size(json_object_iter_value(iter)) > 0)
+	if (rnd(3) &&
+		json_array_size(json_object_iter_value(iter)) + json_object_size(json_object_iter_value(iter)) > 0)
 		mutate(json_object_iter_value(iter));
 	else if (rnd(4))
 		json_object_iter_set_new(j, iter, strange());
@@ -78,26 +79,41 @@ static void mutate(json_t *j)
 }
 
 static const char *const seeds[] = {
-	"{\"id\":\"" COMPUTE "/virtualMachines/web-1\",\"name\":\"web-1\",\"etag\":\"\\\"1\\\"\",\"location\":\"eu\",\"zones\":[\"1\"],"
-	"\"tags\":{\"fixfleet-run\":\"run-1\",\"a\":\"b\"},\"managedBy\":null,\"properties\":{\"provisioningState\":\"Succeeded\","
-	"\"hardwareProfile\":{\"vmSize\":\"S\"},\"networkProfile\":{\"networkInterfaces\":[{\"id\":\"/n\"}]},\"storageProfile\":{"
-	"\"osDisk\":{\"osType\":\"Windows\",\"name\":\"web-1-os\",\"createOption\":\"FromImage\",\"diskSizeGB\":1,\"managedDisk\":{"
-	"\"id\":\"" COMPUTE "/disks/web-1-os\"}},\"dataDisks\":[{\"lun\":3,\"name\":\"x\",\"managedDisk\":{\"id\":\"/x\"}}]},"
-	"\"instanceView\":{\"hyperVGeneration\":\"V2\",\"disks\":[{\"name\":\"web-1-os\",\"encryptionSettings\":[{\"enabled\":false}]}],"
-	"\"vmAgent\":{\"statuses\":[{\"code\":\"a\",\"displayStatus\":\"Ready\",\"time\":\"2024-07-19T06:00:00Z\"}]},\"statuses\":[{"
+	"{\"id\":\"" COMPUTE
+	"/virtualMachines/web-1\",\"name\":\"web-1\",\"etag\":\"\\\"1\\\"\",\"location\":\"eu\",\"zones\":[\"1\"],"
+	"\"tags\":{\"fixfleet-run\":\"run-1\",\"a\":\"b\"},\"managedBy\":null,\"properties\":{\"provisioningState\":"
+	"\"Succeeded\","
+	"\"hardwareProfile\":{\"vmSize\":\"S\"},\"networkProfile\":{\"networkInterfaces\":[{\"id\":\"/"
+	"n\"}]},\"storageProfile\":{"
+	"\"osDisk\":{\"osType\":\"Windows\",\"name\":\"web-1-os\",\"createOption\":\"FromImage\",\"diskSizeGB\":1,"
+	"\"managedDisk\":{"
+	"\"id\":\"" COMPUTE
+	"/disks/web-1-os\"}},\"dataDisks\":[{\"lun\":3,\"name\":\"x\",\"managedDisk\":{\"id\":\"/x\"}}]},"
+	"\"instanceView\":{\"hyperVGeneration\":\"V2\",\"disks\":[{\"name\":\"web-1-os\",\"encryptionSettings\":[{"
+	"\"enabled\":false}]}],"
+	"\"vmAgent\":{\"statuses\":[{\"code\":\"a\",\"displayStatus\":\"Ready\",\"time\":\"2024-07-19T06:00:00Z\"}]},"
+	"\"statuses\":[{"
 	"\"code\":\"PowerState/stopped\"}]}}}",
-	"{\"id\":\"" COMPUTE "/disks/web-1-os\",\"location\":\"eu\",\"zones\":[\"1\"],\"sku\":{\"name\":\"P\"},\"managedBy\":\"/x\","
-	"\"tags\":{\"fixfleet-run\":\"run-1\"},\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V2\",\"diskSizeBytes\":5,"
+	"{\"id\":\"" COMPUTE
+	"/disks/web-1-os\",\"location\":\"eu\",\"zones\":[\"1\"],\"sku\":{\"name\":\"P\"},\"managedBy\":\"/x\","
+	"\"tags\":{\"fixfleet-run\":\"run-1\"},\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V2\","
+	"\"diskSizeBytes\":5,"
 	"\"diskState\":\"Attached\",\"creationData\":{\"sourceResourceId\":\"/s\"},\"encryption\":{\"type\":\"t\","
 	"\"diskEncryptionSetId\":\"/d\"},\"provisioningState\":\"Succeeded\"}}",
-	"{\"startTime\":\"x\",\"endTime\":\"2024-07-19T06:00:00Z\",\"status\":\"Succeeded\",\"properties\":{\"output\":{\"dataDisks\":[{"
+	"{\"startTime\":\"x\",\"endTime\":\"2024-07-19T06:00:00Z\",\"status\":\"Succeeded\",\"properties\":{\"output\":"
+	"{\"dataDisks\":[{"
 	"\"lun\":3,\"managedDisk\":{\"id\":\"/x\"}}]}}}",
-	"{\"status\":\"Failed\",\"error\":{\"code\":\"AllocationFailed\",\"message\":\"please deallocate\",\"details\":[{\"code\":\"c\","
+	"{\"status\":\"Failed\",\"error\":{\"code\":\"AllocationFailed\",\"message\":\"please "
+	"deallocate\",\"details\":[{\"code\":\"c\","
 	"\"message\":\"m\",\"target\":\"HighCostGet\"}]}}",
-	"{\"code\":\"OperationNotAllowed\",\"message\":\"attach detach data disks API is not enabled\",\"details\":[{\"code\":\"x\"}]}",
-	"{\"statuses\":[{\"code\":\"PowerState/running\"}],\"vmAgent\":{\"statuses\":[{\"displayStatus\":\"Not Ready\"}]}}",
-	"{\"value\":[{\"name\":\"S\",\"maxDataDiskCount\":4,\"resourceDiskSizeInMB\":1}],\"nextLink\":\"" ARM "/more\"}",
-	"{\"access_token\":\"t\",\"accessToken\":\"t\",\"expires_in\":3599,\"expires_on\":\"1\",\"subscription\":\"x\",\"compute\":{"
+	"{\"code\":\"OperationNotAllowed\",\"message\":\"attach detach data disks API is not "
+	"enabled\",\"details\":[{\"code\":\"x\"}]}",
+	"{\"statuses\":[{\"code\":\"PowerState/running\"}],\"vmAgent\":{\"statuses\":[{\"displayStatus\":\"Not "
+	"Ready\"}]}}",
+	"{\"value\":[{\"name\":\"S\",\"maxDataDiskCount\":4,\"resourceDiskSizeInMB\":1}],\"nextLink\":\"" ARM
+	"/more\"}",
+	"{\"access_token\":\"t\",\"accessToken\":\"t\",\"expires_in\":3599,\"expires_on\":\"1\",\"subscription\":\"x\","
+	"\"compute\":{"
 	"\"subscriptionId\":\"x\"},\"error\":\"e\",\"error_description\":\"d\"}",
 	"{\"id\":\"" RG "/providers/Microsoft.Authorization/locks/l\",\"properties\":{\"level\":\"ReadOnly\","
 	"\"publicIPAllocationMethod\":\"Dynamic\",\"ipConfiguration\":{\"id\":\"/n/ipConfigurations/1\"}}}",
@@ -106,7 +122,8 @@ static const char *const seeds[] = {
 /* A strange answer: a mutated seed, or a text cut short, with some status and some headers. */
 static struct ff_answer strange_answer(bool list)
 {
-	static const int statuses[] = {200, 200, 200, 200, 201, 202, 204, 400, 401, 403, 404, 409, 412, 429, 500, 503, 999, -1, 0};
+	static const int statuses[] = {
+		200, 200, 200, 200, 201, 202, 204, 400, 401, 403, 404, 409, 412, 429, 500, 503, 999, -1, 0};
 	ff_auto_json json_t *j = kit_json(seeds[rnd(FF_COUNT(seeds))]);
 	struct ff_answer answer = {.transport = rnd(10) ? FF_T_OK : (enum ff_transport)rnd(6)};
 
@@ -126,7 +143,8 @@ static struct ff_answer strange_answer(bool list)
 	if (rnd(4) == 0)
 		ff_headers_add(&answer.headers, "Retry-After", rnd(2) ? "-5" : "99999999999999999999");
 	if (rnd(4) == 0)
-		ff_headers_add(&answer.headers, "x-ms-ratelimit-remaining-resource", rnd(2) ? ";;/,,;5" : "a/UpdateVM3Min;5");
+		ff_headers_add(
+			&answer.headers, "x-ms-ratelimit-remaining-resource", rnd(2) ? ";;/,,;5" : "a/UpdateVM3Min;5");
 	return answer;
 }
 
@@ -217,7 +235,8 @@ Test(azure_hostile, no_answer_breaks_discovery)
 
 Test(azure_hostile, no_answer_breaks_judging_and_signing_in)
 {
-	static const char *const envs[][7] = {{NULL}, {"AZURE_TENANT_ID", "t", "AZURE_CLIENT_ID", "c", "AZURE_CLIENT_SECRET", "s"},
+	static const char *const envs[][7] = {{NULL},
+		{"AZURE_TENANT_ID", "t", "AZURE_CLIENT_ID", "c", "AZURE_CLIENT_SECRET", "s"},
 		{"AZURE_TENANT_ID", "t", "AZURE_CLIENT_ID", "c", "AZURE_FEDERATED_TOKEN_FILE", "f"},
 		{"AZURE_TENANT_ID", "t", "AZURE_CLIENT_ID", "c", "AZURE_CLIENT_CERTIFICATE_PATH", "f"}};
 

@@ -85,7 +85,8 @@ Test(azure_identity, the_scope_follows_the_cloud)
 	static const struct {
 		const char *cloud, *url, *scope;
 	} cases[] = {
-		{"public", "https://login.microsoftonline.com/t1/", "scope=https%3A%2F%2Fmanagement.azure.com%2F.default"},
+		{"public", "https://login.microsoftonline.com/t1/",
+			"scope=https%3A%2F%2Fmanagement.azure.com%2F.default"},
 		{"usgov", "https://login.microsoftonline.us/t1/",
 			"scope=https%3A%2F%2Fmanagement.usgovcloudapi.net%2F.default"},
 		{"china", "https://login.chinacloudapi.cn/t1/",
@@ -113,10 +114,11 @@ Test(azure_identity, a_refusal_ends_the_search_and_is_told_without_secrets)
 	struct ff_ask ask = next_ask(cloud);
 
 	give(cloud, &ask,
-		kit_answer(401, "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret "
-				"provided.\\r\\nTrace ID: 1\"}"));
-	expect_failed(cloud,
-		"no Azure credential worked: client secret: AADSTS7000215: Invalid client secret provided.");
+		kit_answer(401,
+			"{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret "
+			"provided.\\r\\nTrace ID: 1\"}"));
+	expect_failed(
+		cloud, "no Azure credential worked: client secret: AADSTS7000215: Invalid client secret provided.");
 	ask = next_ask(cloud); /* a later attempt begins anew */
 	give(cloud, &ask, kit_answer(400, "{\"error\":\"x\",\"error_description\":\"you said s1\"}"));
 	expect_failed(cloud, "no Azure credential worked: client secret: status 400");
@@ -160,8 +162,9 @@ Test(azure_identity, nothing_configured_tries_managed_identity_then_az)
 	struct ff_ask ask = next_ask(cloud);
 
 	cr_assert_str_eq(ask.method, "GET");
-	cr_assert_str_eq(ask.url, "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource="
-				  "https%3A%2F%2Fmanagement.azure.com%2F");
+	cr_assert_str_eq(ask.url,
+		"http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource="
+		"https%3A%2F%2Fmanagement.azure.com%2F");
 	cr_assert_str_eq(ff_headers_get(&ask.headers, "Metadata"), "true");
 	cr_assert(ask.direct);
 	cr_assert_leq(ask.timeout_ms, 3000);
@@ -184,8 +187,8 @@ Test(azure_identity, nothing_configured_tries_managed_identity_then_az)
 
 Test(azure_identity, managed_identity_has_strings_for_numbers)
 {
-	static const char *const env[] = {"AZURE_CLIENT_ID", "id 1", "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-		"http://127.0.0.1:99/", NULL};
+	static const char *const env[] = {
+		"AZURE_CLIENT_ID", "id 1", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:99/", NULL};
 	struct ff_cloud *cloud = open_env(env);
 	struct ff_ask ask = next_ask(cloud);
 
@@ -199,11 +202,12 @@ Test(azure_identity, managed_identity_has_strings_for_numbers)
 
 Test(azure_identity, app_service_has_its_own_endpoint)
 {
-	static const char *const env[] = {"IDENTITY_ENDPOINT", "http://127.0.0.1:41/msi/token", "IDENTITY_HEADER", "h",
-		NULL};
+	static const char *const env[] = {
+		"IDENTITY_ENDPOINT", "http://127.0.0.1:41/msi/token", "IDENTITY_HEADER", "h", NULL};
 	struct ff_cloud *cloud = open_env(env);
 	struct ff_ask ask = next_ask(cloud);
-	ff_auto_free char *expires = ff_printf("{\"access_token\":\"a\",\"expires_on\":\"%d\"}", (int)(NOW / 1000 + 3600));
+	ff_auto_free char *expires =
+		ff_printf("{\"access_token\":\"a\",\"expires_on\":\"%d\"}", (int)(NOW / 1000 + 3600));
 
 	cr_assert_str_eq(ask.url, "http://127.0.0.1:41/msi/token?api-version=2019-08-01&resource="
 				  "https%3A%2F%2Fmanagement.azure.com%2F");
@@ -220,12 +224,14 @@ Test(azure_identity, a_machine_without_an_identity_is_passed_over)
 	struct ff_cloud *cloud = open_env(env);
 	struct ff_ask ask = next_ask(cloud);
 
-	give(cloud, &ask, kit_answer(400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}"));
+	give(cloud, &ask,
+		kit_answer(400, "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}"));
 	ask = next_ask(cloud);
 	cr_assert_eq(ask.kind, FF_ASK_EXEC);
 	give(cloud, &ask, (struct ff_answer){.transport = FF_T_OK, .status = 1});
-	expect_failed(cloud, "no Azure credential worked: managed identity: 169.254.169.254: Identity not found; az: ended "
-			     "with status 1: 'az login' may be needed");
+	expect_failed(cloud,
+		"no Azure credential worked: managed identity: 169.254.169.254: Identity not found; az: ended "
+		"with status 1: 'az login' may be needed");
 	ff_azure.close(cloud);
 }
 
@@ -247,10 +253,10 @@ Test(azure_identity, az_tells_the_subscription_and_a_short_life)
 	static const char *const env[] = {NULL};
 	struct ff_cloud *cloud = open_group(env);
 	struct ff_ask ask = next_ask(cloud);
-	ff_auto_free char *out =
-		ff_printf("{\"accessToken\":\"a\",\"expiresOn\":\"2024-07-19 09:00:00\",\"expires_on\":%d,\"subscription\":"
-			  "\"" SUB "\"}",
-			(int)(NOW / 1000 + 400));
+	ff_auto_free char *out = ff_printf(
+		"{\"accessToken\":\"a\",\"expiresOn\":\"2024-07-19 09:00:00\",\"expires_on\":%d,\"subscription\":"
+		"\"" SUB "\"}",
+		(int)(NOW / 1000 + 400));
 
 	give(cloud, &ask, kit_lost(FF_T_BROKEN, "timed out"));
 	ask = next_ask(cloud);
@@ -301,8 +307,9 @@ Test(azure_identity, a_federated_token_is_read_anew_each_time)
 		give(cloud, &ask, kit_answer(0, round ? "b.c.d\n" : "a.b.c\n"));
 		ask = next_ask(cloud);
 		cr_assert(strstr(ask.body, round ? "&client_assertion=b.c.d&" : "&client_assertion=a.b.c&") != NULL);
-		cr_assert(strstr(ask.body, "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-"
-					   "bearer&") != NULL);
+		cr_assert(strstr(ask.body,
+				  "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-"
+				  "bearer&") != NULL);
 		give(cloud, &ask, kit_answer(200, TOKEN));
 		expect_done(cloud, "workload identity");
 		ff_azure.login_reset(cloud);
@@ -312,8 +319,8 @@ Test(azure_identity, a_federated_token_is_read_anew_each_time)
 
 Test(azure_identity, an_unreadable_file_is_named)
 {
-	static const char *const env[] = {"AZURE_TENANT_ID", "t", "AZURE_CLIENT_ID", "c", "AZURE_CLIENT_CERTIFICATE_PATH",
-		"/x.pem", NULL};
+	static const char *const env[] = {
+		"AZURE_TENANT_ID", "t", "AZURE_CLIENT_ID", "c", "AZURE_CLIENT_CERTIFICATE_PATH", "/x.pem", NULL};
 	struct ff_cloud *cloud = open_env(env);
 	struct ff_ask ask = next_ask(cloud);
 	struct ff_answer answer = kit_lost(FF_T_LOCAL, "");
@@ -324,8 +331,9 @@ Test(azure_identity, an_unreadable_file_is_named)
 			     "directory");
 	ask = next_ask(cloud);
 	give(cloud, &ask, kit_answer(0, "nonsense"));
-	expect_failed(cloud, "no Azure credential worked: client certificate: '/x.pem': no private key can be read from the "
-			     "file (PEM or PKCS#12; AZURE_CLIENT_CERTIFICATE_PASSWORD is not set)");
+	expect_failed(cloud,
+		"no Azure credential worked: client certificate: '/x.pem': no private key can be read from the "
+		"file (PEM or PKCS#12; AZURE_CLIENT_CERTIFICATE_PASSWORD is not set)");
 	ff_azure.close(cloud);
 }
 
@@ -432,8 +440,8 @@ Test(azure_identity, a_certificate_signs_the_assertion)
 		} else {
 			PEM_write_bio_X509(bio, foreign); /* some other certificate first */
 			PEM_write_bio_X509(bio, x);
-			PEM_write_bio_PKCS8PrivateKey(bio, key, form ? EVP_aes_256_cbc() : NULL, form ? "pw" : NULL, form ? 2 : 0,
-				NULL, NULL);
+			PEM_write_bio_PKCS8PrivateKey(bio, key, form ? EVP_aes_256_cbc() : NULL, form ? "pw" : NULL,
+				form ? 2 : 0, NULL, NULL);
 		}
 		file.body = bio_text(bio, &file.body_len);
 		give(cloud, &ask, file);

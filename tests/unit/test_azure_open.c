@@ -34,12 +34,14 @@ Test(azure_open, what_cannot_be_is_refused_in_one_line)
 	refused(bad_group, no_env, "azure: 'a/../b' cannot be the name of a resource group");
 	refused(dotted, no_env, "azure: 'prod.' cannot be the name of a resource group");
 	refused(group, http_env,
-		"azure: AZURE_RESOURCE_MANAGER_ENDPOINT: 'http://arm.test' is plain http: credentials go over https only, or "
+		"azure: AZURE_RESOURCE_MANAGER_ENDPOINT: 'http://arm.test' is plain http: credentials go over https "
+		"only, or "
 		"to this machine");
 	refused(group, user_env, "azure: AZURE_AUTHORITY_HOST: 'https://a@b' is not an http(s) URL");
 	refused(group, tenant_env, "azure: AZURE_TENANT_ID: 'a/b' is neither a tenant id nor a domain name");
 	refused(group, imds_env,
-		"azure: AZURE_POD_IDENTITY_AUTHORITY_HOST: 'http://evil.test' is plain http: credentials go over https only, or "
+		"azure: AZURE_POD_IDENTITY_AUTHORITY_HOST: 'http://evil.test' is plain http: credentials go over https "
+		"only, or "
 		"to this machine");
 	ff_strv_free(&group.groups);
 	ff_strv_free(&bad_group.groups);
@@ -57,8 +59,8 @@ Test(azure_open, names_of_groups_may_be_of_any_script)
 	ff_strv_add(&options.groups, "prod");
 	cloud = kit_open_with(&options, no_env, &err);
 	cr_assert_not_null(cloud, "%s", err.text);
-	cr_assert_str_eq(ff_azure.title(cloud),
-		"azure subscription " SUB ", resource group größe_(1)-x, resource group PROD");
+	cr_assert_str_eq(
+		ff_azure.title(cloud), "azure subscription " SUB ", resource group größe_(1)-x, resource group PROD");
 	ff_strv_free(&options.groups);
 	ff_azure.close(cloud);
 	ff_azure.close(NULL);

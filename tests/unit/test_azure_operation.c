@@ -1,7 +1,7 @@
 /* Long-running operations: every combination of headers, every end. */
 #include "azure_kit.h"
 
-#define OP ARM "/subscriptions/s/providers/Microsoft.Compute/locations/eu/operations/1?p=x&t=2&s=%2Fa%3D"
+#define OP  ARM "/subscriptions/s/providers/Microsoft.Compute/locations/eu/operations/1?p=x&t=2&s=%2Fa%3D"
 #define DOP ARM "/subscriptions/s/providers/Microsoft.Compute/locations/eu/DiskOperations/2?monitor=true"
 
 static struct ff_cloud *cloud;
@@ -46,10 +46,12 @@ Test(azure_operation, the_header_decides_where_to_poll)
 		{AZ_STOP, 202, "", location, FF_M_STARTED, DOP, "location", 2000},
 		{AZ_STOP, 202, "", none, FF_M_LOOK, NULL, NULL, 0},
 		{AZ_STOP, 200, "", none, FF_M_DONE, NULL, NULL, 0},
-		{AZ_CLAIM, 200, "{\"properties\":{\"provisioningState\":\"Succeeded\"}}", none, FF_M_DONE, NULL, NULL, 0},
+		{AZ_CLAIM, 200, "{\"properties\":{\"provisioningState\":\"Succeeded\"}}", none, FF_M_DONE, NULL, NULL,
+			0},
 		{AZ_CLAIM, 200, "{\"properties\":{\"provisioningState\":\"Updating\"}}", none, FF_M_STARTED,
 			COMPUTE "/virtualMachines/web-1?api-version=2024-07-01", "resource", 2000},
-		{AZ_COPY, 202, "{\"properties\":{\"provisioningState\":\"Updating\"}}", both, FF_M_STARTED, OP, "async", 10000},
+		{AZ_COPY, 202, "{\"properties\":{\"provisioningState\":\"Updating\"}}", both, FF_M_STARTED, OP, "async",
+			10000},
 		{AZ_COPY, 202, "", none, FF_M_STARTED, NULL, "resource", 2000},
 		{AZ_DELETE_COPY, 204, "", none, FF_M_DONE, NULL, NULL, 0},
 		{AZ_DELETE_COPY, 202, "", location, FF_M_STARTED, DOP, "location", 2000},
@@ -129,13 +131,16 @@ Test(azure_operation, every_poll_has_its_meaning)
 		{"async", AZ_STOP, 200, "{\"status\":\"Updating\"}", FF_M_WAIT, false},
 		{"async", AZ_STOP, 202, "", FF_M_WAIT, false},
 		{"async", AZ_STOP, 200, "{\"status\":\"succeeded\"}", FF_M_DONE, true},
-		{"async", AZ_STOP, 200, "{\"status\":\"Failed\",\"error\":{\"code\":\"NotSupported\",\"message\":\"x\"}}", FF_M_FAILED,
+		{"async", AZ_STOP, 200,
+			"{\"status\":\"Failed\",\"error\":{\"code\":\"NotSupported\",\"message\":\"x\"}}", FF_M_FAILED,
 			true},
 		{"async", AZ_STOP, 200, "{\"status\":\"Failed\"}", FF_M_FAILED, true},
 		{"async", AZ_STOP, 200, "{\"status\":\"Canceled\"}", FF_M_FAILED, true},
-		{"async", AZ_STOP, 200, "{\"status\":\"Failed\",\"error\":{\"code\":\"OperationPreempted\",\"message\":\"x\"}}",
+		{"async", AZ_STOP, 200,
+			"{\"status\":\"Failed\",\"error\":{\"code\":\"OperationPreempted\",\"message\":\"x\"}}",
 			FF_M_LOOK, true},
-		{"async", AZ_STOP, 200, "{\"status\":\"Failed\",\"error\":{\"code\":\"InternalExecutionError\",\"message\":\"x\"}}",
+		{"async", AZ_STOP, 200,
+			"{\"status\":\"Failed\",\"error\":{\"code\":\"InternalExecutionError\",\"message\":\"x\"}}",
 			FF_M_LOOK, true},
 		{"async", AZ_STOP, 404, "", FF_M_LOOK, true},
 		{"async", AZ_STOP, 500, "", FF_M_WAIT, false},
@@ -145,7 +150,8 @@ Test(azure_operation, every_poll_has_its_meaning)
 		{"location", AZ_STOP, 202, "", FF_M_WAIT, false},
 		{"location", AZ_STOP, 200, "", FF_M_DONE, true},
 		{"location", AZ_STOP, 204, "", FF_M_DONE, true},
-		{"location", AZ_STOP, 400, "{\"error\":{\"code\":\"BadRequest\",\"message\":\"x\"}}", FF_M_FAILED, true},
+		{"location", AZ_STOP, 400, "{\"error\":{\"code\":\"BadRequest\",\"message\":\"x\"}}", FF_M_FAILED,
+			true},
 		{"location", AZ_STOP, 409, "{\"error\":{\"code\":\"Conflict\",\"message\":\"x\"}}", FF_M_LOOK, true},
 		{"location", AZ_STOP, 404, "", FF_M_LOOK, true},
 		{"resource", AZ_CLAIM, 200, "{\"properties\":{\"provisioningState\":\"Updating\"}}", FF_M_WAIT, false},
@@ -155,8 +161,8 @@ Test(azure_operation, every_poll_has_its_meaning)
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
 		poll_of(cases[i].kind, cases[i].step);
-		cr_assert_eq(kit_polled(cloud, &k, cases[i].status, cases[i].body), cases[i].meaning, "case %zu: %d %s", i,
-			(int)k.v.meaning, k.v.err.text);
+		cr_assert_eq(kit_polled(cloud, &k, cases[i].status, cases[i].body), cases[i].meaning, "case %zu: %d %s",
+			i, (int)k.v.meaning, k.v.err.text);
 		cr_assert_eq(json_object_get(k.facts, "op") == NULL, cases[i].over, "case %zu", i);
 		if (k.v.meaning != FF_M_DONE)
 			cr_assert_neq(k.v.err.text[0], '\0', "case %zu says nothing", i);
@@ -229,9 +235,11 @@ Test(azure_operation, no_capacity_to_start_waits_longer_each_time)
 	for (int i = 0; i < 3; i++) {
 		poll_of("async", AZ_START);
 		cr_assert_eq(kit_polled(cloud, &k, 200,
-				     "{\"status\":\"Failed\",\"error\":{\"code\":\"ZonalAllocationFailed\",\"message\":\"x\"}}"),
+				     "{\"status\":\"Failed\",\"error\":{\"code\":\"ZonalAllocationFailed\",\"message\":"
+				     "\"x\"}}"),
 			FF_M_LOOK);
-		cr_assert_eq(kit_looked(cloud, &k, AZ_START, 200, "{\"statuses\":[{\"code\":\"PowerState/deallocated\"}]}"),
+		cr_assert_eq(
+			kit_looked(cloud, &k, AZ_START, 200, "{\"statuses\":[{\"code\":\"PowerState/deallocated\"}]}"),
 			FF_M_WAIT);
 		cr_assert_eq(k.v.wait_ms, 60000u << i);
 	}

@@ -1,4 +1,5 @@
-/* Readings of what the real Azure said. The recordings are not part of this tree: without them the tests are skipped. */
+/* Readings of what the real Azure said. The recordings are not part of this tree: without them the tests are skipped.
+ */
 #include "azure_kit.h"
 #include "providers/azure/found.h"
 
@@ -47,7 +48,8 @@ static enum ff_meaning polled(const json_t *exchange, const char *kind, int step
 	struct ff_answer answer = kit_recorded(exchange);
 
 	kit_forget(&k);
-	ff_json_set_new(k.facts, "op", json_pack("{s:s,s:s,s:I}", "url", ARM "/op", "kind", kind, "since", (json_int_t)NOW));
+	ff_json_set_new(
+		k.facts, "op", json_pack("{s:s,s:s,s:I}", "url", ARM "/op", "kind", kind, "since", (json_int_t)NOW));
 	k.m.step = step;
 	ff_azure.polled(cloud, &k.m, 1, NOW, &answer, &k.v);
 	ff_answer_release(&answer, false);
@@ -120,7 +122,8 @@ Test(azure_recorded, a_stopped_vm_still_says_ready_and_proves_nothing)
 			continue;
 		azure_power(view, power);
 		cr_assert_neq(*power, '\0');
-		if (ff_streq(power, "running") || !ff_streq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready"))
+		if (ff_streq(power, "running") ||
+			!ff_streq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready"))
 			continue;
 		stopped_but_ready++;
 		ff_json_set_int(k.facts, "started_ms", 0);
@@ -133,8 +136,8 @@ Test(azure_recorded, a_stopped_vm_still_says_ready_and_proves_nothing)
 Test(azure_recorded, errors_have_their_classes)
 {
 	ff_auto_json json_t *r = recording("error_responses");
-	static const enum ff_class classes[] = {FF_E_PERMANENT, FF_E_CONFLICT, FF_E_GONE, FF_E_GONE, FF_E_TRANSIENT,
-		FF_E_PERMANENT, FF_E_PERMANENT};
+	static const enum ff_class classes[] = {
+		FF_E_PERMANENT, FF_E_CONFLICT, FF_E_GONE, FF_E_GONE, FF_E_TRANSIENT, FF_E_PERMANENT, FF_E_PERMANENT};
 
 	for (size_t i = 0; i < FF_COUNT(classes); i++) {
 		struct ff_answer answer = kit_recorded(json_array_get(ff_json_at(r, "exchanges"), i));
@@ -171,8 +174,8 @@ Test(azure_recorded, lists_and_models_become_vms_and_disks)
 {
 	static const struct {
 		const char *name, *hazard; /* of the VM in it; NULL: none in particular */
-	} cases[] = {{"vm_power_states", "unmanaged-disk:"}, {"trusted_launch_vm", NULL}, {"confidential_vm_osdisk", NULL},
-		{"disk_attach_detach", NULL}};
+	} cases[] = {{"vm_power_states", "unmanaged-disk:"}, {"trusted_launch_vm", NULL},
+		{"confidential_vm_osdisk", NULL}, {"disk_attach_detach", NULL}};
 
 	for (size_t c = 0; c < FF_COUNT(cases); c++) {
 		ff_auto_json json_t *r = recording(cases[c].name);
@@ -187,7 +190,8 @@ Test(azure_recorded, lists_and_models_become_vms_and_disks)
 
 			azure_found_disk(found, body);
 			if (index >= 0)
-				azure_found_view(found, (size_t)index, ff_json_at(body, "properties/instanceView"), NOW);
+				azure_found_view(
+					found, (size_t)index, ff_json_at(body, "properties/instanceView"), NOW);
 		}
 		cr_assert_gt(found->count, 0, "%s", cases[c].name);
 		azure_found_judge(found);

@@ -29,10 +29,12 @@ TestSuite(azure_steps, .init = setup, .fini = teardown);
 /* A VM's answer: OS disk, power, agent's word and time, more members. */
 static char *vm_answer(const char *disk_id, const char *power, const char *agent, const char *time, const char *more)
 {
-	return ff_printf("{\"id\":\"" COMPUTE "/virtualMachines/web-1\",\"etag\":\"\\\"7\\\"\"%s,\"properties\":{"
-			 "\"provisioningState\":\"Succeeded\",\"storageProfile\":{\"osDisk\":{\"managedDisk\":{\"id\":\"%s\"}}},"
-			 "\"instanceView\":{\"vmAgent\":{\"statuses\":[{\"displayStatus\":\"%s\",\"time\":\"%s\"}]},\"statuses\":[{"
-			 "\"code\":\"ProvisioningState/succeeded\"},{\"code\":\"PowerState/%s\"}]}}}",
+	return ff_printf(
+		"{\"id\":\"" COMPUTE "/virtualMachines/web-1\",\"etag\":\"\\\"7\\\"\"%s,\"properties\":{"
+		"\"provisioningState\":\"Succeeded\",\"storageProfile\":{\"osDisk\":{\"managedDisk\":{\"id\":\"%s\"}}},"
+		"\"instanceView\":{\"vmAgent\":{\"statuses\":[{\"displayStatus\":\"%s\",\"time\":\"%s\"}]},"
+		"\"statuses\":[{"
+		"\"code\":\"ProvisioningState/succeeded\"},{\"code\":\"PowerState/%s\"}]}}}",
 		more, disk_id, agent, time, power);
 }
 
@@ -103,7 +105,8 @@ Test(azure_steps, an_etag_that_would_break_the_header_is_none)
 	struct ff_ask ask;
 
 	cr_assert_eq(kit_looked(cloud, &k, AZ_CLAIM, 200,
-			     "{\"etag\":\"\\\"7\\\"\\r\\nX: y\",\"properties\":{\"storageProfile\":{\"osDisk\":{\"managedDisk\":"
+			     "{\"etag\":\"\\\"7\\\"\\r\\nX: "
+			     "y\",\"properties\":{\"storageProfile\":{\"osDisk\":{\"managedDisk\":"
 			     "{\"id\":\"" COMPUTE "/disks/web-1-os\"}}}}}"),
 		FF_M_NOT_DONE);
 	ask = kit_act(cloud, &k, AZ_CLAIM);
@@ -121,13 +124,15 @@ Test(azure_steps, release_removes_the_claim_and_blanks_it_where_tags_merge)
 	kit_body_is(&ask, "{\"tags\":{\"a\":\"b\"}}");
 	cr_assert_str_eq(ff_headers_get(&ask.headers, "If-Match"), "\"7\"");
 	ff_ask_release(&ask);
-	cr_assert_eq(kit_acted(cloud, &k, AZ_RELEASE, 200, "{\"tags\":{\"a\":\"b\",\"fixfleet-run\":\"run-1\"}}"), FF_M_LOOK);
+	cr_assert_eq(kit_acted(cloud, &k, AZ_RELEASE, 200, "{\"tags\":{\"a\":\"b\",\"fixfleet-run\":\"run-1\"}}"),
+		FF_M_LOOK);
 	cr_assert_eq(looked_vm(AZ_RELEASE, original, "running", ",\"tags\":{\"a\":\"b\",\"fixfleet-run\":\"run-1\"}"),
 		FF_M_NOT_DONE);
 	ask = kit_act(cloud, &k, AZ_RELEASE);
 	kit_body_is(&ask, "{\"tags\":{\"a\":\"b\",\"fixfleet-run\":\"\"}}");
 	ff_ask_release(&ask);
-	cr_assert_eq(kit_acted(cloud, &k, AZ_RELEASE, 200, "{\"tags\":{\"a\":\"b\",\"fixfleet-run\":\"\"}}"), FF_M_DONE);
+	cr_assert_eq(
+		kit_acted(cloud, &k, AZ_RELEASE, 200, "{\"tags\":{\"a\":\"b\",\"fixfleet-run\":\"\"}}"), FF_M_DONE);
 }
 
 Test(azure_steps, release_leaves_a_foreign_claim)
@@ -197,10 +202,11 @@ Test(azure_steps, verify_wants_the_agents_word_of_after_the_start)
 	ff_json_set_int(k.facts, "started_ms", NOW);
 	ff_json_set_bool(k.facts, "swapped", true);
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		ff_auto_free char *body = vm_answer(ff_streq(cases[i].disk, "copy") ? copy_id : original, cases[i].power,
-			cases[i].agent, cases[i].time, "");
+		ff_auto_free char *body = vm_answer(ff_streq(cases[i].disk, "copy") ? copy_id : original,
+			cases[i].power, cases[i].agent, cases[i].time, "");
 
-		cr_assert_eq(kit_looked(cloud, &k, AZ_VERIFY, 200, body), cases[i].meaning, "case %zu: %s", i, k.v.err.text);
+		cr_assert_eq(
+			kit_looked(cloud, &k, AZ_VERIFY, 200, body), cases[i].meaning, "case %zu: %s", i, k.v.err.text);
 	}
 	json_object_del(k.facts, "started_ms");
 	ff_auto_free char *body = vm_answer(copy_id, "running", "Ready", "2024-07-19T06:01:00Z", "");
@@ -212,7 +218,8 @@ Test(azure_steps, verify_wants_the_agents_word_of_after_the_start)
 
 Test(azure_steps, the_copys_name_is_valid_short_and_its_own)
 {
-	static const char *const names[] = {"web-1", "a", "Ünïcode vm with a very long name indeed, longer than that", "x.y_z"};
+	static const char *const names[] = {
+		"web-1", "a", "Ünïcode vm with a very long name indeed, longer than that", "x.y_z"};
 	struct kit_vm other;
 	ff_auto_free char *theirs = NULL;
 
@@ -222,12 +229,13 @@ Test(azure_steps, the_copys_name_is_valid_short_and_its_own)
 		ff_auto_free char *name = azure_copy_name(&m);
 
 		cr_assert_leq(strlen(name), 80);
-		cr_assert_eq(strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"), strlen(name),
-			"%s", name);
+		cr_assert_eq(strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"),
+			strlen(name), "%s", name);
 	}
 	kit_vm(&other, "web-1", 0);
 	free(other.vm.id);
-	other.vm.id = ff_strdup("/subscriptions/" SUB "/resourceGroups/TEST/providers/Microsoft.Compute/virtualMachines/web-1");
+	other.vm.id = ff_strdup(
+		"/subscriptions/" SUB "/resourceGroups/TEST/providers/Microsoft.Compute/virtualMachines/web-1");
 	theirs = azure_copy_name(&other.m);
 	cr_assert_str_neq(theirs, copy_name);
 	kit_vm_free(&other);
@@ -239,36 +247,42 @@ Test(azure_steps, the_copy_carries_what_the_source_has)
 	ff_auto_free char *url = ff_printf(ARM "%s?api-version=2024-03-02", copy_id);
 
 	expect_ask(&ask, "PUT", url);
-	kit_body_is(&ask, "{\"location\":\"westeurope\",\"zones\":[\"1\"],\"sku\":{\"name\":\"Premium_LRS\"},\"tags\":{\"cost\":"
-			  "\"42\",\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"prod/web-1\"},\"properties\":{\"osType\":\"Windows\","
-			  "\"hyperVGeneration\":\"V2\",\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":\"" COMPUTE
-			  "/disks/web-1-os\"},\"networkAccessPolicy\":\"AllowAll\",\"publicNetworkAccess\":\"Enabled\"}}");
+	kit_body_is(&ask,
+		"{\"location\":\"westeurope\",\"zones\":[\"1\"],\"sku\":{\"name\":\"Premium_LRS\"},\"tags\":{\"cost\":"
+		"\"42\",\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"prod/"
+		"web-1\"},\"properties\":{\"osType\":\"Windows\","
+		"\"hyperVGeneration\":\"V2\",\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":"
+		"\"" COMPUTE
+		"/disks/web-1-os\"},\"networkAccessPolicy\":\"AllowAll\",\"publicNetworkAccess\":\"Enabled\"}}");
 	ff_ask_release(&ask);
 	ff_json_set_new(k.facts, "disk",
-		kit_json("{\"location\":\"eu\",\"sku\":\"Standard_LRS\",\"osType\":\"Windows\",\"generation\":\"V1\",\"encryption\":"
+		kit_json("{\"location\":\"eu\",\"sku\":\"Standard_LRS\",\"osType\":\"Windows\",\"generation\":\"V1\","
+			 "\"encryption\":"
 			 "\"EncryptionAtRestWithCustomerKey\",\"diskEncryptionSetId\":\"/des\",\"networkAccessPolicy\":"
 			 "\"AllowPrivate\",\"diskAccessId\":\"/da\"}"));
 	ask = kit_act(cloud, &k, AZ_COPY);
-	kit_body_is(&ask, "{\"location\":\"eu\",\"sku\":{\"name\":\"Standard_LRS\"},\"tags\":{\"fixfleet-run\":\"run-1\","
-			  "\"fixfleet-vm\":\"prod/web-1\"},\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V1\","
-			  "\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":\"" COMPUTE "/disks/web-1-os\"},"
-			  "\"encryption\":{\"type\":\"EncryptionAtRestWithCustomerKey\",\"diskEncryptionSetId\":\"/des\"},"
-			  "\"networkAccessPolicy\":\"AllowPrivate\",\"diskAccessId\":\"/da\"}}");
+	kit_body_is(&ask,
+		"{\"location\":\"eu\",\"sku\":{\"name\":\"Standard_LRS\"},\"tags\":{\"fixfleet-run\":\"run-1\","
+		"\"fixfleet-vm\":\"prod/web-1\"},\"properties\":{\"osType\":\"Windows\",\"hyperVGeneration\":\"V1\","
+		"\"creationData\":{\"createOption\":\"Copy\",\"sourceResourceId\":\"" COMPUTE "/disks/web-1-os\"},"
+		"\"encryption\":{\"type\":\"EncryptionAtRestWithCustomerKey\",\"diskEncryptionSetId\":\"/des\"},"
+		"\"networkAccessPolicy\":\"AllowPrivate\",\"diskAccessId\":\"/da\"}}");
 	ff_ask_release(&ask);
 }
 
-static enum ff_meaning looked_copy(int step, const char *tags, const char *generation, const char *zone, const char *state,
-	const char *more)
+static enum ff_meaning looked_copy(
+	int step, const char *tags, const char *generation, const char *zone, const char *state, const char *more)
 {
-	ff_auto_free char *body = ff_printf(
-		"{\"tags\":%s,\"sku\":{\"name\":\"Premium_LRS\"},\"zones\":[\"%s\"]%s,\"properties\":{\"hyperVGeneration\":\"%s\","
-		"\"creationData\":{\"sourceResourceId\":\"%s\"},\"provisioningState\":\"%s\"}}",
-		tags, zone, more, generation, original, state);
+	ff_auto_free char *body =
+		ff_printf("{\"tags\":%s,\"sku\":{\"name\":\"Premium_LRS\"},\"zones\":[\"%s\"]%s,\"properties\":{"
+			  "\"hyperVGeneration\":\"%s\","
+			  "\"creationData\":{\"sourceResourceId\":\"%s\"},\"provisioningState\":\"%s\"}}",
+			tags, zone, more, generation, original, state);
 
 	return kit_looked(cloud, &k, step, 200, body);
 }
 
-#define OURS "{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"PROD/web-1\"}"
+#define OURS   "{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"PROD/web-1\"}"
 #define THEIRS "{\"fixfleet-run\":\"run-2\",\"fixfleet-vm\":\"prod/web-1\"}"
 
 Test(azure_steps, a_copy_is_done_only_when_it_can_go_home)
@@ -294,8 +308,10 @@ Test(azure_steps, only_a_free_copy_of_our_own_is_deleted)
 	ff_ask_release(&ask);
 	ff_json_set_bool(k.facts, "copied", true);
 	cr_assert_eq(looked_copy(AZ_DELETE_COPY, OURS, "V2", "1", "Succeeded", ""), FF_M_NOT_DONE);
-	cr_assert_eq(looked_copy(AZ_DELETE_COPY, OURS, "V2", "1", "Succeeded", ",\"managedBy\":\"/x/web-1\""), FF_M_WAIT);
-	cr_assert(strstr(k.v.err.text, copy_name) != NULL && strstr(k.v.err.text, "web-1'") != NULL, "%s", k.v.err.text);
+	cr_assert_eq(
+		looked_copy(AZ_DELETE_COPY, OURS, "V2", "1", "Succeeded", ",\"managedBy\":\"/x/web-1\""), FF_M_WAIT);
+	cr_assert(
+		strstr(k.v.err.text, copy_name) != NULL && strstr(k.v.err.text, "web-1'") != NULL, "%s", k.v.err.text);
 	cr_assert_eq(looked_copy(AZ_DELETE_COPY, THEIRS, "V2", "1", "Succeeded", ""), FF_M_FAILED);
 	cr_assert(strstr(k.v.err.text, copy_name) != NULL, "%s", k.v.err.text);
 	cr_assert_eq(kit_acted(cloud, &k, AZ_DELETE_COPY, 403, ""), FF_M_FAILED);
@@ -315,7 +331,8 @@ Test(azure_steps, only_a_free_copy_of_our_own_is_deleted)
 Test(azure_steps, the_swap_changes_name_and_id_and_nothing_else)
 {
 	struct ff_ask ask;
-	ff_auto_free char *there = ff_printf(SWAP_BODY(copy_name, copy_id)), *back = ff_printf(SWAP_BODY("web-1-os", original));
+	ff_auto_free char *there = ff_printf(SWAP_BODY(copy_name, copy_id)),
+			  *back = ff_printf(SWAP_BODY("web-1-os", original));
 
 	cr_assert_eq(looked_vm(AZ_SWAP, original, "stopped", ""), FF_M_NOT_DONE);
 	ask = kit_act(cloud, &k, AZ_SWAP);
@@ -337,13 +354,15 @@ Test(azure_steps, the_swap_changes_name_and_id_and_nothing_else)
 Test(azure_steps, a_swap_keeps_encryption_set_and_security_profile)
 {
 	struct ff_ask ask;
-	ff_auto_json json_t *model = kit_json("{\"name\":\"o\",\"createOption\":\"Attach\",\"diskSizeGB\":127,\"managedDisk\":{"
-					      "\"id\":\"/o\",\"diskEncryptionSet\":{\"id\":\"/DES\"},\"securityProfile\":{"
-					      "\"securityEncryptionType\":\"VMGuestStateOnly\"}}}");
-	ff_auto_free char *want = ff_printf("{\"properties\":{\"storageProfile\":{\"osDisk\":{\"name\":\"%s\",\"createOption\":"
-					    "\"Attach\",\"managedDisk\":{\"id\":\"%s\",\"diskEncryptionSet\":{\"id\":\"/DES\"},"
-					    "\"securityProfile\":{\"securityEncryptionType\":\"VMGuestStateOnly\"}}}}}}",
-		copy_name, copy_id);
+	ff_auto_json json_t *model =
+		kit_json("{\"name\":\"o\",\"createOption\":\"Attach\",\"diskSizeGB\":127,\"managedDisk\":{"
+			 "\"id\":\"/o\",\"diskEncryptionSet\":{\"id\":\"/DES\"},\"securityProfile\":{"
+			 "\"securityEncryptionType\":\"VMGuestStateOnly\"}}}");
+	ff_auto_free char *want =
+		ff_printf("{\"properties\":{\"storageProfile\":{\"osDisk\":{\"name\":\"%s\",\"createOption\":"
+			  "\"Attach\",\"managedDisk\":{\"id\":\"%s\",\"diskEncryptionSet\":{\"id\":\"/DES\"},"
+			  "\"securityProfile\":{\"securityEncryptionType\":\"VMGuestStateOnly\"}}}}}}",
+			copy_name, copy_id);
 
 	ff_json_set_new(k.facts, "os_disk", azure_os_disk_reduce(model));
 	ask = kit_act(cloud, &k, AZ_SWAP);
@@ -356,18 +375,21 @@ Test(azure_steps, nothing_is_swapped_on_a_vm_that_runs)
 	static const struct {
 		const char *power;
 		enum ff_meaning meaning;
-	} cases[] = {{"running", FF_M_FAILED}, {"starting", FF_M_FAILED}, {"stopping", FF_M_WAIT}, {"stopped", FF_M_NOT_DONE},
-		{"deallocated", FF_M_NOT_DONE}, {"", FF_M_WAIT}};
+	} cases[] = {{"running", FF_M_FAILED}, {"starting", FF_M_FAILED}, {"stopping", FF_M_WAIT},
+		{"stopped", FF_M_NOT_DONE}, {"deallocated", FF_M_NOT_DONE}, {"", FF_M_WAIT}};
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
 		cr_assert_eq(looked_vm(AZ_SWAP, original, cases[i].power, ""), cases[i].meaning, "%s", cases[i].power);
-		cr_assert_eq(looked_vm(AZ_SWAP_BACK, copy_id, cases[i].power, ""), cases[i].meaning, "%s", cases[i].power);
+		cr_assert_eq(
+			looked_vm(AZ_SWAP_BACK, copy_id, cases[i].power, ""), cases[i].meaning, "%s", cases[i].power);
 	}
 	cr_assert_eq(looked_vm(AZ_SWAP, COMPUTE "/disks/third", "stopped", ""), FF_M_FAILED);
 	cr_assert_eq(looked_vm(AZ_SWAP_BACK, COMPUTE "/disks/third", "stopped", ""), FF_M_FAILED);
 }
 
-#define DEALLOCATE "{\"error\":{\"code\":\"OperationNotAllowed\",\"message\":\"the VM is currently allocated. Please deallocate\"}}"
+#define DEALLOCATE                                                                                                     \
+	"{\"error\":{\"code\":\"OperationNotAllowed\",\"message\":\"the VM is currently allocated. Please "            \
+	"deallocate\"}}"
 
 Test(azure_steps, a_swap_that_asks_for_it_deallocates_first)
 {
@@ -392,7 +414,8 @@ Test(azure_steps, a_swap_that_asks_for_it_deallocates_first)
 Test(azure_steps, a_refused_swap_is_permanent_and_keeps_its_words)
 {
 	cr_assert_eq(kit_acted(cloud, &k, AZ_SWAP, 409,
-			     "{\"error\":{\"code\":\"PropertyChangeNotAllowed\",\"message\":\"HyperVisor property do not match\"}}"),
+			     "{\"error\":{\"code\":\"PropertyChangeNotAllowed\",\"message\":\"HyperVisor property do "
+			     "not match\"}}"),
 		FF_M_FAILED);
 	cr_assert_eq(k.v.err.class, FF_E_PERMANENT);
 	cr_assert(strstr(k.v.err.text, "HyperVisor") != NULL);
@@ -428,10 +451,13 @@ static void where_is(const char *expected)
 
 Test(azure_steps, where_names_every_disk)
 {
-	ff_auto_free char *copied = ff_printf("OS disk 'web-1-os' is on the VM; copy '%s' is in resource group 'prod'", copy_name);
-	ff_auto_free char *attached = ff_printf("OS disk 'web-1-os' is on the VM; copy '%s' is on 'rescue-1', LUN 3", copy_name);
+	ff_auto_free char *copied =
+		ff_printf("OS disk 'web-1-os' is on the VM; copy '%s' is in resource group 'prod'", copy_name);
+	ff_auto_free char *attached =
+		ff_printf("OS disk 'web-1-os' is on the VM; copy '%s' is on 'rescue-1', LUN 3", copy_name);
 	ff_auto_free char *swapped = ff_printf(
-		"disk copy '%s' is swapped in as the VM's OS disk, in place of 'web-1-os'; to put the original back: az vm deallocate "
+		"disk copy '%s' is swapped in as the VM's OS disk, in place of 'web-1-os'; to put the original back: "
+		"az vm deallocate "
 		"-g 'prod' -n 'web-1' && az vm update -g 'prod' -n 'web-1' --os-disk '" COMPUTE "/disks/web-1-os'",
 		copy_name);
 

@@ -35,8 +35,9 @@ Test(providers, every_function_is_there)
 		const struct ff_provider *p = each(i);
 
 		cr_assert(p->open && p->close && p->title && p->login_next && p->login_read && p->login_reset &&
-			  p->login_renew_at && p->login_name && p->sign && p->judge && p->discover_next && p->discover_read &&
-			  p->vms && p->notes && p->fits && p->steps && p->forward && p->poll && p->polled && p->place && p->where);
+			  p->login_renew_at && p->login_name && p->sign && p->judge && p->discover_next &&
+			  p->discover_read && p->vms && p->notes && p->fits && p->steps && p->forward && p->poll &&
+			  p->polled && p->place && p->where);
 		cr_assert(p->step_count > 0 && p->step_count <= 64);
 	}
 }

@@ -1,0 +1,90 @@
+/* What discovery has found: made, handed out, and freed. */
+#include "found.h"
+
+#include <stdlib.h>
+
+struct azure_found *azure_found_new(void)
+{
+	struct azure_found *f = ff_calloc(1, sizeof(*f));
+
+	f->by_id = json_object();
+	f->disks = json_object();
+	f->sizes = json_object();
+	f->dynamic = json_object();
+	f->links = json_object();
+	f->locks = json_array();
+	TAILQ_INIT(&f->waiting);
+	TAILQ_INIT(&f->asked);
+	return f;
+}
+
+void azure_ask_free(struct azure_ask *q)
+{
+	free(q->what);
+	free(q->url);
+	free(q);
+}
+
+static void vm_free(struct ff_vm *vm)
+{
+	char *const texts[] = {vm->id, vm->name, vm->scope, vm->region, vm->zone, vm->os, vm->state, vm->reason,
+		vm->disk_id, vm->disk_encryption};
+
+	for (size_t i = 0; i < FF_COUNT(texts); i++)
+		free(texts[i]);
+	ff_strv_free(&vm->evidence);
+	ff_strv_free(&vm->hazards);
+	json_decref(vm->tags);
+	json_decref(vm->facts);
+	free(vm);
+}
+
+void azure_found_forget(struct azure_found *f)
+{
+	json_t **const maps[] = {&f->by_id, &f->disks, &f->sizes, &f->dynamic, &f->links, &f->locks};
+
+	for (size_t i = 0; f->sides != NULL && i < f->count; i++) {
+		free(f->sides[i].size);
+		free(f->sides[i].unread);
+		ff_strv_free(&f->sides[i].nics);
+	}
+	free(f->sides);
+	f->sides = NULL;
+	for (size_t i = 0; i < FF_COUNT(maps); i++) {
+		json_decref(*maps[i]);
+		*maps[i] = NULL;
+	}
+}
+
+void azure_found_free(struct azure_found *f)
+{
+	struct azure_ask *q;
+
+	if (f == NULL)
+		return;
+	azure_found_forget(f);
+	for (size_t i = 0; i < f->count; i++)
+		vm_free(f->vms[i]);
+	free(f->vms);
+	while ((q = TAILQ_FIRST(&f->waiting)) != NULL) {
+		TAILQ_REMOVE(&f->waiting, q, link);
+		azure_ask_free(q);
+	}
+	while ((q = TAILQ_FIRST(&f->asked)) != NULL) {
+		TAILQ_REMOVE(&f->asked, q, link);
+		azure_ask_free(q);
+	}
+	ff_strv_free(&f->notes);
+	free(f);
+}
+
+size_t azure_vms(const struct ff_cloud *cloud, struct ff_vm ***vms)
+{
+	*vms = cloud->found->vms;
+	return cloud->found->count;
+}
+
+const struct ff_strv *azure_notes(const struct ff_cloud *cloud)
+{
+	return &cloud->found->notes;
+}
