@@ -314,6 +314,7 @@ void azure_found_judge(struct azure_found *f)
 	for (size_t i = 0; i < f->count; i++) {
 		judge_vm(f, f->vms[i], &f->sides[i]);
 		judge_rescue(f, f->vms[i], &f->sides[i]);
+		azure_found_share(f, f->vms[i]);
 	}
 }
 

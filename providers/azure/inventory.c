@@ -13,6 +13,7 @@ struct azure_found *azure_found_new(void)
 	f->dynamic = json_object();
 	f->links = json_object();
 	f->locks = json_array();
+	f->shared = json_object();
 	TAILQ_INIT(&f->waiting);
 	TAILQ_INIT(&f->asked);
 	return f;
@@ -41,7 +42,7 @@ static void vm_free(struct ff_vm *vm)
 
 void azure_found_forget(struct azure_found *f)
 {
-	json_t **const maps[] = {&f->by_id, &f->disks, &f->sizes, &f->dynamic, &f->links, &f->locks};
+	json_t **const maps[] = {&f->by_id, &f->disks, &f->sizes, &f->dynamic, &f->links, &f->locks, &f->shared};
 
 	for (size_t i = 0; f->sides != NULL && i < f->count; i++) {
 		free(f->sides[i].size);
@@ -87,4 +88,38 @@ size_t azure_vms(const struct ff_cloud *cloud, struct ff_vm ***vms)
 const struct ff_strv *azure_notes(const struct ff_cloud *cloud)
 {
 	return &cloud->found->notes;
+}
+
+/* The first value with that text, instead of this one. Steals and returns a reference. */
+static json_t *share(struct azure_found *f, json_t *value)
+{
+	ff_auto_free char *text = ff_json_text(value);
+	json_t *first = json_object_get(f->shared, text);
+
+	if (first == NULL) {
+		ff_json_set_new(f->shared, text, json_incref(value));
+		return value;
+	}
+	json_decref(value);
+	return json_incref(first);
+}
+
+static void share_member(struct azure_found *f, json_t *object, const char *key)
+{
+	json_t *value = json_object_get(object, key);
+
+	if (value != NULL)
+		ff_json_set_new(object, key, share(f, json_incref(value)));
+}
+
+void azure_found_share(struct azure_found *f, struct ff_vm *vm)
+{
+	static const char *const same[] = {"osType", "createOption", "caching", "deleteOption"};
+	json_t *os_disk = json_object_get(vm->facts, "os_disk");
+
+	vm->tags = share(f, vm->tags);
+	share_member(f, vm->facts, "disk");
+	for (size_t i = 0; i < FF_COUNT(same); i++)
+		share_member(f, os_disk, same[i]);
+	share_member(f, json_object_get(os_disk, "managedDisk"), "storageAccountType");
 }

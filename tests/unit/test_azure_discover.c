@@ -530,3 +530,14 @@ Test(azure_discover, a_rescue_vm_fits_by_region_and_zone)
 		kit_vm_free(&k);
 	}
 }
+
+Test(azure_discover, what_is_the_same_is_kept_once)
+{
+	struct ff_cloud *cloud = one_vm(VM("a", "Windows", "", "") "," VM("b", "Windows", "", ""),
+		DISK("a", "", "") "," DISK("b", "", ""), VIEW("running", SICK), NO_LOCKS);
+
+	cr_assert_eq(vm_of(cloud, "a")->tags, vm_of(cloud, "b")->tags);
+	cr_assert_eq(ff_json_at(vm_of(cloud, "a")->facts, "disk"), ff_json_at(vm_of(cloud, "b")->facts, "disk"));
+	cr_assert_str_eq(ff_json_str(vm_of(cloud, "b")->facts, "os_disk/name"), "b-os");
+	ff_azure.close(cloud);
+}
