@@ -48,7 +48,6 @@ int az_vm_free(struct az_call *c, struct az_vm *vm)
 			"https://aka.ms/activitylog to get more details on the conflicting requests.");
 	sim_op_fail(c->sim, vm->op, 409, "OperationPreempted",
 		"Operation execution has been preempted by a more recent operation.");
-	vm->failed = false;
 	return 0;
 }
 

@@ -84,16 +84,24 @@ void sim_bucket_take(struct sim *sim, struct sim_bucket *b)
 	b->tokens -= 1;
 }
 
+/* What tells a request from others. In AWS's protocol the path says nothing, the form all. */
+static char *request_key(const struct sim_request *request)
+{
+	ff_auto_free char *form = ff_strndup(request->body != NULL ? request->body : "", request->body_len);
+
+	return ff_printf("%s %s %s", request->method, request->target, ff_streq(request->target, "/") ? form : "");
+}
+
 void sim_note_refusal(struct sim *sim, const struct sim_request *request, int64_t wait_ms)
 {
-	ff_auto_free char *key = ff_printf("%s %s", request->method, request->target);
+	ff_auto_free char *key = request_key(request);
 
 	refuse(sim, sim_bucket(sim, key, 1, 0), wait_ms);
 }
 
 void sim_note_request(struct sim *sim, const struct sim_request *request)
 {
-	ff_auto_free char *key = ff_printf("%s %s", request->method, request->target);
+	ff_auto_free char *key = request_key(request);
 	size_t i;
 
 	if (sim_index_get(sim->bucket_index, key, &i) && too_early(sim, &sim->buckets[i]) < 0)

@@ -88,13 +88,14 @@ int64_t sim_next_ms(const struct sim *sim);
 enum sim_effect_kind {
 	SIM_COPY_IMAGE,	  /* `from` to `image`, keeping holes */
 	SIM_DELETE_IMAGE, /* `image` (never one of the scenario's own) */
-	SIM_LINK,	  /* `image` appears as data disk `lun` of rescue VM `vm` */
-	SIM_UNLINK,	  /* data disk `lun` of `vm` vanishes */
+	SIM_LINK,	  /* `image` appears on rescue VM `vm`: at `link`, else as Azure's data disk `lun` */
+	SIM_UNLINK,	  /* it vanishes there */
 };
 struct sim_effect {
 	enum sim_effect_kind kind;
 	char *from, *image, *vm;
 	int lun;
+	char *link; /* path below the VM's dev root; NULL: by `lun` */
 };
 
 /** Take the effects that are due, in order. NULL and 0 when there are none; else free with sim_effects_free(). */
@@ -109,8 +110,8 @@ json_t *sim_state(const struct sim *sim);
 
 /**
  * A human acting by hand, at once and without asking anybody: {"op":"start"|"stop"|"detach"|"touch-tags","vm":NAME,
- * "disk":NAME (detach; without it all data disks),"tags":{...} (touch-tags; null removes a tag)}.
- * 0, or -1 with err (FF_E_USAGE).
+ * "disk":NAME (detach; without it all data disks),"tags":{...} (touch-tags; null removes a tag)}. "cloud":"azure" says
+ * in which; without it the first cloud that has such a VM. 0, or -1 with err (FF_E_USAGE).
  */
 int sim_human(struct sim *sim, int64_t now_ms, const json_t *act, struct ff_err *err);
 

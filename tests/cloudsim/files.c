@@ -114,7 +114,7 @@ json_t *sim_read_scenario(const char *path, struct ff_err *err)
 	ff_auto_json json_t *scenario = NULL;
 	const char *slash = strrchr(path, '/');
 	ff_auto_free char *folder = slash != NULL ? ff_strndup(path, (size_t)(slash - path)) : ff_strdup(".");
-	json_t *azure, *e;
+	json_t *azure, *aws, *e;
 	size_t i;
 
 	if (text == NULL)
@@ -134,6 +134,11 @@ json_t *sim_read_scenario(const char *path, struct ff_err *err)
 	}
 	json_array_foreach (json_object_get(azure, "disks"), i, e) {
 		if (settle_image(e, *folder != '\0' ? folder : "/", err) < 0)
+			return NULL;
+	}
+	aws = json_object_get(scenario, "aws");
+	json_array_foreach (json_object_get(aws, "vms"), i, e) {
+		if (settle_image(json_object_get(e, "root"), *folder != '\0' ? folder : "/", err) < 0)
 			return NULL;
 	}
 	return FF_STEAL(scenario);
@@ -207,8 +212,9 @@ static int copy_sparse(const char *from, const char *to)
 /* VM names come from the scenario, which has checked them for slashes. */
 static char *link_path(const struct sim_files *files, const struct sim_effect *e, size_t form)
 {
-	ff_auto_free char *tail = form == 0 ? ff_printf("disk/azure/data/by-lun/%d", e->lun)
-					    : ff_printf("disk/azure/scsi1/lun%d", e->lun);
+	ff_auto_free char *tail = e->link != NULL ? ff_strdup(e->link)
+				  : form == 0	  ? ff_printf("disk/azure/data/by-lun/%d", e->lun)
+						  : ff_printf("disk/azure/scsi1/lun%d", e->lun);
 
 	return ff_printf("%s/%s/%s", files->dev_root, e->vm, tail);
 }
@@ -239,7 +245,7 @@ void sim_carry_out(const struct sim_files *files, const struct sim_effect *e)
 	else if (e->kind == SIM_DELETE_IMAGE)
 		rc = unlink(e->image);
 	else if (files->dev_root != NULL && e->image != NULL)
-		for (size_t form = 0; form < LINK_FORMS; form++)
+		for (size_t form = 0; form < (e->link != NULL ? 1 : LINK_FORMS); form++)
 			rc |= e->kind == SIM_LINK ? set_link(files, e, form) : drop_link(files, e, form);
 	if (rc < 0)
 		fprintf(stderr, "cloudsim: cannot %s '%s': %s\n",

@@ -66,7 +66,14 @@ void sim_effect(struct sim *sim, int64_t delay_ms, enum sim_effect_kind kind, co
 	sim->effects = ff_realloc(sim->effects, sim->effect_count + 1, sizeof(*sim->effects));
 	e = &sim->effects[sim->effect_count++];
 	e->due_ms = sim->now_ms + delay_ms;
-	e->effect = (struct sim_effect){kind, ff_strdup(from), ff_strdup(image), ff_strdup(vm), lun};
+	e->effect = (struct sim_effect){kind, ff_strdup(from), ff_strdup(image), ff_strdup(vm), lun, NULL};
+}
+
+void sim_effect_link(struct sim *sim, int64_t delay_ms, enum sim_effect_kind kind, const char *image, const char *vm,
+	const char *link)
+{
+	sim_effect(sim, delay_ms, kind, NULL, image, vm, -1);
+	sim->effects[sim->effect_count - 1].effect.link = ff_strdup(link);
 }
 
 struct sim_effect *sim_take_effects(struct sim *sim, size_t *count)
@@ -93,6 +100,7 @@ void sim_effects_free(struct sim_effect *effects, size_t count)
 		free(effects[i].from);
 		free(effects[i].image);
 		free(effects[i].vm);
+		free(effects[i].link);
 	}
 	free(effects);
 }
@@ -145,6 +153,8 @@ const char *sim_time(int64_t ms, char out[SIM_TIME_BYTES])
 
 /* ---- making and ending */
 
+static const struct sim_cloud *const clouds[] = {&sim_azure};
+
 static int read_head(struct sim *sim, const json_t *scenario, struct ff_err *err)
 {
 	static const char *const members[] = {"seed", "time_scale", "azure", "faults", NULL};
@@ -166,10 +176,26 @@ static int read_head(struct sim *sim, const json_t *scenario, struct ff_err *err
 	return sim_faults_read(sim, faults, err);
 }
 
+static int open_clouds(struct sim *sim, const json_t *scenario, struct ff_err *err)
+{
+	for (size_t i = 0; i < FF_COUNT(clouds); i++) {
+		const json_t *part = json_object_get(scenario, clouds[i]->name);
+		void *self = json_is_object(part) ? clouds[i]->open(sim, part, err) : NULL;
+
+		if (part == NULL)
+			continue;
+		if (!json_is_object(part))
+			return ff_fail(err, FF_E_USAGE, "scenario: no object '%s'", clouds[i]->name);
+		if (self == NULL)
+			return -1;
+		sim->parts[sim->part_count++] = (struct sim_part){clouds[i], self};
+	}
+	return sim->part_count > 0 ? 0 : ff_fail(err, FF_E_USAGE, "scenario: no object 'azure' or of another cloud");
+}
+
 struct sim *sim_new(const json_t *scenario, int64_t now_ms, const struct sim_hooks *hooks, struct ff_err *err)
 {
 	struct sim *sim = ff_calloc(1, sizeof(*sim));
-	const json_t *part;
 
 	sim->now_ms = sim->began_ms = now_ms;
 	if (hooks != NULL)
@@ -178,19 +204,8 @@ struct sim *sim_new(const json_t *scenario, int64_t now_ms, const struct sim_hoo
 	sim->bucket_index = json_object();
 	sim->requests = json_object();
 	sim->violations = json_array();
-	sim->cloud = &sim_azure;
-	if (read_head(sim, scenario, err) < 0)
-		goto failure;
-	part = json_object_get(scenario, sim->cloud->name);
-	if (!json_is_object(part)) {
-		ff_fail(err, FF_E_USAGE, "scenario: no object '%s'", sim->cloud->name);
-		goto failure;
-	}
-	sim->self = sim->cloud->open(sim, part, err);
-	if (sim->self == NULL)
-		goto failure;
-	return sim;
-failure:
+	if (read_head(sim, scenario, err) == 0 && open_clouds(sim, scenario, err) == 0)
+		return sim;
 	sim_free(sim);
 	return NULL;
 }
@@ -200,14 +215,15 @@ void sim_free(struct sim *sim)
 	if (sim == NULL)
 		return;
 	sim_ops_free(sim);
-	if (sim->self != NULL)
-		sim->cloud->close(sim->self);
+	for (size_t i = 0; i < sim->part_count; i++)
+		sim->parts[i].cloud->close(sim->parts[i].self);
 	sim_faults_free(sim);
 	sim_buckets_free(sim);
 	for (size_t i = 0; i < sim->effect_count; i++) {
 		free(sim->effects[i].effect.from);
 		free(sim->effects[i].effect.image);
 		free(sim->effects[i].effect.vm);
+		free(sim->effects[i].effect.link);
 	}
 	free(sim->effects);
 	json_decref(sim->op_index);
@@ -235,8 +251,22 @@ static void spoil(const struct sim_fault *fault, struct sim_answer *answer)
 		answer->end = answer->body_len > 0 ? SIM_TRUNCATED : SIM_RESET;
 }
 
+const struct sim_part *sim_part_of(const struct sim *sim, const struct sim_request *request)
+{
+	const struct sim_part *rest = &sim->parts[0];
+
+	for (size_t i = 0; i < sim->part_count; i++) {
+		if (sim->parts[i].cloud->serves == NULL)
+			rest = &sim->parts[i];
+		else if (sim->parts[i].cloud->serves(request))
+			return &sim->parts[i];
+	}
+	return rest;
+}
+
 void sim_answer(struct sim *sim, int64_t now_ms, const struct sim_request *request, struct sim_answer *answer)
 {
+	const struct sim_part *part = sim_part_of(sim, request);
 	const struct sim_fault *fault;
 
 	*answer = (struct sim_answer){0};
@@ -250,11 +280,11 @@ void sim_answer(struct sim *sim, int64_t now_ms, const struct sim_request *reque
 	if (fault != NULL && fault->kind == SIM_F_STATUS) {
 		if (fault->retry_after_s > 0)
 			sim_note_refusal(sim, request, fault->retry_after_s * 1000);
-		sim->cloud->refuse(sim->self, fault, answer);
+		part->cloud->refuse(part->self, fault, answer);
 		return;
 	}
 	sim->op_fault = fault;
-	sim->cloud->answer(sim, sim->self, request, answer);
+	part->cloud->answer(sim, part->self, request, answer);
 	sim->op_fault = NULL;
 	if (fault != NULL)
 		spoil(fault, answer);
@@ -266,7 +296,8 @@ json_t *sim_state(const struct sim *sim)
 	json_t *state = json_object();
 
 	ff_json_set_str(state, "now", sim_time(sim->now_ms, when));
-	ff_json_set_new(state, sim->cloud->name, sim->cloud->state(sim, sim->self));
+	for (size_t i = 0; i < sim->part_count; i++)
+		ff_json_set_new(state, sim->parts[i].cloud->name, sim->parts[i].cloud->state(sim, sim->parts[i].self));
 	ff_json_set_new(state, "operations", sim_ops_state(sim));
 	ff_json_set_new(state, "requests", json_deep_copy(sim->requests));
 	ff_json_set_new(state, "violations", json_deep_copy(sim->violations));
@@ -275,11 +306,23 @@ json_t *sim_state(const struct sim *sim)
 
 int sim_human(struct sim *sim, int64_t now_ms, const json_t *act, struct ff_err *err)
 {
+	ff_auto_json json_t *rest = json_is_object(act) ? json_copy((json_t *)act) : json_null();
+	const char *cloud = ff_json_str(act, "cloud");
+	int rc = ff_fail(err, FF_E_USAGE, "human: no cloud '%s'", cloud != NULL ? cloud : "");
+
 	sim_advance(sim, now_ms);
-	return sim->cloud->human(sim, sim->self, act, err);
+	json_object_del(rest, "cloud");
+	for (size_t i = 0; i < sim->part_count && rc < 0; i++)
+		if (cloud == NULL || ff_streq(cloud, sim->parts[i].cloud->name))
+			rc = sim->parts[i].cloud->human(sim, sim->parts[i].self, rest, err);
+	return rc;
 }
 
 int sim_set_bad(struct sim *sim, const char *disk_name, bool bad)
 {
-	return sim->cloud->set_bad(sim->self, disk_name, bad);
+	int rc = -1;
+
+	for (size_t i = 0; i < sim->part_count && rc < 0; i++)
+		rc = sim->parts[i].cloud->set_bad(sim->parts[i].self, disk_name, bad);
+	return rc;
 }

@@ -19,6 +19,8 @@ struct sim_cloud {
 	/** Read the cloud's part of the scenario. NULL with err. */
 	void *(*open)(struct sim *sim, const json_t *part, struct ff_err *err);
 	void (*close)(void *self);
+	/** Is this request for this cloud? Asked when a scenario has several; NULL: for all that no other one wants. */
+	bool (*serves)(const struct sim_request *request);
 	void (*answer)(struct sim *sim, void *self, const struct sim_request *request, struct sim_answer *answer);
 	/** The answer of a fault that only has a status, in the cloud's own form. */
 	void (*refuse)(void *self, const struct sim_fault *fault, struct sim_answer *answer);
@@ -33,6 +35,13 @@ struct sim_cloud {
 	int (*set_bad)(void *self, const char *disk_name, bool bad);
 };
 extern const struct sim_cloud sim_azure;
+
+/* A cloud of the scenario. */
+struct sim_part {
+	const struct sim_cloud *cloud;
+	void *self;
+};
+#define SIM_PARTS_MAX 3
 
 /* ---- operations (ops.c) */
 
@@ -128,8 +137,8 @@ struct sim {
 	uint64_t random;
 	double scale; /* durations of the scenario are divided by it */
 	struct sim_hooks hooks;
-	const struct sim_cloud *cloud;
-	void *self; /* of the cloud */
+	struct sim_part parts[SIM_PARTS_MAX]; /* at least one */
+	size_t part_count;
 
 	struct sim_op **ops;
 	size_t op_count;
@@ -164,6 +173,11 @@ void sim_count_request(struct sim *sim, const char *kind);
 /** Texts are copied and may be NULL. */
 void sim_effect(struct sim *sim, int64_t delay_ms, enum sim_effect_kind kind, const char *from, const char *image,
 	const char *vm, int lun);
+/** SIM_LINK or SIM_UNLINK by a path below the VM's dev root ("disk/by-id/..."). Texts are copied. */
+void sim_effect_link(struct sim *sim, int64_t delay_ms, enum sim_effect_kind kind, const char *image, const char *vm,
+	const char *link);
+/** The cloud that the request is for. Borrowed. */
+const struct sim_part *sim_part_of(const struct sim *sim, const struct sim_request *request);
 
 /* An index from texts (any case) to numbers: a JSON object as hash table. */
 void sim_index_put(json_t *index, const char *key, size_t number);

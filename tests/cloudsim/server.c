@@ -183,14 +183,17 @@ static void make_answer(struct exchange *x, struct MHD_Connection *connection)
 	x->answered = true;
 }
 
-/* A real reset: what is unsent is thrown away, the peer sees ECONNRESET. */
+/*
+ * A real reset, so that the peer sees ECONNRESET: dissolving the association sends one at once, where closing (even
+ * without lingering) would come after the orderly end that libmicrohttpd sends first.
+ */
 static enum MHD_Result reset(struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
-	if (info != NULL)
-		setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	if (info != NULL && connect(info->connect_fd, &nobody, sizeof(nobody)) < 0)
+		perror("cloudsim: reset");
 	return MHD_NO;
 }
 

@@ -46,7 +46,7 @@ char *sim_traffic_line(
 	ff_auto_free char *url = ff_printf("%s%s", request->base, request->target);
 	ff_auto_free char *out = NULL;
 
-	ff_json_set_str(line, "provider", sim->cloud->name);
+	ff_json_set_str(line, "provider", sim_part_of(sim, request)->cloud->name);
 	ff_json_set_str(line, "time", sim_time(now_ms, when));
 	ff_json_set_str(line, "method", request->method);
 	ff_json_set_new(line, "url", text(url, strlen(url)));

@@ -346,6 +346,17 @@ Test(cloudsim_core, each_is_noticed)
 	cr_assert(kit_violated(&k, "which no run has made, was deleted"));
 	kit_close(&k);
 
+	k = kit_open("{'azure':{'client_secret':'s3cret','vms':[{'name':'vm-1','identity':'system','tags':{'fixfleet-"
+		     "run':'r1'}}]}}");
+	must_do(&k, "PUT", VM("vm-1") AV,
+		"{\"location\":\"westeurope\",\"tags\":{\"fixfleet-run\":\"r1\"},\"properties\":{\"storageProfile\":{"
+		"\"osDisk\":{"
+		"\"createOption\":\"FromImage\"}}}}");
+	cr_assert(kit_violated(&k, "lost its identity"));
+	kit_ask(&k, "GET", VM("vm-1") AV, NULL);
+	cr_assert_null(json_object_get(k.body, "identity"));
+	kit_close(&k);
+
 	k = kit_open(TWO(""));
 	kit_ask(&k, "PUT", VM("nosuch") AV, "{}");
 	cr_assert(kit_violated(&k, "would have created"));

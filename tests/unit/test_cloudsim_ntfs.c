@@ -91,7 +91,7 @@ Test(cloudsim_ntfs, the_update_sequence_is_put_back)
 
 	memset(name, 'x', sizeof(name));
 	memcpy(name, "C-00000291", 10);
-	strcpy(name + 176, ".sys");
+	memcpy(name + 133, ".sys", 5); /* its "s" is what stands at 510 */
 	make_record(r, name, TICKS(T0409), 1);
 	cr_assert(ntfs_record_is_bad(r));
 	r[510] ^= 1; /* a torn sector */

@@ -341,6 +341,7 @@ Test(cloudsim_refusals, locks_and_permissions)
 
 	check(scenario, cases, FF_COUNT(cases));
 	cr_assert_eq(kit_ask(&k, "GET", VM("vm-1") AV, NULL), 200, "reading is not locked");
+	must_do(&k, "POST", VM("off") "/start" AV, NULL);
 	must_do(&k, "PATCH", DISK("copy") DV, "{\"tags\":{\"a\":\"b\"}}");
 	kit_close(&k);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -72,9 +73,13 @@ static void serve(const struct bed *b)
 		.imds = "127.0.0.1:0",
 		.ready = ready,
 		.traffic = traffic,
-		.dev_root = dev};
+		.dev_root = dev,
+		.idle_ms = 30000};
 	struct ff_err err = {0};
-	int rc = sim_serve(&o, &err);
+	int rc;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* no server is left behind when a test fails */
+	rc = sim_serve(&o, &err);
 
 	if (rc < 0)
 		fprintf(stderr, "%s\n", err.text);
@@ -208,11 +213,16 @@ Test(cloudsim_server, faults_are_real_on_the_wire, .timeout = 60)
 {
 	struct bed b = open_bed();
 	struct timespec from, to;
+	ff_auto_free char *plain = NULL;
 
 	login(&b);
 	ask(&b, "GET", RG "/virtualMachines/reset" AV, NULL, NULL);
 	cr_assert_neq(b.code, CURLE_OK);
 	cr_assert_eq(b.status, 0, "a reset has no status");
+	plain = ff_printf(
+		"%s" RG "/virtualMachines/reset" AV, ff_json_str(b.ready, "env/AZURE_POD_IDENTITY_AUTHORITY_HOST"));
+	ask(&b, "GET", plain, NULL, NULL);
+	cr_assert_eq(b.code, CURLE_RECV_ERROR, "a mere close would be 'got nothing': %d", b.code);
 	ask(&b, "GET", RG "/virtualMachines/torn" AV, NULL, NULL);
 	cr_assert_eq(b.status, 404);
 	cr_assert_neq(b.code, CURLE_OK, "the body breaks off");
@@ -285,6 +295,8 @@ Test(cloudsim_server, it_tells_where_it_is_and_what_happened, .timeout = 60)
 	ask(&b, "POST", "/_sim/human", NULL, "{\"op\":\"stop\",\"vm\":\"vm-1\"}");
 	cr_assert_eq(b.status, 200);
 	ask(&b, "POST", "/_sim/human", NULL, "{\"op\":\"stop\",\"vm\":\"nobody\"}");
+	cr_assert_eq(b.status, 400);
+	ask(&b, "POST", "/_sim/human", NULL, NULL);
 	cr_assert_eq(b.status, 400);
 	ask(&b, "GET", "/_sim/nothing", NULL, NULL);
 	cr_assert_eq(b.status, 404);
