@@ -354,8 +354,6 @@ static void group_run(struct ff_engine *e, struct ff_task *task)
 	struct ff_group *group = FF_OWNER(task, struct ff_group, task);
 	struct ff_act *act;
 
-	if (group->busy)
-		return;
 	if (group->ready.head == NULL) {
 		ff_table_remove(&e->groups, group->key);
 		free(group->key);

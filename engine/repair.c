@@ -268,6 +268,21 @@ static void job_done(struct ff_engine *e, struct ff_job *job, const json_t *line
 	ff_worker_go_on(e, w);
 }
 
+/* Its appliance is launched, perhaps once more because another disk took the first one down: then all that was sent
+ * before does not count. */
+static void begun(struct ff_engine *e, struct ff_job *job)
+{
+	if (job->kept_sent) {
+		job->hung = true;
+		ff_worker_distrust(
+			e, job->worker, "job %u was begun again after its files were kept", job->one->number);
+		return;
+	}
+	ff_keep_forget(e, job);
+	ff_keep_reset(job);
+	job->begun = true;
+}
+
 static void mended(struct ff_engine *e, struct ff_job *job)
 {
 	if (!job->kept_sent) {
@@ -299,7 +314,7 @@ void ff_job_line(struct ff_engine *e, struct ff_worker *w, const char *event, co
 	if (job == NULL)
 		return;
 	if (ff_streq(event, "begin"))
-		job->begun = true;
+		begun(e, job);
 	else if (ff_streq(event, "stage"))
 		ff_say(e, FF_EV_STEP, job->one->scope, job->one->vm, "%s", text ? text : "");
 	else if (ff_streq(event, "keep"))

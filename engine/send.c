@@ -89,7 +89,7 @@ void ff_calls_send(struct ff_engine *e)
 
 	for (call = out.head; call != NULL && !durable; call = call->next)
 		durable = call->ask.mutates;
-	if (ff_record_flush(e, durable || e->stopped) < 0 || e->stopped)
+	if (ff_record_flush(e, durable) < 0)
 		return;
 	e->outbox = (struct ff_call_queue){0};
 	while ((call = ff_call_queue_take(&out)) != NULL)

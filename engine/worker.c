@@ -145,9 +145,9 @@ void ff_worker_go_on(struct ff_engine *e, struct ff_worker *w)
 
 	if (w->killed || w->state != FF_WORKER_READY)
 		return;
-	/* while a suspect is open nothing else is: first those that were sent before are awaited */
+	/* while a suspect is open nothing else is */
 	if (w->suspects != NULL) {
-		if (w->testing != NULL || w->jobs != NULL)
+		if (w->testing != NULL)
 			return;
 		w->testing = job = w->suspects;
 		ff_job_list_remove(job);

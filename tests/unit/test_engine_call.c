@@ -106,8 +106,9 @@ Test(engine_call, a_read_that_broke_is_repeated)
 
 Test(engine_call, a_token_that_was_refused_is_renewed_once_for_all)
 {
+	/* b's refusal comes when the new token is there already */
 	RULES({"POST https://toy.test/stop:a", .times = 1, .status = 401},
-		{"POST https://toy.test/stop:b", .times = 1, .status = 401});
+		{"POST https://toy.test/stop:b", .times = 1, .status = 401, .latency_ms = 5000});
 	world_open(&w, 2, NULL);
 	world_finish(&w);
 	cr_expect_eq(w.cloud->logins, 2, "one for both: %d", w.cloud->logins);
@@ -173,6 +174,93 @@ Test(engine_call, no_more_requests_are_out_than_there_is_room_for)
 	}
 	cr_expect_eq(most, FF_IN_FLIGHT_MAX);
 	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 300);
+}
+
+/* ---------------------------------------------------------------- single requests */
+
+static struct ff_reply last_reply;
+
+static void replied(struct ff_engine *e, void *owner, const struct ff_reply *reply)
+{
+	(void)e;
+	(void)owner;
+	last_reply = *reply;
+}
+
+/* A request of its own, on a bucket of one token that refills in five seconds. */
+static void ask(const char *name, bool mutates)
+{
+	struct ff_ask one = {0};
+
+	ff_ask_http(&one, "GET", "https://toy.test/single/%s", name);
+	ff_ask_cost(&one, "single", 1, 0.2);
+	one.mutates = mutates;
+	ff_call_start(w.engine,
+		&(struct ff_call_options){.scope = w.engine->scopes[0],
+			.what = "single",
+			.sign = true,
+			.until_ms = FF_PATIENCE_MS,
+			.replied = replied},
+		&one);
+}
+
+Test(engine_call, requests_wait_for_tokens_in_the_order_they_came)
+{
+	watch_for("/single/");
+	world_open(&w, 0, NULL);
+	world_run(&w, FF_PHASE_FOUND);
+	for (const char *name = "p\0q\0r\0"; *name != '\0'; name += 2)
+		ask(name, false);
+	ff_engine_turn(w.engine);
+	while (sent_count < 3)
+		world_step(&w);
+	cr_expect_eq(sent_at[1] - sent_at[0], 5000);
+	cr_expect_eq(sent_at[2] - sent_at[1], 5000);
+	char *all = requests(&w);
+
+	cr_expect(strstr(all, "single/p single/q single/r") != NULL, "%s", all);
+	free(all);
+}
+
+Test(engine_call, a_throttled_request_does_not_queue_up_behind_all_others_again)
+{
+	RULES({"/single/p", .times = 1, .status = 429, .retry_after = "1"});
+	world_open(&w, 0, NULL);
+	world_run(&w, FF_PHASE_FOUND);
+	for (const char *name = "p\0q\0r\0s\0"; *name != '\0'; name += 2)
+		ask(name, false);
+	ff_engine_turn(w.engine);
+	while (traced(&w, "/single/s") == 0)
+		world_step(&w);
+	char *all = requests(&w);
+
+	cr_expect(strstr(all, "single/p single/p single/q single/r single/s") != NULL ||
+			  strstr(all, "single/p single/q single/p single/r single/s") != NULL,
+		"%s", all);
+	free(all);
+}
+
+Test(engine_call, a_mutating_request_without_a_journal_never_leaves)
+{
+	world_open(&w, 0, NULL);
+	world_run(&w, FF_PHASE_FOUND);
+	w.engine->journal = false;
+	ask("p", true);
+	ff_engine_turn(w.engine);
+	cr_expect_eq(traced(&w, "/single/"), 0);
+	cr_expect_eq(last_reply.class, FF_E_BUG);
+	w.engine->journal = true;
+}
+
+Test(engine_call, an_answer_that_is_too_large_is_unknown_to_a_mutation_and_final_to_a_read)
+{
+	RULES({"POST https://toy.test/copy:a", .times = 1, .transport = FF_T_TOO_LARGE, .after = true},
+		{"look/verify/a", .transport = FF_T_TOO_LARGE});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "look/copy/a"), 1);
+	cr_expect_eq(traced(&w, "look/verify/a"), 1);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "came up");
 }
 
 /* ---------------------------------------------------------------- finding */

@@ -213,3 +213,30 @@ Test(engine_driver, facts_are_patched_and_rescue_facts_are_shared)
 	cr_expect(json_object_get(w.cloud->vms[1]->facts, "swap") == NULL, "what discovery saw stays as it was");
 	cr_expect_str_eq(ff_json_str(w.engine->rescues[0]->facts, "last"), "b");
 }
+
+Test(engine_driver, waiting_by_order_does_not_use_up_the_patience_of_a_step)
+{
+	RULES({"POST https://toy.test/copy:a", .times = 1, .status = 429, .retry_after = "1000"},
+		{"POST https://toy.test/copy:a", .times = 1, .body = "started=500000", .after = true},
+		{"look/verify/a", .times = 1, .status = 429, .retry_after = "1000"},
+		{"look/verify/a", .times = 1, .status = 503}, {"look/verify/a", .times = 3, .body = "wait"});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	cr_expect_eq(traced(&w, "look/verify/a"), 6);
+}
+
+Test(engine_driver, acts_without_effect_are_spaced)
+{
+	RULES({"POST https://toy.test/copy:a", .times = 4, .body = "look"});
+	world_open(&w, 1, NULL);
+	world_repair(&w);
+	while (traced(&w, "/copy:a") == 0)
+		world_step(&w);
+	int64_t from_ms = w.now_ms;
+	while (traced(&w, "/attach:a") == 0)
+		world_step(&w);
+	cr_expect_eq(traced(&w, "POST https://toy.test/copy:a"), 5);
+	cr_expect_gt(w.now_ms - from_ms, 14000, "%" PRId64, w.now_ms - from_ms);
+	world_run(&w, FF_PHASE_ENDED);
+}

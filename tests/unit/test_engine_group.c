@@ -142,3 +142,14 @@ Test(engine_group, two_rescue_vms_do_not_wait_for_one_another)
 	cr_expect_eq(traced(&w, "worker r2 mend 2"), 1);
 	expect_outcome(&w, "b", FF_O_REPAIRED, "");
 }
+
+Test(engine_group, who_goes_alone_does_not_join_those_that_came_meanwhile)
+{
+	RULES({"/attach:a,attach:b,attach:c", .body = "split,split,split", .latency_ms = 1000},
+		{"POST https://toy.test/copy:d", .latency_ms = 500});
+	world_open(&w, 4, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "attach:d,") + traced(&w, ",attach:d"), 0);
+	expect_outcome(&w, "d", FF_O_REPAIRED, "");
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+}

@@ -197,20 +197,13 @@ Test(engine_home, a_refusal_after_the_claim_is_no_skip)
 
 Test(engine_home, an_undo_that_serves_two_rows_runs_once)
 {
-	struct ff_step steps[ROWS];
-	struct ff_provider twin = toy;
+	static struct ff_step steps[ROWS];
+	static struct ff_provider twin;
 	RULES(NO("attach"));
 
 	memcpy(steps, toy_steps, sizeof(steps));
 	steps[COPY].undo = START;
-	twin.steps = steps;
-	world_init(&w);
-	w.engine = ff_engine_new(&w.world, &(struct ff_engine_config){.run = "r", .journal = true});
-	w.cloud = ff_calloc(1, sizeof(*w.cloud));
-	w.cloud->renew_at = INT64_MAX;
-	toy_add(w.cloud, "r1", true);
-	toy_add(w.cloud, "a", false);
-	ff_engine_add_scope(w.engine, &twin, w.cloud);
+	world_open_table(&w, &twin, steps);
 	world_finish(&w);
 	expect_requests(
 		&w, "claim:a stop:a copy:a attach:a look/detach/a look/start/a start:a look/release/a release:a");
@@ -218,23 +211,46 @@ Test(engine_home, an_undo_that_serves_two_rows_runs_once)
 
 Test(engine_home, a_forward_row_that_is_the_undo_of_an_earlier_one_puts_the_disk_back)
 {
-	struct ff_step steps[ROWS];
-	struct ff_provider other = toy;
+	static struct ff_step steps[ROWS];
+	static struct ff_provider other;
 	RULES(NO("start"));
 
 	memcpy(steps, toy_steps, sizeof(steps));
 	steps[COPY].undo = SWAP; /* "copy" stands for detaching the root, "swap" for attaching it again */
 	steps[SWAP].undo = FF_STEP_NONE;
 	steps[SWAP].flags = FF_HOLDS_DISK;
-	other.steps = steps;
-	world_init(&w);
-	w.engine = ff_engine_new(&w.world, &(struct ff_engine_config){.run = "r", .journal = true});
-	w.cloud = ff_calloc(1, sizeof(*w.cloud));
-	w.cloud->renew_at = INT64_MAX;
-	toy_add(w.cloud, "r1", true);
-	toy_add(w.cloud, "a", false);
-	ff_engine_add_scope(w.engine, &other, w.cloud);
+	world_open_table(&w, &other, steps);
 	world_finish(&w);
 	expect_requests(&w, "claim:a stop:a copy:a attach:a detach:a swap:a start:a release:a");
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "mended and home, but start");
+}
+
+/* A row that was only looked at has nothing to take back; one that was found done has. */
+Test(engine_home, a_row_that_was_not_attempted_is_not_taken_back)
+{
+	static struct ff_step steps[ROWS];
+	static struct ff_provider careful;
+	RULES({"look/stop/a", .body = "failed"});
+
+	memcpy(steps, toy_steps, sizeof(steps));
+	steps[STOP].flags |= FF_LOOK_FIRST;
+	world_open_table(&w, &careful, steps);
+	world_finish(&w);
+	expect_requests(&w, "claim:a look/stop/a look/release/a release:a");
+}
+
+Test(engine_home, a_claim_that_was_found_is_a_touch)
+{
+	static struct ff_step steps[ROWS];
+	static struct ff_provider careful;
+	RULES({"look/claim/a", .body = "done"},
+		{"POST https://toy.test/stop:a", .status = 403, .body = "failed=denied"});
+
+	memcpy(steps, toy_steps, sizeof(steps));
+	steps[CLAIM].flags |= FF_LOOK_FIRST;
+	world_open_table(&w, &careful, steps);
+	state_of(&w, "a")->claimed = true;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
+	cr_expect_eq(traced(&w, "/release:a"), 1, "the claim of the run that went before must not stay");
 }

@@ -110,6 +110,50 @@ Test(engine_repair, a_disk_that_kills_the_worker_costs_its_neighbours_nothing)
 	expect_outcome(&w, "d", FF_O_REPAIRED, "");
 }
 
+Test(engine_repair, disks_that_kill_the_worker_one_after_the_other_do_not_condemn_it)
+{
+	w.mood = DIES_OPEN;
+	world_open(&w, 5, NULL);
+	world_finish(&w);
+	cr_expect_eq(w.engine->ended[FF_O_FAILED_HOME], 5);
+	cr_expect_eq(said(&w, "cannot be used any more"), 0);
+}
+
+/* Both disks open, then it dies. Its successor gets one of them, and speaks of the other. */
+static int mends;
+
+static void confused(struct world *world, const char *rescue, const json_t *line)
+{
+	const char *job = ff_json_str(line, "job");
+
+	if (mends == 0 || (mends == 2 && world->started.count == 1))
+		worker_says(world, rescue, "{\"event\":\"hello\",\"version\":1}");
+	if (ff_streq(ff_json_str(line, "op"), "probe")) {
+		worker_says(world, rescue, "{\"event\":\"ready\"}");
+		return;
+	}
+	if (++mends <= 2) {
+		worker_says(world, rescue, "{\"event\":\"begin\",\"job\":\"%s\"}", job);
+		if (mends == 2)
+			worker_ends(world, rescue);
+		return;
+	}
+	worker_says(world, rescue, "{\"event\":\"done\",\"job\":\"%s\",\"result\":\"clean\"}",
+		ff_streq(job, "1") ? "2" : "1");
+	worker_says(world, rescue, "{\"event\":\"done\",\"job\":\"%s\",\"result\":\"failed\",\"reason\":\"x\"}", job);
+}
+
+Test(engine_repair, a_word_about_a_disk_that_was_not_sent_again_yet_does_not_count)
+{
+	mends = 0;
+	w.on_worker = confused;
+	world_open(&w, 2, NULL);
+	world_finish(&w);
+	cr_expect_eq(mends, 4);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "repair: x");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "repair: x");
+}
+
 Test(engine_repair, a_worker_that_dies_after_kept_is_not_tried_again)
 {
 	w.mood = DIES_AFTER_KEPT;
@@ -195,6 +239,8 @@ static const struct hostile hostile[] = {
 		"a piece of a file that cannot be", true},
 	{"kept another file", {KEEP(0, 0, "aGVsbG8h"), KEEP_END(TOY_FILES)}, "the list of files is not what was sent",
 		true},
+	{"same size, other bytes", {KEEP(0, 0, "d29ybGQ="), KEEP_END(TOY_FILES)},
+		"the list of files is not what was sent", true},
 	{"kept nothing", {KEEP_END(TOY_FILES)}, "the list of files is not what was sent", true},
 	{"no list", {KEEP(0, 0, "aGVsbG8="), KEEP_END("7")}, "the list of files is not what was sent", true},
 	{"more after the list", {KEEP(0, 0, "aGVsbG8="), KEEP_END(TOY_FILES), KEEP(1, 0, "aGVsbG8=")},
@@ -219,11 +265,26 @@ Test(engine_repair, nonsense_from_a_worker_is_never_believed)
 		cr_expect_eq(traced(&w, "kill r1") > 0, hostile[i].killed, "%s", hostile[i].name);
 		cr_expect(said(&w, hostile[i].reason) > 0, "%s: '%s' was not said", hostile[i].name, hostile[i].reason);
 		cr_expect(!state_of(&w, "a")->swapped, "%s", hostile[i].name);
-		cr_expect_eq(traced(&w, "worker r1 kept"), 0 + (i == 12), "%s", hostile[i].name);
+		cr_expect_eq(traced(&w, "worker r1 kept"), ff_streq(hostile[i].name, "more after the list"), "%s",
+			hostile[i].name);
 		world_close(&w);
 		memset(&w, 0, sizeof(w));
 	}
 	world_open(&w, 0, NULL);
+}
+
+Test(engine_repair, a_disk_begun_again_is_kept_again_from_its_first_byte)
+{
+	static const char *const lines[] = {"{\"event\":\"begin\",\"job\":\"1\"}", KEEP(0, 0, "aGVs"),
+		"{\"event\":\"begin\",\"job\":\"1\"}", KEEP(0, 0, "aGVsbG8="), KEEP_END(TOY_FILES), NULL};
+
+	script = lines;
+	w.on_worker = scripted;
+	world_open(&w, 1, NULL);
+	world_repair(&w);
+	while (traced(&w, "worker r1 kept 1") == 0)
+		cr_assert(world_step(&w));
+	cr_expect_eq(traced(&w, "kill"), 0);
 }
 
 Test(engine_repair, lines_about_other_jobs_are_nobodys)

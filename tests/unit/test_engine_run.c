@@ -302,6 +302,32 @@ Test(engine_run, an_interrupt_after_the_repair_lets_it_go_on)
 	world_open(&w, 0, NULL);
 }
 
+Test(engine_run, an_interrupt_leaves_a_mended_vm_alone_that_waits_or_stands_in_line)
+{
+	RULES({"look/verify/a", .times = 5, .body = "wait"}, {"POST https://toy.test/copy:b", .latency_ms = 500},
+		{"POST https://toy.test/attach:b", .latency_ms = 60000});
+	world_open(&w, 2, NULL);
+	world_repair(&w);
+	while (w.engine->ones[0].state != FF_ONE_QUEUED || !w.engine->ones[0].repaired)
+		cr_assert(world_step(&w));
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "interrupted");
+}
+
+Test(engine_run, an_interrupt_while_a_mended_vm_pauses_lets_it_prove_itself)
+{
+	RULES({"look/verify/a", .times = 5, .body = "wait"});
+	world_open(&w, 1, NULL);
+	world_repair(&w);
+	while (w.engine->ones[0].state != FF_ONE_PAUSED || !w.engine->ones[0].put_back)
+		cr_assert(world_step(&w));
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+}
+
 Test(engine_run, an_interrupt_waits_for_the_operation_that_is_under_way)
 {
 	w.op_ms = 30000;
@@ -314,19 +340,12 @@ Test(engine_run, an_interrupt_waits_for_the_operation_that_is_under_way)
 
 Test(engine_run, a_vm_that_was_not_touched_yet_is_as_if_it_had_not_begun)
 {
-	struct ff_step steps[ROWS];
-	struct ff_provider careful = toy;
+	static struct ff_step steps[ROWS];
+	static struct ff_provider careful;
 
 	memcpy(steps, toy_steps, sizeof(steps));
 	steps[CLAIM].flags |= FF_LOOK_FIRST;
-	careful.steps = steps;
-	world_init(&w);
-	w.engine = ff_engine_new(&w.world, &(struct ff_engine_config){.run = "r", .journal = true});
-	w.cloud = ff_calloc(1, sizeof(*w.cloud));
-	w.cloud->renew_at = INT64_MAX;
-	toy_add(w.cloud, "r1", true);
-	toy_add(w.cloud, "a", false);
-	ff_engine_add_scope(w.engine, &careful, w.cloud);
+	world_open_table(&w, &careful, steps);
 	interrupt_at("look/claim/a");
 	cr_expect_eq(ended_of(&w, "a")->outcome, FF_O_NONE);
 	cr_expect_str_eq(ended_of(&w, "a")->step, "waiting");

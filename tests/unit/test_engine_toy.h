@@ -168,6 +168,10 @@ TOY void toy_meaning(const char *word, const struct ff_member *m, struct ff_verd
 		v->meaning = FF_M_FAILED;
 	if (v->meaning == FF_M_WAIT || v->meaning == FF_M_STARTED)
 		v->wait_ms = value ? (unsigned)atoi(value + 1) : 0;
+	if (v->meaning == FF_M_WAIT && value) {
+		v->facts = json_object();
+		ff_json_set_str(v->facts, "waited", value + 1);
+	}
 	if (v->meaning == FF_M_WAIT && !value)
 		ff_fail(&v->err, FF_E_NONE, "agent not ready");
 	if (v->meaning == FF_M_FAILED)

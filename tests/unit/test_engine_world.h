@@ -63,6 +63,7 @@ struct world {
 	const char *mood_of;	  /* only this VM's disk; the others are mended. NULL: all */
 	int mood_times;		  /* so often; 0: always */
 	struct ff_table started;  /* workers that run */
+	struct ff_table dying;	  /* workers whose end is not known yet: what they are told is lost */
 	int64_t worker_ms, op_ms; /* op_ms > 0: acts start operations that take so long */
 	bool unsynced_send;	  /* a mutating request left before its intent was durable */
 	void (*on_worker)(struct world *w, const char *rescue, const json_t *line); /* instead of the moods */
@@ -332,6 +333,7 @@ TOY void worker_ends(struct world *w, const char *rescue)
 	struct delivery d = {.rescue = ff_strdup(rescue)};
 
 	ff_table_remove(&w->started, rescue);
+	ff_table_set(&w->dying, rescue, w);
 	deliver_later(w, &d, w->worker_ms);
 }
 
@@ -420,6 +422,8 @@ TOY int w_worker_send(void *self, const char *rescue, const json_t *line, struct
 	if (w->mood == NEVER_STARTS)
 		return ff_fail(err, FF_E_LOCAL, "cannot start the worker");
 	note_trace(w, "worker %s %s %s", rescue, ff_json_str(line, "op"), job ? job : "");
+	if (ff_table_get(&w->dying, rescue) != NULL)
+		return 0;
 	if (ff_table_get(&w->started, rescue) == NULL) {
 		ff_table_set(&w->started, rescue, w);
 		if (w->on_worker == NULL)
@@ -501,6 +505,21 @@ TOY void world_open(struct world *w, size_t vms, const struct ff_engine_config *
 	ff_engine_add_scope(w->engine, &toy, w->cloud);
 }
 
+/* The same with a table of one's own and one VM, "a". `provider` must live as long as the world. */
+TOY void world_open_table(struct world *w, struct ff_provider *provider, const struct ff_step *steps)
+{
+	*provider = toy;
+	provider->steps = steps;
+	world_init(w);
+	w->engine = ff_engine_new(
+		&w->world, &(struct ff_engine_config){.run = "r", .journal = true, .event = on_event, .event_arg = w});
+	w->cloud = ff_calloc(1, sizeof(*w->cloud));
+	w->cloud->renew_at = INT64_MAX;
+	toy_add(w->cloud, "r1", true);
+	toy_add(w->cloud, "a", false);
+	ff_engine_add_scope(w->engine, provider, w->cloud);
+}
+
 TOY void deliver(struct world *w, struct delivery *d)
 {
 	if (d->rescue == NULL) {
@@ -514,6 +533,7 @@ TOY void deliver(struct world *w, struct delivery *d)
 	} else {
 		struct ff_err why;
 
+		ff_table_remove(&w->dying, d->rescue);
 		ff_fail(&why, FF_E_LOCAL, "killed by signal 9");
 		ff_engine_worker_gone(w->engine, d->rescue, &why);
 	}
@@ -589,6 +609,7 @@ TOY void world_close(struct world *w)
 	free(w->queue);
 	ff_table_free(&w->states, free);
 	ff_table_free(&w->started, NULL);
+	ff_table_free(&w->dying, NULL);
 	ff_strv_free(&w->trace);
 	ff_strv_free(&w->events);
 	ff_buf_free(&w->journal);

@@ -15,7 +15,8 @@ static void read_past(void)
 Test(journal_past, the_replayed_run_is_the_run)
 {
 	RULES({"POST https://toy.test/copy:b", .body = "failed"},
-		{"POST https://toy.test/stop:c", .times = 1, .status = 500});
+		{"POST https://toy.test/stop:c", .times = 1, .status = 500},
+		{"poll/copy:a", .times = 1, .body = "wait=9"});
 	w.op_ms = 3000;
 	world_open(&w, 4, NULL);
 	w.cloud->vms[4]->zone = (char *)"3";
@@ -39,6 +40,7 @@ Test(journal_past, the_replayed_run_is_the_run)
 		cr_expect_eq(vm->took_ms, one->took_ms);
 		cr_expect(json_equal(vm->removed, one->removed ? one->removed : w.engine->no_files));
 	}
+	cr_expect_str_eq(ff_json_str(past.vms[0].facts, "waited"), "9");
 	cr_expect_str_eq(past.vms[1].outcome, "failed-home");
 	ff_past_release(&past);
 }
