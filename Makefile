@@ -77,7 +77,7 @@ tools: $(O)/fixfleet $(O)/cloudsim $(O)/mkdisks
 deps:
 	scripts/deps
 
-check-unit: $(UNIT_BIN)
+check-unit: $(UNIT_BIN) $(O)/mkdisks
 	tests/run-unit $(UNIT_BIN)
 
 check-e2e: tools

@@ -231,6 +231,25 @@ int device_find(struct job *job, struct ff_err *err)
 	return check_size(job, (uint64_t)st.st_size, err) < 0 ? -1 : 1;
 }
 
+int device_prove(const struct job *job, struct ff_err *err)
+{
+	struct stat st;
+	uint64_t bytes = 0;
+
+	if (stat(job->path, &st) < 0)
+		return ff_fail(err, FF_E_DISK, "'%s' is not there any more: %m", job->path);
+	if (S_ISBLK(st.st_mode)) {
+		if (st.st_rdev != job->device_id || job->inode != 0)
+			return ff_fail(err, FF_E_DISK, "'%s' is another disk now", job->path);
+		if (device_bytes(job, st.st_rdev, &bytes, err) < 0 || check_serial(job, st.st_rdev, err) < 0)
+			return -1;
+		return check_size(job, bytes, err);
+	}
+	if (st.st_dev != job->device_id || st.st_ino != job->inode)
+		return ff_fail(err, FF_E_DISK, "'%s' is another file now", job->path);
+	return check_size(job, (uint64_t)st.st_size, err);
+}
+
 bool device_same(const struct job *a, const struct job *b)
 {
 	return a->device_id == b->device_id && a->inode == b->inode;

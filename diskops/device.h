@@ -15,6 +15,12 @@
  */
 int device_find(struct job *job, struct ff_err *err);
 
+/**
+ * Does the path still lead to the device that was found, with the size it must have? Asked when the appliance has
+ * opened it: between finding and opening another disk may have taken its name. 0, or -1 with err (FF_E_DISK).
+ */
+int device_prove(const struct job *job, struct ff_err *err);
+
 /** Are these two jobs' devices the same one? Both must have been found. */
 bool device_same(const struct job *a, const struct job *b);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "device.h"
 #include "fixfleet/json.h"
 #include "mend.h"
 #include "windows.h"
@@ -79,7 +80,7 @@ static void scan(struct worker *w, struct appliance *a, struct job *job, char *c
 	ff_auto_free char *text = NULL;
 	struct ff_err err;
 
-	if (windows_scan(a, &w->out, job, partitions, &err) < 0) {
+	if (device_prove(job, &err) < 0 || windows_scan(a, &w->out, job, partitions, &err) < 0) {
 		job_fail(job, &err);
 		return;
 	}

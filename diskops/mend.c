@@ -147,7 +147,7 @@ static int mend_partition(
 {
 	int rc;
 
-	if (guestfs_mount_options(a->g, "", partition, "/") < 0) {
+	if (guestfs_mount_vfs(a->g, "", "ntfs-3g", partition, "/") < 0) {
 		appliance_fail(a, err, FF_E_DISK, "cannot mount it for writing");
 		return ff_wrap(err, "NTFS on partition %u", number);
 	}

@@ -256,14 +256,15 @@ static char *mount_complaint(const char *text)
 	return line ? ff_strndup(line, strcspn(line, "\n")) : ff_strdup("no reason given");
 }
 
-/* An NTFS that cannot be mounted fails the disk only when no Windows is found elsewhere: remember it. */
+/* The type is given: nothing else is tried. An NTFS that cannot be mounted fails the disk only when no Windows is found
+ * elsewhere: remember it. */
 static int look_at_ntfs(struct scan *s, const char *partition, unsigned number, struct ff_err *err)
 {
 	ff_auto_free char *part = part_name(number);
 	int rc;
 
 	s->ntfs++;
-	if (guestfs_mount_options(s->a->g, "ro", partition, "/") < 0) {
+	if (guestfs_mount_vfs(s->a->g, "ro", "ntfs-3g", partition, "/") < 0) {
 		ff_auto_free char *why = mount_complaint(guestfs_last_error(s->a->g));
 
 		ff_fail(err, FF_E_DISK, "unreadable NTFS on %s: %s", part, why);
@@ -377,34 +378,11 @@ static void conclude(struct scan *s)
 		job->nothing = ff_printf("nothing to remove: %s", s->missing ? s->missing : "no such directory");
 }
 
-/*
- * The disk that was attached, and not another one that took its name since it was found? By reading across its end:
- * asking for its size would start three programs in the appliance.
- */
-static int prove_size(const struct scan *s, struct ff_err *err)
-{
-	const char *device = s->job->device;
-	int64_t bytes = (int64_t)s->job->size_bytes;
-	size_t got = 0;
-
-	if (bytes == 0)
-		return 0;
-	ff_auto_free char *end = guestfs_pread_device(s->a->g, device, 2, bytes - 1, &got);
-
-	if (end == NULL)
-		return appliance_fail(s->a, err, FF_E_DISK, "cannot read the end of the disk");
-	if (got != 1)
-		return ff_fail(err, FF_E_DISK, "the disk opened does not have %" PRId64 " bytes", bytes);
-	return 0;
-}
-
 int windows_scan(struct appliance *a, struct outbox *out, struct job *job, char *const *partitions, struct ff_err *err)
 {
 	struct scan s = {.a = a, .out = out, .job = job};
-	int rc = prove_size(&s, err);
+	int rc = look_at_partitions(&s, partitions, err);
 
-	if (rc == 0)
-		rc = look_at_partitions(&s, partitions, err);
 	if (rc == 0 && job->windows.count == 0)
 		rc = no_windows(&s, err);
 	if (rc == 0)
