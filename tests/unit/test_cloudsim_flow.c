@@ -129,14 +129,15 @@ Test(cloudsim_flow, operations_are_told_by_both_headers_and_end_when_their_time_
 	async = ff_strdup(ff_headers_get(&k.a.headers, "Azure-AsyncOperation"));
 	location = ff_strdup(ff_headers_get(&k.a.headers, "Location"));
 	cr_assert_str_eq(ff_headers_get(&k.a.headers, "Retry-After"), "10");
-	k.now += 6000;
+	cr_assert_eq(sim_next_ms(k.sim), k.now + 6400);
+	k.now += 6399;
 	cr_assert_eq(kit_ask(&k, "GET", async + skip, NULL), 200);
 	cr_assert_str_eq(ff_json_str(k.body, "status"), "InProgress");
 	cr_assert_str_eq(ff_headers_get(&k.a.headers, "Retry-After"), "30", "on the first poll");
 	cr_assert_eq(kit_ask(&k, "GET", location + skip, NULL), 202);
 	cr_assert_eq(kit_ask(&k, "GET", VM("vm-1") "/instanceView" AV, NULL), 200);
 	cr_assert_str_eq(ff_json_str(k.body, "statuses/1/code"), "PowerState/stopping");
-	k.now += 401;
+	k.now += 1;
 	cr_assert_eq(kit_ask(&k, "GET", async + skip, NULL), 200);
 	cr_assert_str_eq(ff_json_str(k.body, "status"), "Succeeded");
 	cr_assert_eq(kit_ask(&k, "GET", location + skip, NULL), 200);
