@@ -112,6 +112,9 @@ Test(gcp_flow, a_request_that_is_refused_is_judged_by_its_class)
 			k.v.err.text);
 		cr_expect_eq(k.v.err.class, cases[i].class, "%zu %s", i, k.v.err.text);
 	}
+	json_object_del(k.facts, "retry_at");
+	ACTED(GCP_STOP, 500, "{}");
+	cr_expect_null(json_object_get(k.facts, "retry_at"), "the effect is not known: looked for at once");
 	cr_expect_eq(kit_read(cloud, &k, KIT_ACTED, GCP_TAKE_OUT, LOST("reset")), FF_M_LOOK);
 	cr_expect_str_eq(fact("at"), "leaving", "it may be on its way");
 }

@@ -409,6 +409,7 @@ Test(gcp_identity, secrets_go_to_google_the_files_universe_or_this_machine)
 		{"https://127.evil.example/token", NULL, false},
 		{"http://oauth2.googleapis.com/token", NULL, false},
 		{"http://169.254.169.254/token", NULL, false},
+		{"http://metadata.google.internal/token", "google.internal", false},
 		{"https://oauth2.googleapis.com@evil.example/token", NULL, false},
 		{"https://evil.example\\.googleapis.com/token", NULL, false},
 		{"file:///etc/passwd", NULL, false},
@@ -466,6 +467,11 @@ Test(gcp_identity, an_authorized_user_refreshes)
 
 #define IMPERSONATE "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/sa@p1:generateAccessToken"
 
+#define EXTERNAL(source, more)                                                                                         \
+	"{\"type\":\"external_account\",\"audience\":\"//iam.googleapis.com/projects/1/x\",\"subject_token_type\":"    \
+	"\"urn:ietf:params:oauth:token-type:jwt\",\"token_url\":\"https://sts.googleapis.com/v1/token\","              \
+	"\"credential_source\":" source more "}"
+
 Test(gcp_identity, impersonation_follows_the_source_credentials)
 {
 	struct ff_cloud *cloud =
@@ -488,6 +494,32 @@ Test(gcp_identity, impersonation_follows_the_source_credentials)
 	ask = next(cloud);
 	cr_expect_eq(ask.kind, FF_ASK_FILE, "a new login begins at the beginning");
 	ff_ask_release(&ask);
+	ff_gcp.close(cloud);
+}
+
+Test(gcp_identity, impersonations_follow_one_another_from_the_inside)
+{
+	static const char outer[] = "https://iamcredentials.googleapis.com/v1/outer:generateAccessToken";
+	static const char until[] = "{\"accessToken\":\"%s\",\"expireTime\":\"2024-07-19T05:09:00Z\"}";
+	ff_auto_free char *file = ff_printf("{\"type\":\"impersonated_service_account\","
+					    "\"service_account_impersonation_url\":\"%s\",\"source_credentials\":%s}",
+		outer, EXTERNAL("{\"file\":\"/s\"}", ",\"service_account_impersonation_url\":\"" IMPERSONATE "\""));
+	ff_auto_free char *second = ff_printf(until, "second"), *third = ff_printf(until, "third");
+	struct ff_cloud *cloud = with_file(file);
+	struct ff_ask ask = next(cloud);
+
+	kit_login_read(cloud, &ask, kit_answer(0, "a.b.c"));
+	ask = next(cloud);
+	kit_login_read(cloud, &ask, token_answer("first", "3600"));
+	ask = next(cloud);
+	cr_expect_str_eq(ask.url, IMPERSONATE);
+	cr_expect_str_eq(ff_headers_get(&ask.headers, "Authorization"), "Bearer first");
+	kit_login_read(cloud, &ask, kit_answer(200, second));
+	ask = next(cloud);
+	cr_expect_str_eq(ask.url, outer);
+	cr_expect_str_eq(ff_headers_get(&ask.headers, "Authorization"), "Bearer second");
+	kit_login_read(cloud, &ask, kit_answer(200, third));
+	done(cloud, "third");
 	ff_gcp.close(cloud);
 }
 
@@ -527,11 +559,6 @@ Test(gcp_identity, a_workforce_user_refreshes_with_basic_and_keeps_the_new_token
 	ff_ask_release(&ask);
 	ff_gcp.close(cloud);
 }
-
-#define EXTERNAL(source, more)                                                                                         \
-	"{\"type\":\"external_account\",\"audience\":\"//iam.googleapis.com/projects/1/x\",\"subject_token_type\":"    \
-	"\"urn:ietf:params:oauth:token-type:jwt\",\"token_url\":\"https://sts.googleapis.com/v1/token\","              \
-	"\"credential_source\":" source more "}"
 
 Test(gcp_identity, an_external_account_exchanges_a_subject_token)
 {
