@@ -328,6 +328,19 @@ Test(engine_run, an_interrupt_while_a_mended_vm_pauses_lets_it_prove_itself)
 	expect_outcome(&w, "a", FF_O_REPAIRED, "");
 }
 
+Test(engine_run, an_interrupt_leaves_a_vm_alone_that_is_on_its_way_home)
+{
+	RULES({"POST https://toy.test/copy:a", .body = "failed"}, {"look/start/a", .times = 3, .body = "wait"});
+	world_open(&w, 1, NULL);
+	world_repair(&w);
+	while (w.engine->ones[0].state != FF_ONE_PAUSED || !w.engine->ones[0].homeward)
+		cr_assert(world_step(&w));
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy: the toy cloud says no");
+	cr_expect(state_of(&w, "a")->running);
+}
+
 Test(engine_run, an_interrupt_waits_for_the_operation_that_is_under_way)
 {
 	w.op_ms = 30000;
