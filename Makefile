@@ -15,7 +15,7 @@ CFLAGS  ?= -O2 -g
 VERSION := 0.1.0
 
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror
-PACKAGES := libcurl jansson libcrypto libuv libguestfs
+PACKAGES := libcurl jansson libcrypto libuv libguestfs libxml-2.0
 CPPFLAGS += -D_GNU_SOURCE -DFF_VERSION='"$(VERSION)"' -Iinclude
 HARDEN   := -fstack-protector-strong -fPIE
 ALL_CFLAGS = -std=c11 $(WARN) $(HARDEN) $(shell pkg-config --cflags $(PACKAGES)) $(CPPFLAGS) $(CFLAGS)
