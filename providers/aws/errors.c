@@ -207,7 +207,6 @@ static void judge_signature(
 	memcpy(text, reply->err.text, sizeof(text));
 	ff_duration(off_ms < 0 ? -off_ms : off_ms, by);
 	if (again) {
-		reply->class = FF_E_AUTH;
 		ff_fail(&reply->err, FF_E_AUTH, "this machine's clock is %s by %s; corrected for signing: %s",
 			off_ms < 0 ? "ahead" : "behind", by, text);
 	} else {

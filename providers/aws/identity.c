@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MINUTE_MS ((int64_t)60 * 1000)
 /* Clocks that differ by less are not the reason for a refusal: five minutes are allowed (facts section 9). */
@@ -122,10 +123,18 @@ void aws_login_have_source(struct aws_login *login)
 	login->role_at = login->plan.role_count;
 }
 
+/* RFC 9110 section 5.6.7. strptime() follows the locale, which this program never sets. -1: it is none. */
+static int64_t http_date_ms(const char *text)
+{
+	struct tm tm = {0};
+	const char *end = text ? strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm) : NULL;
+
+	return end && *end == '\0' ? (int64_t)timegm(&tm) * 1000 : -1;
+}
+
 bool aws_clock_correct(struct aws_login *login, int64_t wall_ms, const struct ff_answer *answer)
 {
-	const char *date = ff_headers_get(&answer->headers, "Date");
-	int64_t date_ms = date ? ff_retry_after_ms(date, 0) : -1, off_ms;
+	int64_t date_ms = http_date_ms(ff_headers_get(&answer->headers, "Date")), off_ms;
 
 	if (date_ms < 0)
 		return false;
