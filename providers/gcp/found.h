@@ -1,4 +1,4 @@
-/* What discovery has gathered, shared by discover.c, found.c and hazards.c. */
+/* What discovery has gathered, shared by discover.c, pages.c, found.c and hazards.c. */
 #ifndef GCP_FOUND_H
 #define GCP_FOUND_H
 
@@ -51,6 +51,12 @@ struct gcp_found {
 	json_t *machines;  /* path of a machine type -> maximumPersistentDisks */
 	struct ff_strv notes;
 };
+
+/* ---- discover.c */
+
+/** A further question, owned by `found`. Steals `path_owned`; `tail` is copied. */
+struct gcp_question *gcp_question_new(
+	struct gcp_found *found, enum gcp_asked asked, char *path_owned, const char *tail);
 
 /* ---- found.c */
 

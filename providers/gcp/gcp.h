@@ -1,15 +1,16 @@
 /*
  * GCP, inside. Who does what:
  *
- *   gcp.c        the table; opening, closing, signing, where a disk is
- *   identity.c   where a token comes from, in the order of Google's libraries; credential.c knows the types of
- * credential files, external.c fetches subject tokens, jwt.c signs assertions request.c    resource paths, URLs and
- * what each request costs errors.c     what class an answer or a failed operation is, and what it says of budgets
- *   operation.c  long-running operations: accepted, running, done, failed although HTTP said 200; verdicts
- *   keys.c       customer-supplied encryption keys
- *   discover.c   the questions of discovery and their order; found.c reads VMs and disks, hazards.c judges them,
- *                serial.c reads serial-port output
- *   steps.c      the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c hold their functions
+ *   gcp.c         the table; opening, closing, signing, where a disk is
+ *   identity.c    where a token comes from, in the order of Google's libraries; settings.c reads the environment
+ *   credential.c  the types of credential files; external.c fetches subject tokens, jwt.c signs assertions
+ *   request.c     resource paths, URLs and what each request costs
+ *   errors.c      what class an answer or a failed operation is, and what it says of budgets
+ *   operation.c   long-running operations: accepted, running, done, failed although HTTP said 200; verdicts
+ *   keys.c        customer-supplied encryption keys
+ *   discover.c    the questions of discovery and their order; pages.c reads their answers
+ *   found.c       from an Instance to a VM; hazards.c judges it, serial.c reads serial-port output
+ *   steps.c       the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c hold their functions
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   vm, id          "projects/P/zones/Z/instances/N" and the numeric id: a VM deleted and made again has another id
@@ -159,7 +160,7 @@ bool gcp_key_fits(const struct gcp_key *key, const char *sha256);
 /** {"rawKey":...}, owned; wipe it with gcp_json_wipe(). */
 json_t *gcp_key_json(const struct gcp_key *key);
 
-/* ---- identity.c, credential.c, external.c, jwt.c */
+/* ---- identity.c, settings.c, credential.c, external.c, jwt.c */
 
 struct gcp_login *gcp_login_new(const struct ff_env *env, struct ff_err *err);
 void gcp_login_free(struct gcp_login *login);
@@ -178,7 +179,7 @@ const char *gcp_login_quota(const struct ff_cloud *cloud);
  */
 char *gcp_jwt(const char *header, const char *payload, const char *pem, struct ff_err *err);
 
-/* ---- discover.c, found.c, hazards.c, serial.c */
+/* ---- discover.c, pages.c, found.c, hazards.c, serial.c */
 
 void gcp_found_free(struct gcp_found *found);
 enum ff_turn gcp_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);

@@ -1,4 +1,4 @@
-/* The identity's state, shared by identity.c, credential.c and external.c. */
+/* The identity's state, shared by identity.c, settings.c, credential.c and external.c. */
 #ifndef GCP_LOGIN_H
 #define GCP_LOGIN_H
 
