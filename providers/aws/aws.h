@@ -474,7 +474,7 @@ enum aws_side {
 	AWS_SEE_STATUS,	  /* DescribeInstanceStatus, of stopped ones too: its item, or NULL */
 	AWS_SEE_VOLUME,	  /* DescribeVolumes of the root volume: its item */
 	AWS_SEE_MEMBER,	  /* DescribeAutoScalingInstances: its member, or NULL */
-	AWS_SEE_SNAPSHOT, /* DescribeSnapshots of this run: the whole answer */
+	AWS_SEE_SNAPSHOT, /* DescribeSnapshots of this volume, of any run: the whole answer */
 };
 /* What that says of one member. */
 typedef void aws_see_fn(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v);

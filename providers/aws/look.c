@@ -136,7 +136,7 @@ int aws_view_looks(const struct aws_view *view, const struct ff_cloud *cloud, co
 	aws_form(&form, sides[side].service, sides[side].action);
 	if (side == AWS_SEE_SNAPSHOT) {
 		aws_form_nth(&form, "Owner", 1, "self");
-		aws_form_filter(&form, 2, "tag:" AWS_TAG_RUN, m[0].run);
+		aws_form_filter(&form, 2, "tag-key", AWS_TAG_RUN); /* whose it is: see backup.c */
 	}
 	if (by_filter)
 		ff_form_add(&form, "Filter.1.Name", sides[side].filter);

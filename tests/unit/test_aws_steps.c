@@ -291,6 +291,10 @@ Test(aws_steps, looks_name_ids_and_never_none)
 /* ---------------------------------------------------------------- readings */
 
 #define MINUTE 60000
+#define SNAPSHOT(id, volume, status, run)                                                                              \
+	"<item><snapshotId>" id "</snapshotId><volumeId>" volume "</volumeId><status>" status                          \
+	"</status>" RUN_TAG(run) "</item>"
+#define SNAPSHOTS(items) "<DescribeSnapshotsResponse><snapshotSet>" items "</snapshotSet></DescribeSnapshotsResponse>"
 static const struct look_case {
 	int step;
 	const char *facts; /* times relative to WALL_MS are written as negative numbers */
@@ -337,17 +341,11 @@ static const struct look_case {
 	{AWS_BACKUP, "{\"backup_ms\":-1000}", "<DescribeSnapshotsResponse><snapshotSet/></DescribeSnapshotsResponse>",
 		FF_M_WAIT, NULL},
 	{AWS_BACKUP, "{}",
-		"<DescribeSnapshotsResponse><snapshotSet><item><snapshotId>snap-9</snapshotId><volumeId>vol-9</"
-		"volumeId></item><item>"
-		"<snapshotId>snap-1</snapshotId><volumeId>vol-0a1</volumeId><status>pending</status></item></"
-		"snapshotSet>"
-		"</DescribeSnapshotsResponse>",
+		SNAPSHOTS(SNAPSHOT("snap-9", "vol-9", "pending", "run-1")
+				SNAPSHOT("snap-1", "vol-0a1", "pending", "run-1")),
 		FF_M_DONE, "snapshot"},
-	{AWS_BACKUP, "{}",
-		"<DescribeSnapshotsResponse><snapshotSet><item><snapshotId>snap-1</snapshotId><volumeId>vol-0a1</"
-		"volumeId><status>error"
-		"</status></item></snapshotSet></DescribeSnapshotsResponse>",
-		FF_M_NOT_DONE, NULL},
+	{AWS_BACKUP, "{}", SNAPSHOTS(SNAPSHOT("snap-1", "vol-0a1", "error", "run-1")), FF_M_NOT_DONE, "!snapshot"},
+	{AWS_BACKUP, "{}", SNAPSHOTS(SNAPSHOT("snap-1", "vol-0a1", "completed", "run-0")), FF_M_NOT_DONE, "!snapshot"},
 	{AWS_BACKUP, "{\"no_backup\":true}", "<DescribeSnapshotsResponse><snapshotSet/></DescribeSnapshotsResponse>",
 		FF_M_DONE, NULL},
 
