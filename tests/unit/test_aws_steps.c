@@ -264,8 +264,8 @@ Test(aws_steps, looks_name_ids_and_never_none)
 		{AWS_STOP, "{\"missing_ms\":5}",
 			"Action=DescribeInstances&Version=2016-11-15&Filter.1.Name=instance-id&Filter.1.Value.1=i-1"},
 		{AWS_BACKUP, "{}",
-			"Action=DescribeSnapshots&Version=2016-11-15&Owner.1=self&Filter.2.Name=tag%3Afixfleet-run&"
-			"Filter.2.Value.1=run-1&"
+			"Action=DescribeSnapshots&Version=2016-11-15&Owner.1=self&Filter.2.Name=tag-key&Filter.2.Value."
+			"1=fixfleet-run&"
 			"Filter.1.Name=volume-id&Filter.1.Value.1=vol-0a1"},
 		{AWS_TAKE_OUT, "{}", "Action=DescribeVolumes&Version=2016-11-15&VolumeId.1=vol-0a1"},
 		{AWS_ATTACH, "{\"side\":true}", "Action=DescribeInstances&Version=2016-11-15&InstanceId.1=i-r"},
