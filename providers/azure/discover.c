@@ -243,6 +243,15 @@ static int follow(const struct ff_cloud *cloud, const struct azure_ask *q, const
 	return 0;
 }
 
+/* Lists return the resource group upper-cased: the operator is shown what the operator wrote. */
+static void spell_scope(struct azure_found *f, ssize_t index, const char *group)
+{
+	if (index < 0 || !ff_strcaseeq(f->vms[index]->scope, group))
+		return;
+	free(f->vms[index]->scope);
+	f->vms[index]->scope = ff_strdup(group);
+}
+
 static int read_page(const struct ff_cloud *cloud, const struct azure_ask *q, const json_t *body, struct ff_err *err)
 {
 	const json_t *value = ff_json_at(body, "value"), *item;
@@ -252,7 +261,7 @@ static int read_page(const struct ff_cloud *cloud, const struct azure_ask *q, co
 		return ff_fail(err, FF_E_BUG, "the list of %s holds no array \"value\"", list_name(q->kind));
 	json_array_foreach (value, i, item) {
 		if (q->kind == AZ_Q_VMS)
-			azure_found_vm(cloud->found, item);
+			spell_scope(cloud->found, azure_found_vm(cloud->found, item), q->what);
 		else if (q->kind == AZ_Q_DISKS)
 			azure_found_disk(cloud->found, item);
 		else if (q->kind == AZ_Q_LOCKS)

@@ -30,12 +30,8 @@ void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct
 
 	(void)cloud;
 	if (swapped || ff_json_bool(m->facts, "swapping", false)) {
-		ff_buf_addf(text,
-			"disk copy '%s' %s swapped in as the VM's OS disk, in place of '%s'; to put the original back: "
-			"az "
-			"vm deallocate -g '%s' -n '%s' && az vm update -g '%s' -n '%s' --os-disk '%s'",
-			copy, swapped ? "is" : "may be", azure_id_name(id), m->vm->scope, m->vm->name, m->vm->scope,
-			m->vm->name, id ? id : "");
+		ff_buf_addf(text, "copy '%s' %s the OS disk; the original '%s' is %s", copy, swapped ? "is" : "may be",
+			azure_id_name(id), swapped ? "unattached" : "the OS disk otherwise");
 		return;
 	}
 	ff_buf_addf(text, "OS disk '%s' is on the VM", azure_id_name(id));

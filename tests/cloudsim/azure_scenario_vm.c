@@ -234,15 +234,45 @@ int az_read_vm(struct sim *sim, struct azure *az, const json_t *o, const char *w
 	return 0;
 }
 
+/* "attached_to" a VM of the same group at "lun": there before anybody came. */
+static int attach_loose(struct sim *sim, struct azure *az, const json_t *o, const char *where, struct az_disk *d,
+	const char *vm_name, struct ff_err *err)
+{
+	struct az_vm *vm = NULL;
+	struct az_data_disk *slot;
+	int64_t lun = 0;
+
+	for (size_t i = 0; i < az->vm_count; i++)
+		if (ff_strcaseeq(az->vms[i]->name, vm_name) && ff_strcaseeq(az->vms[i]->group, d->group))
+			vm = az->vms[i];
+	if (vm == NULL)
+		return ff_fail(err, FF_E_USAGE, "%s.attached_to: no VM '%s' in its group", where, vm_name);
+	if (sim_int(o, where, "lun", 0, vm->max_data_disks - 1, &lun, err) < 0)
+		return -1;
+	for (size_t i = 0; i < vm->data_count; i++)
+		if (vm->data[i].lun == lun)
+			return ff_fail(
+				err, FF_E_USAGE, "%s.lun: %lld is in use on '%s'", where, (long long)lun, vm_name);
+	vm->data = ff_realloc(vm->data, vm->data_count + 1, sizeof(*vm->data));
+	slot = &vm->data[vm->data_count++];
+	*slot = (struct az_data_disk){d, lun, ff_strdup("None"), ff_strdup("Detach")};
+	d->vm = vm;
+	sim_effect(sim, 0, SIM_LINK, NULL, d->image, vm->name, (int)lun);
+	return 0;
+}
+
 int az_read_loose_disk(struct sim *sim, struct azure *az, const json_t *o, const char *where, struct ff_err *err)
 {
-	static const char *const members[] = {DISK_MEMBERS, "group", "location", "zone", "os", NULL};
+	static const char *const members[] = {
+		DISK_MEMBERS, "group", "location", "zone", "os", "attached_to", "lun", NULL};
 	const char *name = NULL, *group = az->groups.items[0], *location = "westeurope", *zone = NULL, *os = NULL;
+	const char *vm = NULL;
 	struct az_disk *d;
 
 	if (sim_only(o, where, members, err) < 0 || sim_text(o, where, "name", &name, err) < 0 ||
 		sim_text(o, where, "group", &group, err) < 0 || sim_text(o, where, "location", &location, err) < 0 ||
-		sim_text(o, where, "zone", &zone, err) < 0 || sim_text(o, where, "os", &os, err) < 0)
+		sim_text(o, where, "zone", &zone, err) < 0 || sim_text(o, where, "os", &os, err) < 0 ||
+		sim_text(o, where, "attached_to", &vm, err) < 0)
 		return -1;
 	if (name == NULL || !ff_strv_has(&az->groups, group))
 		return ff_fail(err, FF_E_USAGE, "%s: no 'name', or group '%s' is not among 'groups'", where, group);
@@ -251,5 +281,7 @@ int az_read_loose_disk(struct sim *sim, struct azure *az, const json_t *o, const
 	az_set(&d->os, os);
 	if (os == NULL)
 		az_set(&d->create_option, "Empty");
-	return read_disk(az, o, where, d, NULL, err);
+	if (read_disk(az, o, where, d, NULL, err) < 0)
+		return -1;
+	return vm != NULL ? attach_loose(sim, az, o, where, d, vm, err) : 0;
 }

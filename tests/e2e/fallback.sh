@@ -3,9 +3,9 @@
 . tests/e2e/lib.sh
 
 scenario '{"attach_api":"subscription","swap_needs_deallocate":true,
-	"disks":[{"name":"keep-me","group":"prod","location":"westeurope","zone":"1","size_gib":4,"sku":"Premium_LRS"}]}' '[]' \
+	"disks":[{"name":"keep-me","group":"prod","location":"westeurope","zone":"1","size_gib":4,"sku":"Premium_LRS","attached_to":"rescue-1","lun":1}]}' '[]' \
 	"$(win p-1 bad.img)" "$(win p-2 bad.img)" "$(win p-ip bad.img '{"public_ip":"dynamic"}')" \
-	"$(rescue rescue-1 '{"data_disks":[{"name":"keep-me","lun":1}]}')"
+	"$(rescue rescue-1)"
 sim_start "$T/scenario.json" "$T/cloud"
 repair
 ended p-1 repaired
@@ -13,7 +13,7 @@ ended p-2 repaired
 # deallocating would lose its address: not without the operator's word
 ended p-ip failed-home "--allow-deallocate"
 at_home p-ip
-[ "$(sim_state '.vms[] | select(.name == "rescue-1") | .data_disks[] | "\(.lun) \(.id | split("/") | last)"')" = "1 keep-me" ] ||
+[ "$(sim_state '.vms[] | select(.name == "rescue-1") | .data_disks[] | "\(.lun) \(.disk | split("/") | last)"')" = "1 keep-me" ] ||
 	fail "the rescue VM's own disk was moved"
 tidy 1
 repair --allow-deallocate

@@ -4,8 +4,10 @@
 
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/key.pem" -out "$T/cert.pem" -days 2 -subj /CN=fixfleet 2>/dev/null
 cat "$T/key.pem" "$T/cert.pem" >"$T/client.pem"
-printf 'fed.era.ted' >"$T/token"
-scenario "$(jq -cn --arg c "$T/cert.pem" '{certificate:$c, federated_token:"fed.era.ted", imds_vm:"rescue-1"}')" '[]' \
+# a token as an OIDC issuer writes it, without a true signature
+federated=eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJhcGk6Ly9BenVyZUFEVG9rZW5FeGNoYW5nZSIsImlzcyI6Imh0dHBzOi8vaXNzdWVyLmV4YW1wbGUiLCJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6b3BzOmZpeGZsZWV0IiwiZXhwIjoxfQ.c2ln
+printf '%s' "$federated" >"$T/token"
+scenario "$(jq -cn --arg c "$T/cert.pem" --arg f "$federated" '{certificate:$c, federated_token:$f, imds_vm:"rescue-1"}')" '[]' \
 	"$(win b-1 bad.img)" "$(rescue rescue-1)"
 sim_start "$T/scenario.json" "$T/cloud" --imds 127.0.0.1:0
 azure="list --provider azure --rg prod -v"

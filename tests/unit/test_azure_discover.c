@@ -129,7 +129,7 @@ Test(azure_discover, the_questions_are_the_documented_ones)
 	cr_assert_str_eq(web->state, "running");
 	cr_assert(web->running);
 	cr_assert_str_eq(web->os, "windows");
-	cr_assert_str_eq(web->scope, "PROD");
+	cr_assert_str_eq(web->scope, "prod");
 	cr_assert_str_eq(web->zone, "1");
 	cr_assert_eq(web->disk_bytes, 4096);
 	cr_assert_str_eq(web->disk_encryption, "platform");

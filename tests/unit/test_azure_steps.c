@@ -455,11 +455,8 @@ Test(azure_steps, where_names_every_disk)
 		ff_printf("OS disk 'web-1-os' is on the VM; copy '%s' is in resource group 'prod'", copy_name);
 	ff_auto_free char *attached =
 		ff_printf("OS disk 'web-1-os' is on the VM; copy '%s' is on 'rescue-1', LUN 3", copy_name);
-	ff_auto_free char *swapped = ff_printf(
-		"disk copy '%s' is swapped in as the VM's OS disk, in place of 'web-1-os'; to put the original back: "
-		"az vm deallocate "
-		"-g 'prod' -n 'web-1' && az vm update -g 'prod' -n 'web-1' --os-disk '" COMPUTE "/disks/web-1-os'",
-		copy_name);
+	ff_auto_free char *swapped =
+		ff_printf("copy '%s' is the OS disk; the original 'web-1-os' is unattached", copy_name);
 
 	where_is("OS disk 'web-1-os' is on the VM");
 	ff_json_set_bool(k.facts, "copied", true);
