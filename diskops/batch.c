@@ -14,12 +14,12 @@
 /* MemAvailable of /proc/meminfo in MiB; 0 when it cannot be told. */
 static int64_t memory_free_mb(void)
 {
-	char line[256];
-	long long kb = 0;
+	char line[256], number[32];
+	int64_t kb = 0;
 	FILE *f = fopen("/proc/meminfo", "re");
 
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "MemAvailable: %lld kB", &kb) == 1)
+		if (sscanf(line, "MemAvailable: %31s kB", number) == 1 && ff_parse_i64(number, 0, INT64_MAX, &kb) == 0)
 			break;
 	if (f != NULL)
 		fclose(f);

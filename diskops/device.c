@@ -106,7 +106,7 @@ static int check_serial(const struct job *job, dev_t dev, struct ff_err *err)
 
 static int check_mounts(const struct job *job, dev_t dev, struct ff_err *err)
 {
-	ff_auto_free char *line = NULL;
+	ff_auto_free char *line = NULL, *number = ff_printf("%u:%u", major(dev), minor(dev));
 	size_t room = 0;
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	int rc = 0;
@@ -114,10 +114,10 @@ static int check_mounts(const struct job *job, dev_t dev, struct ff_err *err)
 	if (f == NULL)
 		return ff_fail(err, FF_E_LOCAL, "cannot read /proc/self/mountinfo: %m");
 	while (rc == 0 && getline(&line, &room, f) > 0) {
-		unsigned a, b;
+		char third[32];
 
 		/* proc(5): mount id, parent id, major:minor, ... */
-		if (sscanf(line, "%*u %*u %u:%u", &a, &b) == 2 && makedev(a, b) == dev)
+		if (sscanf(line, "%*s %*s %31s", third) == 1 && ff_streq(third, number))
 			rc = ff_fail(err, FF_E_LOCAL, "'%s' is mounted on this machine", job->path);
 	}
 	fclose(f);
@@ -167,9 +167,15 @@ static dev_t partition_of(dev_t disk, const char *name)
 {
 	ff_auto_free char *file = ff_printf("%s/partition", name), *number = sysfs_line(disk, file);
 	ff_auto_free char *dev_file = ff_printf("%s/dev", name), *dev = sysfs_line(disk, dev_file);
-	unsigned a, b;
+	char *colon = dev != NULL ? strchr(dev, ':') : NULL;
+	int64_t a, b;
 
-	return number != NULL && dev != NULL && sscanf(dev, "%u:%u", &a, &b) == 2 ? makedev(a, b) : 0;
+	if (number == NULL || colon == NULL)
+		return 0;
+	*colon = '\0';
+	if (ff_parse_i64(dev, 0, UINT32_MAX, &a) < 0 || ff_parse_i64(colon + 1, 0, UINT32_MAX, &b) < 0)
+		return 0;
+	return makedev((unsigned)a, (unsigned)b);
 }
 
 static int check_partitions(const struct job *job, dev_t dev, struct ff_err *err)

@@ -80,7 +80,7 @@ static int step_into(
 
 	if (rc == 0)
 		rc = tree_match(a, dir, &names, glob, &matching, &stats, err);
-	for (size_t i = 0; rc == 0 && i < matching.count; i++) {
+	for (size_t i = 0; rc == 0 && stats != NULL && i < matching.count; i++) {
 		ff_auto_free char *path = tree_join(dir, matching.items[i]);
 
 		if (!S_ISDIR((mode_t)stats->val[i].st_mode))
