@@ -2,7 +2,8 @@
  * Acts: one mutating request for one VM or for a group, and the operation that it starts.
  *
  * Members of a group gather while the key is busy, or while the request still waits for its budget, and leave together
- * (group commit, as a journal does it); an idle key waits for nothing but the rest of the turn. The key stays busy
+ * (group commit, as a journal does it). At an idle key the first one lingers a moment for those that will come to the
+ * same act before long: going ahead of them it would keep the rescue VM busy for a whole operation. The key stays busy
  * until the operation is over for every member: clouds refuse a second change of the same resource meanwhile.
  */
 #include "state.h"
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINGER_MS   2000
 #define POLL_MS	    2000
 #define POLL_MAX_MS 15000
 
@@ -349,6 +351,20 @@ static struct ff_act *act_new(struct ff_engine *e, struct ff_scope *scope, struc
 
 /* ---------------------------------------------------------------- groups */
 
+/* Is it worth waiting for others? Never for long, counted from the first one's arrival, and only while somebody on the
+ * same rescue VM is still to come. */
+static bool lingers(struct ff_engine *e, const struct ff_group *group)
+{
+	const struct ff_one *first = group->ready.head;
+
+	if (first->alone || group->ready.count >= group_max(first) || ff_now(e) >= first->queued_ms + LINGER_MS)
+		return false;
+	for (const struct ff_one *mate = first->rescue->mates; mate != NULL; mate = mate->mate_next)
+		if (ff_one_comes_soon(mate, ff_one_row(first)))
+			return true;
+	return false;
+}
+
 static void group_run(struct ff_engine *e, struct ff_task *task)
 {
 	struct ff_group *group = FF_OWNER(task, struct ff_group, task);
@@ -358,6 +374,10 @@ static void group_run(struct ff_engine *e, struct ff_task *task)
 		ff_table_remove(&e->groups, group->key);
 		free(group->key);
 		free(group);
+		return;
+	}
+	if (lingers(e, group)) { /* each one that joins runs this again */
+		ff_task_at(&e->tasks, &group->task, group->ready.head->queued_ms + LINGER_MS);
 		return;
 	}
 	group->busy = true;

@@ -206,15 +206,24 @@ static void next_forward(struct ff_engine *e, struct ff_one *one)
 		ff_one_end(e, one, FF_O_REPAIRED, one->reason);
 }
 
-static void next_homeward(struct ff_engine *e, struct ff_one *one)
+/* The row that takes back what the forward row at that index did; FF_STEP_NONE: there is nothing to take back. */
+static int undo_at(const struct ff_one *one, int at)
 {
 	const struct ff_provider *p = one->scope->provider;
+	int undo = p->steps[p->forward[at]].undo;
 
+	if ((one->attempted & (uint64_t)1 << at) == 0 || undo == FF_STEP_NONE ||
+		(one->undone & (uint64_t)1 << undo) != 0 || passed_over(one, undo))
+		return FF_STEP_NONE;
+	return undo;
+}
+
+static void next_homeward(struct ff_engine *e, struct ff_one *one)
+{
 	while (--one->at >= 0) {
-		int undo = p->steps[p->forward[one->at]].undo;
+		int undo = undo_at(one, one->at);
 
-		if ((one->attempted & (uint64_t)1 << one->at) == 0 || undo == FF_STEP_NONE ||
-			(one->undone & (uint64_t)1 << undo) != 0 || passed_over(one, undo))
+		if (undo == FF_STEP_NONE)
 			continue;
 		one->undone |= (uint64_t)1 << undo;
 		begin_row(e, one, undo);
@@ -229,6 +238,43 @@ void ff_one_next(struct ff_engine *e, struct ff_one *one)
 		next_homeward(e, one);
 	else
 		next_forward(e, one);
+}
+
+static bool comes_forward(const struct ff_one *one, const struct ff_step *row)
+{
+	const struct ff_provider *p = one->scope->provider;
+
+	for (int at = one->at + 1; p->forward[at] != FF_STEP_NONE; at++) {
+		const struct ff_step *ahead = &p->steps[p->forward[at]];
+
+		if (passed_over(one, p->forward[at]))
+			continue;
+		if (ahead->kind == FF_STEP_REPAIR)
+			return false;
+		if (ahead->act == row->act)
+			return true;
+	}
+	return false;
+}
+
+static bool comes_homeward(const struct ff_one *one, const struct ff_step *row)
+{
+	for (int at = one->at - 1; at >= 0; at--) {
+		int undo = undo_at(one, at);
+
+		if (undo != FF_STEP_NONE && one->scope->provider->steps[undo].act == row->act)
+			return true;
+	}
+	return false;
+}
+
+bool ff_one_comes_soon(const struct ff_one *one, const struct ff_step *row)
+{
+	if (one->state == FF_ONE_REPAIR && !one->job->mended) /* once it is, the appliance is only shut down */
+		return false;
+	if (one->state == FF_ONE_LOOKING && one->attempts == 0 && ff_one_row(one)->act == row->act)
+		return true;
+	return one->homeward ? comes_homeward(one, row) : comes_forward(one, row);
 }
 
 void ff_one_begin(struct ff_engine *e, struct ff_one *one)

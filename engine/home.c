@@ -46,10 +46,12 @@ static bool is_failure(enum ff_outcome outcome)
 /* The rescue VM's slot and the place under --parallel are somebody else's now. */
 static void leave_the_way(struct ff_engine *e, struct ff_one *one)
 {
-	if (one->state == FF_ONE_WAITING)
+	if (one->state == FF_ONE_WAITING) {
 		e->waiting--;
-	else
+	} else {
 		e->under_way--;
+		ff_mates_leave(one);
+	}
 	if (one->slot_held && one->slot_used)
 		ff_slot_lose(e, one);
 	else if (one->slot_held)

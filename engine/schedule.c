@@ -32,6 +32,26 @@ void ff_one_queue_remove(struct ff_one_queue *q, struct ff_one *one)
 	q->count--;
 }
 
+void ff_mates_join(struct ff_one *one)
+{
+	one->mate_next = one->rescue->mates;
+	one->mate_prev = NULL;
+	if (one->mate_next != NULL)
+		one->mate_next->mate_prev = one;
+	one->rescue->mates = one;
+}
+
+void ff_mates_leave(struct ff_one *one)
+{
+	if (one->mate_prev != NULL)
+		one->mate_prev->mate_next = one->mate_next;
+	else
+		one->rescue->mates = one->mate_next;
+	if (one->mate_next != NULL)
+		one->mate_next->mate_prev = one->mate_prev;
+	one->mate_next = one->mate_prev = NULL;
+}
+
 /* ---------------------------------------------------------------- rescue VMs */
 
 static struct ff_rescue *rescue_new(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm)
@@ -251,6 +271,7 @@ static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
 	e->under_way++;
 	one->state = FF_ONE_PAUSED; /* until its first row is begun */
 	slot_take(one);
+	ff_mates_join(one);
 	if (!rescue->recorded)
 		ff_record_rescue(e, rescue);
 	ff_record_admit(e, one);

@@ -119,6 +119,7 @@ struct ff_rescue {
 	unsigned slots, free, planned;
 	unsigned slots_usable, slots_lost; /* free at the start; of those, left occupied by a VM that ended */
 	struct ff_one_queue waiting;
+	struct ff_one *mates; /* under way on it: admitted, and not ended */
 };
 
 enum ff_one_state {
@@ -139,8 +140,9 @@ struct ff_one {
 	json_t *facts; /* owned */
 	json_t *removed;
 	struct ff_rescue *rescue;
-	struct ff_one *next, *prev; /* in the rescue VM's or the group's queue */
-	struct ff_group *group;	    /* while queued */
+	struct ff_one *next, *prev;	      /* in the rescue VM's or the group's queue */
+	struct ff_one *mate_next, *mate_prev; /* under way on the same rescue VM */
+	struct ff_group *group;		      /* while queued */
 	struct ff_job *job;
 	char *reason; /* why it goes home, with what was left over */
 	char *last;   /* what the cloud said last in this step, for when patience ends */
@@ -308,6 +310,8 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 /** The task of a VM: its pause is over. */
 void ff_one_run(struct ff_engine *e, struct ff_task *task);
 void ff_one_step_done(struct ff_engine *e, struct ff_one *one);
+/** Is a row with the act of `row` ahead of it, with no run of the worker in between? */
+bool ff_one_comes_soon(const struct ff_one *one, const struct ff_step *row);
 /** Patience is over: -1, and why in words. */
 int ff_one_late(struct ff_engine *e, struct ff_one *one, struct ff_err *err);
 /** Remember what the cloud said, for when patience ends. */
@@ -395,6 +399,10 @@ void ff_schedule_admit(struct ff_engine *e);
 void ff_slot_release(struct ff_engine *e, struct ff_one *one);
 /** Nothing may be put there in this run: something may still be attached. */
 void ff_slot_lose(struct ff_engine *e, struct ff_one *one);
+
+/** It is under way on its rescue VM; it is not any more. */
+void ff_mates_join(struct ff_one *one);
+void ff_mates_leave(struct ff_one *one);
 
 void ff_one_queue_add(struct ff_one_queue *q, struct ff_one *one);
 void ff_one_queue_remove(struct ff_one_queue *q, struct ff_one *one);

@@ -304,7 +304,7 @@ Test(engine_run, an_interrupt_after_the_repair_lets_it_go_on)
 
 Test(engine_run, an_interrupt_leaves_a_mended_vm_alone_that_waits_or_stands_in_line)
 {
-	RULES({"look/verify/a", .times = 5, .body = "wait"}, {"POST https://toy.test/copy:b", .latency_ms = 500},
+	RULES({"look/verify/a", .times = 5, .body = "wait"}, {"POST https://toy.test/copy:b", .latency_ms = 2600},
 		{"POST https://toy.test/attach:b", .latency_ms = 60000});
 	world_open(&w, 2, NULL);
 	world_repair(&w);
