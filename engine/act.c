@@ -4,7 +4,8 @@
  * Members of a group gather while the key is busy, or while the request still waits for its budget, and leave together
  * (group commit, as a journal does it). At an idle key the first one lingers a moment for those that will come to the
  * same act before long: going ahead of them it would keep the rescue VM busy for a whole operation. The key stays busy
- * until the operation is over for every member: clouds refuse a second change of the same resource meanwhile.
+ * until the operation is over for every member: clouds refuse a second change of the same resource meanwhile. Where
+ * only requests must not overlap (FF_KEY_FREE) it is free again when the request is answered.
  */
 #include "state.h"
 
@@ -20,7 +21,7 @@
 struct ff_act {
 	struct ff_task task; /* the next poll */
 	struct ff_scope *scope;
-	struct ff_group *group;		     /* NULL: alone by nature */
+	struct ff_group *group;		     /* whose key it holds; NULL: none, or not any more */
 	struct ff_act *all_next, **all_link; /* in engine->acts */
 	struct ff_one **ones;
 	size_t count;
@@ -79,14 +80,29 @@ static void act_forget(struct ff_act *act)
 	free(act);
 }
 
-static void act_free(struct ff_engine *e, struct ff_act *act)
+static void release_key(struct ff_engine *e, struct ff_act *act)
 {
 	struct ff_group *group = act->group;
 
-	if (group != NULL) {
-		group->busy = false;
-		ff_task_queue(&e->tasks, &group->task, FF_LANE_LATE); /* the next ones, or its end */
-	}
+	if (group == NULL)
+		return;
+	act->group = NULL;
+	group->busy = false;
+	ff_task_queue(&e->tasks, &group->task, FF_LANE_LATE); /* the next ones, or its end */
+}
+
+/* Rows of one act may differ in this: the strictest counts. */
+static bool key_free(const struct ff_act *act)
+{
+	for (size_t i = 0; i < act->count; i++)
+		if ((ff_one_row(act->ones[i])->flags & FF_KEY_FREE) == 0)
+			return false;
+	return true;
+}
+
+static void act_free(struct ff_engine *e, struct ff_act *act)
+{
+	release_key(e, act);
 	ff_task_cancel(&e->tasks, &act->task);
 	act_forget(act);
 }
@@ -144,10 +160,13 @@ static void settle(struct ff_engine *e, struct ff_act *act, struct ff_verdict *v
 		ff_verdict_release(&v[i]);
 	}
 	act->count = kept;
-	if (kept > 0)
-		poll_again(e, act, wait_ms);
-	else
+	if (kept == 0) {
 		act_free(e, act);
+		return;
+	}
+	if (key_free(act))
+		release_key(e, act);
+	poll_again(e, act, wait_ms);
 }
 
 /* ---------------------------------------------------------------- polling */

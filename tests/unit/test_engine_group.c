@@ -299,3 +299,80 @@ Test(engine_group, those_on_the_way_home_go_together)
 	cr_expect_eq(traced(&w, "/detach:a,detach:c,detach:b"), 1);
 	expect_outcome(&w, "b", FF_O_CLEAN, "");
 }
+
+/* ---------------------------------------------------------------- keys and polls */
+
+static int64_t last_attach_ms, shortest_gap_ms;
+
+static void note_gap(struct world *world, const char *what)
+{
+	if (!strstr(what, "POST https://toy.test/attach"))
+		return;
+	if (last_attach_ms > 0 && world->now_ms - last_attach_ms < shortest_gap_ms)
+		shortest_gap_ms = world->now_ms - last_attach_ms;
+	last_attach_ms = world->now_ms;
+}
+
+/* Three VMs, whose disks go one by one, each in an operation of half a minute. */
+static void open_one_by_one(struct ff_provider *provider, struct ff_step *steps, unsigned flags)
+{
+	last_attach_ms = 0;
+	shortest_gap_ms = INT64_MAX;
+	memcpy(steps, toy_steps, sizeof(toy_steps));
+	steps[ATTACH].group_max = 1;
+	steps[ATTACH].flags |= flags;
+	w.op_ms = 30000;
+	w.on_send = note_gap;
+	world_open_table(&w, provider, steps);
+	toy_add(w.cloud, "b", false);
+	toy_add(w.cloud, "c", false);
+}
+
+Test(engine_group, a_free_key_is_held_for_the_request_only)
+{
+	static struct ff_step steps[ROWS];
+	static struct ff_provider provider;
+
+	RULES({"POST https://toy.test/attach", .latency_ms = 5000});
+	open_one_by_one(&provider, steps, FF_KEY_FREE);
+	world_repair(&w);
+	while (traced(&w, "POST https://toy.test/attach") < 3)
+		cr_assert(world_step(&w));
+	cr_expect_eq(traced(&w, "worker r1 mend"), 0, "none of the operations is over");
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_eq(shortest_gap_ms, 5000, "the next leaves when the one before is answered, and not before");
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, a_key_that_is_not_free_is_held_for_the_operation)
+{
+	static struct ff_step steps[ROWS];
+	static struct ff_provider provider;
+
+	RULES({"POST https://toy.test/attach", .latency_ms = 5000});
+	open_one_by_one(&provider, steps, 0);
+	world_repair(&w);
+	while (traced(&w, "POST https://toy.test/attach") < 3)
+		cr_assert(world_step(&w));
+	cr_expect_geq(traced(&w, "worker r1 mend"), 1);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+}
+
+Test(engine_group, who_is_done_or_failed_leaves_a_polled_group_at_once)
+{
+	RULES({"POST https://toy.test/attach:a", .body = "started,started,started", .after = true},
+		{"/poll/attach:a,attach:b,attach:c", .body = "done,failed,wait"},
+		{"/poll/attach:c", .times = 3, .body = "wait=60000"});
+	world_open(&w, 3, NULL);
+	world_repair(&w);
+	while (traced(&w, "poll/attach:c") < 3)
+		cr_assert(world_step(&w));
+	cr_expect_eq(traced(&w, "poll/attach:a"), 1);
+	cr_expect_eq(traced(&w, "worker r1 mend 1"), 1, "a is mended while c's operation goes on");
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "attach");
+	expect_outcome(&w, "c", FF_O_REPAIRED, "");
+}
