@@ -57,7 +57,7 @@ struct ff_engine_config {
 	const char *dev_root;  /* "/dev", or with {rescue} in it; copied */
 	bool journal;	       /* false for list: nothing is appended, and no mutating ask may leave */
 	unsigned parallel;     /* VMs under way at once over all; 0: as the rescue slots allow */
-	unsigned max_failures; /* stop admitting VMs after so many failed; 0: no limit */
+	unsigned max_failures; /* stop admitting a scope's VMs after so many of them failed; 0: no limit */
 	int64_t verify_ms;     /* how long a VM may take to prove that it came up; 0: 15 minutes */
 	void (*event)(void *arg, const struct ff_event *event); /* may be NULL; must not call the engine */
 	void *event_arg;
@@ -128,6 +128,7 @@ struct ff_ended {
 	const char *reason;    /* borrowed; never NULL */
 	const json_t *removed; /* array of {path,size,mtime,sha256}; never NULL */
 	int64_t took_ms;       /* from its first step to its end */
+	enum ff_class class;   /* why it turned home, or was skipped after it was begun; FF_E_NONE otherwise */
 	const char *step;      /* where it stands when it has no outcome (interrupted); NULL otherwise */
 };
 struct ff_result {
