@@ -376,6 +376,7 @@ static void result_of(const struct ff_engine *e, const struct ff_one *one, struc
 		.outcome = (enum ff_outcome)one->outcome,
 		.reason = one->reason ? one->reason : "",
 		.removed = one->removed ? one->removed : e->no_files,
+		.class = (enum ff_class)one->class,
 		.took_ms = open && one->began_ms ? ff_now(e) - one->began_ms : one->took_ms,
 	};
 	if (open)

@@ -72,7 +72,7 @@ void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome
 	free(FF_STEAL(one->last));
 	one->took_ms = one->began_ms ? ff_now(e) - one->began_ms : 0;
 	e->ended[outcome]++;
-	e->failures += is_failure(outcome);
+	one->scope->failures += is_failure(outcome);
 	ff_record_end(e, one);
 	if (e->event != NULL)
 		e->event(e->event_arg, &(struct ff_event){.kind = FF_EV_END,
@@ -109,6 +109,7 @@ void ff_one_turn_home(
 	struct ff_engine *e, struct ff_one *one, enum ff_outcome goal, enum ff_class class, const char *why)
 {
 	one->goal = (uint8_t)goal;
+	one->class = (uint8_t) class;
 	if (one->repaired) { /* the copy is mended, but it does not go home */
 		free(FF_STEAL(one->reason));
 		json_decref(one->removed);
@@ -162,6 +163,7 @@ static void fail_put_back(struct ff_engine *e, struct ff_one *one, const struct 
 	note(one, text);
 	one->goal = FF_O_FAILED_HOME;
 	one->tail = true;
+	one->class = (uint8_t)err->class;
 	ff_record_turn(e, one, err->class, one->reason);
 	ff_one_next(e, one);
 }
@@ -187,6 +189,7 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 	}
 	why = ff_printf("%s: %s", row->name, err->text);
 	if (!one->touched && no) {
+		one->class = (uint8_t)err->class;
 		note(one, why);
 		ff_one_end(e, one, FF_O_SKIPPED, one->reason);
 		return;

@@ -278,18 +278,19 @@ static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
 	ff_one_begin(e, one);
 }
 
-/* Nobody begins any more: those who wait say why. */
-static void give_up_waiting(struct ff_engine *e)
+/* None of the scope's begins any more: those who wait say why. */
+static void close_scope(struct ff_engine *e, struct ff_scope *scope)
 {
+	scope->closed = true;
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
 		ff_auto_free char *why = NULL;
 
-		if (one->state != FF_ONE_WAITING)
+		if (one->state != FF_ONE_WAITING || one->scope != scope)
 			continue;
 		if (one->rescue != NULL)
 			ff_one_queue_remove(&one->rescue->waiting, one);
-		why = ff_printf("not begun: %zu failures reached --max-failures", e->failures);
+		why = ff_printf("not begun: %zu failures reached --max-failures", scope->failures);
 		ff_one_end(e, one, FF_O_SKIPPED, why);
 	}
 }
@@ -317,6 +318,15 @@ void ff_schedule_forsake(struct ff_engine *e)
 		forsake_unusable(e);
 }
 
+/* Each cloud for itself: what fails in one says nothing about the others. */
+static void close_scopes(struct ff_engine *e)
+{
+	for (size_t i = 0; i < e->scope_count; i++)
+		if (e->max_failures > 0 && e->scopes[i]->failures >= e->max_failures && !e->scopes[i]->closed)
+			close_scope(e, e->scopes[i]);
+	e->admit = false;
+}
+
 void ff_schedule_admit(struct ff_engine *e)
 {
 	bool more = true;
@@ -325,12 +335,7 @@ void ff_schedule_admit(struct ff_engine *e)
 	e->admit = false;
 	if (e->interrupts > 0 || e->stopped)
 		return;
-	if (e->max_failures > 0 && e->failures >= e->max_failures) {
-		if (e->waiting > 0)
-			give_up_waiting(e);
-		e->admit = false;
-		return;
-	}
+	close_scopes(e);
 	/* one at a time round the rescue VMs, so that all of them get to work */
 	while (more && e->waiting > 0) {
 		more = false;

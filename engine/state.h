@@ -65,6 +65,8 @@ struct ff_scope {
 	int count;     /* of forward rows */
 	int repair_at; /* index into forward of the row that repairs; -1: none */
 	int slot_row;  /* the row that frees the rescue slot; FF_STEP_NONE */
+	size_t failures;
+	bool closed; /* so many that none of its VMs is begun any more */
 };
 
 struct ff_one;
@@ -152,9 +154,9 @@ struct ff_one {
 	uint64_t undone;    /* undo rows that ran */
 	unsigned number;    /* from 1: as the journal and the worker name it */
 	int slot;
-	int16_t at, row; /* index into forward; row of the table, FF_STEP_NONE before the first */
-	uint8_t state;	 /* enum ff_one_state */
-	uint8_t outcome, goal;
+	int16_t at, row;	      /* index into forward; row of the table, FF_STEP_NONE before the first */
+	uint8_t state;		      /* enum ff_one_state */
+	uint8_t outcome, goal, class; /* class: enum ff_class, why it turned home or was skipped */
 	uint8_t rounds, pauses, unseen;
 	bool planned : 1;
 	bool homeward : 1;   /* walking back */
@@ -202,7 +204,7 @@ struct ff_engine {
 	struct ff_worker **workers;
 	size_t worker_count, probing;
 	struct ff_one *ones;
-	size_t one_count, under_way, waiting, failures;
+	size_t one_count, under_way, waiting;
 	size_t ended[FF_O_STUCK + 1];
 	bool admit;	       /* something became free: look for whom to begin */
 	bool forsake;	       /* a rescue VM cannot be used any more */

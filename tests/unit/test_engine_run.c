@@ -152,6 +152,64 @@ Test(engine_run, max_failures_stops_new_work_and_brings_the_rest_to_an_end)
 	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun: 2 failures reached --max-failures");
 }
 
+/* A second scope of the same kind, with VMs "x", "y", "z" and the rescue VM "r2"; selects all VMs of both. */
+static void repair_two_scopes(void)
+{
+	struct ff_cloud *other = ff_calloc(1, sizeof(*other));
+	struct ff_selected selected[16];
+	struct ff_err err = {0};
+	size_t n = 0;
+
+	other->renew_at = INT64_MAX;
+	toy_add(other, "r2", true);
+	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
+		toy_add(other, name, false);
+	ff_engine_add_scope(w.engine, &toy, other);
+	world_run(&w, FF_PHASE_FOUND);
+	for (size_t i = 1; i < w.cloud->count; i++)
+		selected[n++] = (struct ff_selected){.scope = 0, .vm = w.cloud->vms[i]};
+	for (size_t i = 1; i < other->count; i++)
+		selected[n++] = (struct ff_selected){.scope = 1, .vm = other->vms[i]};
+	cr_assert_eq(ff_engine_repair(w.engine, selected, n, NULL, &err), 0, "%s", err.text);
+	world_run(&w, FF_PHASE_ENDED);
+}
+
+Test(engine_run, one_clouds_failures_do_not_stop_another)
+{
+	struct ff_engine_config config = {.max_failures = 1, .parallel = 1};
+
+	RULES({"POST https://toy.test/copy:a", .body = "failed"});
+	world_open(&w, 3, &config);
+	repair_two_scopes();
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun");
+	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
+		expect_outcome(&w, name, FF_O_REPAIRED, "");
+}
+
+Test(engine_run, each_end_tells_the_class_of_its_reason)
+{
+	struct ff_engine_config config = {.max_failures = 3, .parallel = 5};
+
+	RULES({"POST https://toy.test/claim:a", .status = 403}, {"POST https://toy.test/copy:b", .status = 409},
+		{"POST https://toy.test/copy:c", .body = "failed=auth"},
+		{"POST https://toy.test/start:d", .body = "failed=local"});
+	world_open(&w, 6, &config);
+	w.mood = FINDS_NOTHING;
+	w.mood_of = "e";
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_SKIPPED, "");
+	cr_expect_eq(ended_of(&w, "a")->class, FF_E_DENIED);
+	cr_expect_eq(ended_of(&w, "b")->class, FF_E_CONFLICT);
+	cr_expect_eq(ended_of(&w, "c")->class, FF_E_AUTH);
+	expect_outcome(&w, "d", FF_O_FAILED_HOME, "mended and home");
+	cr_expect_eq(ended_of(&w, "d")->class, FF_E_LOCAL);
+	expect_outcome(&w, "e", FF_O_CLEAN, "");
+	cr_expect_eq(ended_of(&w, "e")->class, FF_E_NONE);
+	cr_expect_eq(ended_of(&w, "f")->class, FF_E_NONE);
+}
+
 Test(engine_run, work_is_spread_over_the_rescue_vms)
 {
 	world_open(&w, 8, NULL);
