@@ -147,6 +147,19 @@ static json_t *describe(const struct options *o, const struct found *f)
 
 /* ---------------------------------------------------------------- the run */
 
+/* Every VM was left alone, and not by choice: the cloud does not let this identity do it. */
+static bool all_refused(const struct ff_result *result)
+{
+	bool refused = false;
+
+	for (size_t i = 0; i < result->count; i++) {
+		if (result->ended[i].outcome != FF_O_SKIPPED)
+			return false;
+		refused = refused || result->ended[i].class == FF_E_DENIED || result->ended[i].class == FF_E_AUTH;
+	}
+	return refused;
+}
+
 static int exit_status(const struct ff_result *result, int found_status)
 {
 	bool stuck = false, failed = false, open = false;
@@ -161,6 +174,8 @@ static int exit_status(const struct ff_result *result, int found_status)
 		return result->nothing_started ? EXIT_NOTHING : open || stuck ? EXIT_STUCK : EXIT_FAILED;
 	if (result->interrupted)
 		return EXIT_INTERRUPT;
+	if (all_refused(result))
+		return EXIT_NOTHING;
 	return stuck ? EXIT_STUCK : failed ? EXIT_FAILED : found_status;
 }
 

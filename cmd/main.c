@@ -14,6 +14,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "cmd.h"
 
@@ -53,6 +54,17 @@ static void setup_log(const struct options *o)
 	ff_log_setup(levels[o->verbosity + 1], o->log_format);
 }
 
+/*
+ * Credentials are in this process' memory: no core dump, and no other process of the same user may look inside. Not
+ * under the sanitizers, whose leak check looks from outside.
+ */
+static void keep_to_ourselves(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+	prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 int fail_with(const struct ff_err *err)
 {
 	ff_log(FF_LOG_ERROR, "fixfleet", "%s", err->text);
@@ -66,6 +78,7 @@ int main(int argc, char **argv)
 	struct options o;
 	int status;
 
+	keep_to_ourselves();
 	if (argc > 1 && argv[1][0] != '-') {
 		command = command_by_name(argv[1]);
 		if (command == NULL) {
