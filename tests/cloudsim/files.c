@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gcp_place.h"
 #include "ntfs_look.h"
 
 #include "fixfleet/json.h"
@@ -114,7 +115,7 @@ json_t *sim_read_scenario(const char *path, struct ff_err *err)
 	ff_auto_json json_t *scenario = NULL;
 	const char *slash = strrchr(path, '/');
 	ff_auto_free char *folder = slash != NULL ? ff_strndup(path, (size_t)(slash - path)) : ff_strdup(".");
-	json_t *azure, *aws, *e;
+	json_t *azure, *aws, *gcp, *e;
 	size_t i;
 
 	if (text == NULL)
@@ -139,6 +140,14 @@ json_t *sim_read_scenario(const char *path, struct ff_err *err)
 	aws = json_object_get(scenario, "aws");
 	json_array_foreach (json_object_get(aws, "vms"), i, e) {
 		if (settle_image(json_object_get(e, "root"), *folder != '\0' ? folder : "/", err) < 0)
+			return NULL;
+	}
+	gcp = json_object_get(scenario, "gcp");
+	if (inline_text(json_object_get(gcp, "service_account"), folder, "public_key", "public_key", err) < 0 ||
+		sim_gcp_prepare(gcp, err) < 0)
+		return NULL;
+	json_array_foreach (json_object_get(gcp, "vms"), i, e) {
+		if (settle_image(json_object_get(e, "boot"), *folder != '\0' ? folder : "/", err) < 0)
 			return NULL;
 	}
 	return FF_STEAL(scenario);

@@ -9,6 +9,7 @@
 
 #include "cloudsim.h"
 #include "files.h"
+#include "gcp_place.h"
 
 #include "fixfleet/json.h"
 #include "fixfleet/mem.h"
@@ -66,6 +67,21 @@ static json_t *environment(const struct sim_place *place, const json_t *scenario
 	return env;
 }
 
+static void add_aws(json_t *env, const struct sim_place *place, const json_t *aws, const char *ca)
+{
+	const char *key = ff_json_str(aws, "access_key_id"), *secret = ff_json_str(aws, "secret_access_key");
+	const char *region = ff_json_str(aws, "region");
+
+	if (aws == NULL)
+		return;
+	ff_json_set_str(env, "AWS_ENDPOINT_URL", place->base);
+	ff_json_set_str(env, "AWS_ACCESS_KEY_ID", key != NULL ? key : SIM_AWS_KEY);
+	ff_json_set_str(env, "AWS_SECRET_ACCESS_KEY", secret != NULL ? secret : SIM_AWS_SECRET);
+	ff_json_set_str(env, "AWS_REGION", region != NULL ? region : SIM_AWS_REGION);
+	ff_json_set_str(env, "AWS_CA_BUNDLE", ca);
+	ff_json_set_str(env, "AWS_EC2_METADATA_SERVICE_ENDPOINT", place->imds_base);
+}
+
 /* export NAME='value', with quotes inside as the shell wants them */
 static char *shell_lines(const json_t *env)
 {
@@ -87,11 +103,15 @@ int sim_tell(const struct sim_place *place, const json_t *scenario, struct ff_er
 	ff_auto_free char *ca = ff_printf("%s/ca.pem", place->work_dir);
 	ff_auto_free char *sh = ff_printf("%s/env.sh", place->work_dir);
 	ff_auto_json json_t *env = environment(place, scenario, ca);
-	ff_auto_free char *lines = shell_lines(env);
 	ff_auto_json json_t *ready = json_pack("{s:s,s:i,s:s,s:i,s:O}", "url", place->base, "port", (int)place->port,
 		"ca", ca, "pid", (int)getpid(), "env", env);
-	ff_auto_free char *text = ff_json_text(ready);
+	ff_auto_free char *lines = NULL, *text = NULL;
 
+	add_aws(env, place, json_object_get(scenario, "aws"), ca);
+	if (sim_gcp_tell(place, json_object_get(scenario, "gcp"), env, err) < 0)
+		return -1;
+	lines = shell_lines(env);
+	text = ff_json_text(ready);
 	if (sim_write_file(ca, place->ca_pem, err) < 0 || sim_write_file(sh, lines, err) < 0)
 		return -1;
 	return place->ready != NULL ? sim_write_file(place->ready, text, err) : 0;

@@ -343,7 +343,10 @@ static int open_world(struct server *s, const struct sim_server_options *o, json
 		json_object_set_new(scenario, "time_scale", json_real(o->time_scale));
 	hooks = sim_file_hooks(&s->files);
 	s->sim = sim_new(scenario, real_ms(), &hooks, err);
-	return s->sim != NULL ? sim_tls_make(&s->tls, err) : ff_wrap(err, "scenario '%s'", o->scenario);
+	if (s->sim == NULL)
+		return ff_wrap(err, "scenario '%s'", o->scenario);
+	carry_out_due(s); /* copies of the scenario's images are there before anybody is told */
+	return sim_tls_make(&s->tls, err);
 }
 
 static int open_doors(struct server *s, const struct sim_server_options *o, unsigned *port, struct ff_err *err)
