@@ -28,6 +28,11 @@ struct sim;
 #define SIM_AZURE_TENANT       "00000000-0000-4000-8000-00000000000a"
 #define SIM_AZURE_CLIENT       "00000000-0000-4000-8000-00000000000b"
 
+/* AWS's own examples of a key, in no way secret. */
+#define SIM_AWS_REGION "us-east-1"
+#define SIM_AWS_KEY    "AKIAIOSFODNN7EXAMPLE"
+#define SIM_AWS_SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+
 /* What the model asks of its surroundings. */
 struct sim_hooks {
 	/**

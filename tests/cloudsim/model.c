@@ -153,11 +153,11 @@ const char *sim_time(int64_t ms, char out[SIM_TIME_BYTES])
 
 /* ---- making and ending */
 
-static const struct sim_cloud *const clouds[] = {&sim_azure, &sim_gcp};
+static const struct sim_cloud *const clouds[] = {&sim_azure, &sim_aws, &sim_gcp};
 
 static int read_head(struct sim *sim, const json_t *scenario, struct ff_err *err)
 {
-	static const char *const members[] = {"seed", "time_scale", "azure", "gcp", "faults", NULL};
+	static const char *const members[] = {"seed", "time_scale", "azure", "aws", "gcp", "faults", NULL};
 	int64_t seed = 1;
 	const json_t *scale, *faults;
 

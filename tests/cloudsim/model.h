@@ -34,7 +34,7 @@ struct sim_cloud {
 	int (*human)(struct sim *sim, void *self, const json_t *act, struct ff_err *err);
 	int (*set_bad)(void *self, const char *disk_name, bool bad);
 };
-extern const struct sim_cloud sim_azure, sim_gcp;
+extern const struct sim_cloud sim_azure, sim_aws, sim_gcp;
 
 /* A cloud of the scenario. */
 struct sim_part {

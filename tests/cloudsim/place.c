@@ -67,6 +67,21 @@ static json_t *environment(const struct sim_place *place, const json_t *scenario
 	return env;
 }
 
+static void add_aws(json_t *env, const struct sim_place *place, const json_t *aws, const char *ca)
+{
+	const char *key = ff_json_str(aws, "access_key_id"), *secret = ff_json_str(aws, "secret_access_key");
+	const char *region = ff_json_str(aws, "region");
+
+	if (aws == NULL)
+		return;
+	ff_json_set_str(env, "AWS_ENDPOINT_URL", place->base);
+	ff_json_set_str(env, "AWS_ACCESS_KEY_ID", key != NULL ? key : SIM_AWS_KEY);
+	ff_json_set_str(env, "AWS_SECRET_ACCESS_KEY", secret != NULL ? secret : SIM_AWS_SECRET);
+	ff_json_set_str(env, "AWS_REGION", region != NULL ? region : SIM_AWS_REGION);
+	ff_json_set_str(env, "AWS_CA_BUNDLE", ca);
+	ff_json_set_str(env, "AWS_EC2_METADATA_SERVICE_ENDPOINT", place->imds_base);
+}
+
 /* export NAME='value', with quotes inside as the shell wants them */
 static char *shell_lines(const json_t *env)
 {
@@ -92,6 +107,7 @@ int sim_tell(const struct sim_place *place, const json_t *scenario, struct ff_er
 		"ca", ca, "pid", (int)getpid(), "env", env);
 	ff_auto_free char *lines = NULL, *text = NULL;
 
+	add_aws(env, place, json_object_get(scenario, "aws"), ca);
 	if (sim_gcp_tell(place, json_object_get(scenario, "gcp"), env, err) < 0)
 		return -1;
 	lines = shell_lines(env);

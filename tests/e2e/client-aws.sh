@@ -5,13 +5,13 @@ command -v aws >/dev/null && aws --version >/dev/null 2>&1 || { echo "needs aws,
 for variable in $(env | sed -n 's/^\(AWS_[A-Z_0-9]*\)=.*/\1/p'); do
 	unset "$variable"
 done
-export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_PAGER= AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_OUTPUT=json
+export AWS_DEFAULT_REGION=us-east-1 AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_PAGER= AWS_MAX_ATTEMPTS=1 AWS_DEFAULT_OUTPUT=json
 AWS=i-0123456789abcdef0 RESCUE=i-0123456789abcdef1 ROOT=vol-0123456789abcdef0
 
 cat >"$T/scenario.json" <<EOF
-{"aws": {"latency_ms": {"stop": 600, "start": 500, "attach": 400, "detach": 400, "snapshot": 300, "boot": 900, "standby": 200},
+{"aws": {"latency_ms": {"stop": 4000, "start": 500, "attach": 400, "detach": 400, "snapshot": 300, "boot": 900, "standby": 200},
   "lag_ms": {"instances": 300, "status": 300, "volumes": 100, "snapshots": 100, "tags": 100}, "link_delay_ms": 50, "page_size": 2,
-  "external_id": "ext 1", "web_identity_token": "eyJ.abc.xyz", "groups": [{"name": "asg1", "min": 0}],
+  "external_id": "ext1", "web_identity_token": "eyJ.abc.xyz", "groups": [{"name": "asg1", "min": 0}],
   "vms": [
    {"name": "win-1", "id": "$AWS", "tags": {"Env": "prod fleet & <more>", "Näme": "ü & ="}, "asg": "asg1",
     "root": {"id": "$ROOT", "bad": true, "size_gib": 30}},
@@ -56,7 +56,7 @@ json "$T/out" '.Account == "123456789012" and (.Arn | endswith("user/fixfleet"))
 refused "SignatureDoesNotMatch" env AWS_SECRET_ACCESS_KEY=wrong aws ec2 describe-instances
 refused "AuthFailure" env AWS_ACCESS_KEY_ID=AKIDNOBODY aws ec2 describe-instances
 refused "AccessDenied" aws sts assume-role --role-arn arn:aws:iam::123456789012:role/fixfleet --role-session-name cli
-aws sts assume-role --role-arn arn:aws:iam::123456789012:role/fixfleet --role-session-name cli --external-id "ext 1" >"$T/role"
+aws sts assume-role --role-arn arn:aws:iam::123456789012:role/fixfleet --role-session-name cli --external-id "ext1" >"$T/role"
 env AWS_ACCESS_KEY_ID="$(jq -r .Credentials.AccessKeyId "$T/role")" AWS_SECRET_ACCESS_KEY="$(jq -r .Credentials.SecretAccessKey "$T/role")" \
 	AWS_SESSION_TOKEN="$(jq -r .Credentials.SessionToken "$T/role")" aws sts get-caller-identity >"$T/out"
 json "$T/out" '.Arn | endswith("assumed-role/fixfleet/cli")' "credentials of an assumed role"
@@ -98,7 +98,7 @@ instance stopped
 # there and back
 ec2 create-snapshot --volume-id $ROOT --description "before (1/2)" \
 	--tag-specifications 'ResourceType=snapshot,Tags=[{Key=fixfleet-run,Value=r1}]'
-until_is completed 'Snapshots[].State' describe-snapshots --owner-ids self --filters Name=tag:fixfleet-run,Values=r1
+until_is completed 'Snapshots[].State' describe-snapshots --owner-ids self --filters Name=tag-key,Values=fixfleet-run
 ec2 detach-volume --volume-id $ROOT --instance-id $AWS
 volume available/-/-
 refused "does not have a volume attached at root (/dev/sda1)" aws ec2 start-instances --instance-ids $AWS
