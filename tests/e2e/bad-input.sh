@@ -1,6 +1,6 @@
 #!/bin/sh
 # What bad input gets: one line that names the thing and the way out, the right exit status, nothing changed in the cloud.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 scenario '{"groups":["prod","empty"]}' '[]' "$(win b-1 bad.img)" "$(win b-2 bad.img '{"zone":"2"}')" "$(rescue rescue-1)" \
 	"$(rescue lone '{"tags":{},"os":"Linux"}')"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # AWS's own command line client is the judge of the simulated cloud: what it cannot sign, send and read, the cloud would not.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 command -v aws >/dev/null && aws --version >/dev/null 2>&1 || { echo "needs aws, the AWS command line client"; exit 77; }
 for variable in $(env | sed -n 's/^\(AWS_[A-Z_0-9]*\)=.*/\1/p'); do
 	unset "$variable"

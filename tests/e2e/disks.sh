@@ -1,6 +1,6 @@
 #!/bin/sh
 # slow: disks that cannot be mended. Each VM goes home on its own disk and says why; a good neighbour is mended all the same.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 loop='{"agent":"not-ready"}'
 scenario '{}' '[]' "$(win d-bad bad.img)" "$(win d-linux linux.img "$loop")" "$(win d-empty empty.img "$loop")" "$(win d-nowin nowindows.img "$loop")" \

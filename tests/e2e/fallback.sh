@@ -1,6 +1,6 @@
 #!/bin/sh
 # slow: attachDetachDataDisks is refused, and the swap demands deallocation. The rescue VM's own data disk stays where it is.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 scenario '{"attach_api":"subscription","swap_needs_deallocate":true,
 	"disks":[{"name":"keep-me","group":"prod","location":"westeurope","zone":"1","size_gib":4,"sku":"Premium_LRS","attached_to":"rescue-1","lun":1}]}' '[]' \

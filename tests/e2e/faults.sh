@@ -1,6 +1,6 @@
 #!/bin/sh
 # slow: one fleet, each VM with another trouble of the cloud. All end mended; nothing is done twice, nothing is left over.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 faults='[
  {"match":{"method":"POST","path":"*/v-429/powerOff*","nth":1},"answer":{"status":429,"retry_after_s":2}},

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Each way to sign in, in the order of the Azure SDKs; -v says which one was taken. A token that ends is renewed.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/key.pem" -out "$T/cert.pem" -days 2 -subj /CN=fixfleet 2>/dev/null
 cat "$T/key.pem" "$T/cert.pem" >"$T/client.pem"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # slow: Ctrl-C in the middle. No new VM is begun, those under way come home, exit status 130.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 scenario '{"latency_ms":{"powerOff":3000}}' '[]' "$(win i-1 bad.img)" "$(win i-2 bad.img)" "$(rescue rescue-1)"
 sim_start "$T/scenario.json" "$T/cloud"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # slow: operations that fail late. The VM goes home unmended, runs again on its own disk, and the copy is gone.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 faults='[
  {"match":{"method":"PUT","path":"*/disks/*f-copy*"},"answer":{"operation_fails":{"code":"InternalDiskManagementError","message":"Disk service encountered an internal error."}}},

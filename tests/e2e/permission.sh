@@ -1,6 +1,6 @@
 #!/bin/sh
 # No permission, and locks: found before anything is stopped.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 scenario '{"deny":[{"action":"Microsoft.Compute/virtualMachines/write","scope":"*n-1*"}],"locks":[{"name":"hands-off","group":"prod","vm":"n-2","level":"ReadOnly"}]}' '[]' \
 	"$(win n-1 bad.img)" "$(win n-2 bad.img)" "$(rescue rescue-1)"

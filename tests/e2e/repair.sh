@@ -1,6 +1,6 @@
 #!/bin/sh
 # The main story: one bad VM, one that only looks bad, one healthy, one Linux. JSON output as scripts read it.
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 scenario '{}' '[]' "$(win bad-1 bad.img '{"tags":{"owner":"ops"}}')" "$(win clean-1 good.img '{"agent":"not-ready"}')" \
 	"$(win healthy-1 good.img)" "$(win lin-1 linux.img '{"os":"Linux"}')" "$(rescue rescue-1)"

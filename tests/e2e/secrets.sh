@@ -1,6 +1,6 @@
 #!/bin/sh
 # A crash leaves no core dump with credentials in it, and they are in nobody's argv. (Journal, output and log: repair.sh.)
-. tests/e2e/lib.sh
+. tests/e2e/lib
 
 nm "$FIXFLEET" 2>/dev/null | grep -q __asan_init && { echo "built with sanitizers: core dumps are theirs"; exit 77; }
 case $(cat /proc/sys/kernel/core_pattern) in
