@@ -4,7 +4,7 @@
  *   [look] -> act -> [poll ...] -> [look] -> done, next row
  *
  * An answer that was lost, a conflict, a refusal of the group: look, always, then decide again. What verdicts mean is
- * in verdict.c, requests and groups in act.c, the way back in home.c.
+ * in verdict.c, looks in look.c, requests and groups in act.c, the way back in home.c.
  */
 #include "state.h"
 
@@ -81,8 +81,12 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 	}
 	if (wait_ms > one->until_ms - now) /* one last time when patience ends */
 		wait_ms = one->until_ms - now;
+	if (!then_act) {
+		ff_look_at(e, one, now + wait_ms);
+		return;
+	}
 	one->state = FF_ONE_PAUSED;
-	one->then_act = then_act;
+	one->then_act = true;
 	ff_task_at(&e->tasks, &one->task, now + wait_ms);
 }
 
@@ -98,58 +102,6 @@ void ff_one_run(struct ff_engine *e, struct ff_task *task)
 		ff_one_look(e, one);
 }
 
-/* ---------------------------------------------------------------- looking */
-
-static void looked(struct ff_engine *e, void *owner, const struct ff_reply *reply)
-{
-	struct ff_one *one = owner;
-	struct ff_verdict v = {0};
-	struct ff_member m;
-	bool readable = reply->answer != NULL && reply->answer->transport == FF_T_OK &&
-			reply->class != FF_E_THROTTLED && reply->class != FF_E_TRANSIENT && reply->class != FF_E_AUTH;
-
-	one->until_ms += reply->held_ms;
-	if (!readable) {
-		v = (struct ff_verdict){.meaning = FF_M_FAILED, .err = reply->err};
-	} else {
-		ff_one_member(e, one, &m);
-		ff_one_row(one)->looked(one->scope->cloud, &m, e->world->wall_ms(e->world->self), reply->answer, &v);
-	}
-	ff_one_learn(one, &v, true);
-	ff_record_result(e, "look", &one, 1, &v);
-	ff_one_looked(e, one, &v);
-	ff_verdict_release(&v);
-}
-
-void ff_one_look(struct ff_engine *e, struct ff_one *one)
-{
-	const struct ff_step *row = ff_one_row(one);
-	struct ff_ask ask = {0};
-	struct ff_err err = {0};
-	struct ff_member m;
-
-	if (row->look == NULL) { /* safe to repeat at any time */
-		ff_one_act(e, one);
-		return;
-	}
-	ff_one_member(e, one, &m);
-	if (row->look(one->scope->cloud, &m, &ask, &err) < 0) {
-		ff_ask_release(&ask);
-		ff_one_fail(e, one, &err);
-		return;
-	}
-	one->state = FF_ONE_LOOKING;
-	ff_call_start(e,
-		&(struct ff_call_options){.scope = one->scope,
-			.vm = one->vm,
-			.what = row->name,
-			.sign = true,
-			.until_ms = one->until_ms,
-			.replied = looked,
-			.owner = one},
-		&ask);
-}
-
 /* ---------------------------------------------------------------- from row to row */
 
 static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
@@ -160,7 +112,7 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 	one->until_ms = ff_now(e) + patience_ms(e, row);
 	one->rounds = one->pauses = one->unseen = 0;
 	one->attempts = 0;
-	one->confirmed = one->same_token = one->alone = one->late = false;
+	one->confirmed = one->same_token = one->alone = one->look_alone = one->late = false;
 	free(FF_STEAL(one->last));
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
 	if (row->kind == FF_STEP_REPAIR)

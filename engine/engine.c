@@ -92,6 +92,7 @@ void ff_engine_free(struct ff_engine *e)
 	free_ones(e);
 	ff_calls_release(e);
 	ff_acts_free(e);
+	ff_looks_free(e);
 	ff_budgets_free(e);
 	ff_workers_free(e);
 	ff_rescues_free(e);
@@ -262,6 +263,7 @@ static void hear_interrupt(struct ff_engine *e)
 			ff_job_drop(e, one);
 		} else if (one->state == FF_ONE_PAUSED || one->state == FF_ONE_QUEUED) {
 			ff_task_cancel(&e->tasks, &one->task);
+			ff_look_forget(e, one);
 			if (one->state == FF_ONE_QUEUED)
 				ff_one_leave_group(e, one);
 			ff_one_interrupt(e, one);

@@ -6,6 +6,7 @@
  *   call.c      one request's life: budgets, answers, repeats          send.c     signing and sending
  *   budgets.c   the buckets that requests wait for
  *   driver.c    a VM's way through the table: look, act, poll          verdict.c  what a verdict does to a VM
+ *   look.c      looks, one VM or many in a request
  *   act.c       groups of VMs in one request, and its operation        home.c     going home, and ends
  *   repair.c    a VM's disk at the worker                              keep.c     the files it removes
  *   worker.c    the workers themselves
@@ -66,7 +67,8 @@ struct ff_scope {
 	int repair_at; /* index into forward of the row that repairs; -1: none */
 	int slot_row;  /* the row that frees the rescue slot; FF_STEP_NONE */
 	size_t failures;
-	bool closed; /* so many that none of its VMs is begun any more */
+	struct ff_pool **pools; /* by row; see look.c; NULL before the first */
+	bool closed;		/* so many that none of its VMs is begun any more */
 };
 
 struct ff_one;
@@ -142,9 +144,11 @@ struct ff_one {
 	json_t *facts; /* owned */
 	json_t *removed;
 	struct ff_rescue *rescue;
-	struct ff_one *next, *prev;	      /* in the rescue VM's or the group's queue */
+	struct ff_one *next, *prev;	      /* in the rescue VM's, the group's or the pool's queue */
 	struct ff_one *mate_next, *mate_prev; /* under way on the same rescue VM */
 	struct ff_group *group;		      /* while queued */
+	struct ff_pool *pool;		      /* while it waits to look together with others, */
+	int64_t due_ms;			      /* at that time */
 	struct ff_job *job;
 	char *reason; /* why it goes home, with what was left over */
 	char *last;   /* what the cloud said last in this step, for when patience ends */
@@ -167,6 +171,7 @@ struct ff_one {
 	bool confirmed : 1;  /* act or its operation said done; LOOK_AFTER is still to agree */
 	bool same_token : 1; /* the last act's effect is unknown: a repeat is the same request */
 	bool alone : 1;	     /* not in a group: it was refused with others */
+	bool look_alone : 1; /* looks by itself */
 	bool then_act : 1;   /* after the pause act, not look */
 	bool slot_held : 1;  /* the slot is its own */
 	bool slot_used : 1;  /* something may be attached there */
@@ -210,6 +215,7 @@ struct ff_engine {
 	bool forsake;	       /* a rescue VM cannot be used any more */
 	struct ff_call *calls; /* all, for the end of the engine */
 	struct ff_act *acts;
+	struct ff_looking *lookings;
 
 	struct ff_table budgets, groups;
 	size_t budgets_sweep_at;
@@ -306,7 +312,6 @@ void ff_one_member(struct ff_engine *e, const struct ff_one *one, struct ff_memb
 void ff_one_begin(struct ff_engine *e, struct ff_one *one);
 /** The row is done (or passed over): on to the next, in the direction it goes. */
 void ff_one_next(struct ff_engine *e, struct ff_one *one);
-void ff_one_look(struct ff_engine *e, struct ff_one *one);
 /** After that many milliseconds (0: the back-off) look again, or act again. Fails the step when patience is over. */
 void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool then_act);
 /** The task of a VM: its pause is over. */
@@ -325,6 +330,18 @@ void ff_one_acted(struct ff_engine *e, struct ff_one *one, const struct ff_verdi
 void ff_verdict_release(struct ff_verdict *v);
 /** Merge the patches of a verdict into the facts; `first`: those of the rescue VM count. */
 void ff_one_learn(struct ff_one *one, const struct ff_verdict *v, bool first);
+
+/* ---------------------------------------------------------------- look.c */
+
+/** Can the cloud be asked whether the row's effect is there? */
+bool ff_row_looks(const struct ff_step *row);
+/** Look now, alone or with others; where the row has no look: act. */
+void ff_one_look(struct ff_engine *e, struct ff_one *one);
+/** Pause until then (mono), and look. */
+void ff_look_at(struct ff_engine *e, struct ff_one *one, int64_t at_ms);
+/** It does not wait to look any more; nothing happens when it did not. Its task is the caller's. */
+void ff_look_forget(struct ff_engine *e, struct ff_one *one);
+void ff_looks_free(struct ff_engine *e);
 
 /* ---------------------------------------------------------------- act.c */
 

@@ -55,7 +55,7 @@ static void uncertain(struct ff_engine *e, struct ff_one *one, bool at_once)
 {
 	if (!next_round(e, one))
 		return;
-	if (at_once && one->rounds == 1 && ff_one_row(one)->look != NULL)
+	if (at_once && one->rounds == 1 && ff_row_looks(ff_one_row(one)))
 		ff_one_look(e, one);
 	else
 		ff_one_pause(e, one, 0, false);
@@ -126,7 +126,7 @@ void ff_one_acted(struct ff_engine *e, struct ff_one *one, const struct ff_verdi
 		return;
 	switch (v->meaning) {
 	case FF_M_DONE:
-		if ((row->flags & FF_LOOK_AFTER) != 0 && row->look != NULL) {
+		if ((row->flags & FF_LOOK_AFTER) != 0 && ff_row_looks(row)) {
 			one->confirmed = true;
 			ff_one_look(e, one);
 		} else {

@@ -4,6 +4,7 @@
  *
  *   POST https://toy.test/STEP:VM[,STEP:VM...]    act; the answer's body is one meaning a member, with commas
  *   GET  https://toy.test/look/STEP/VM            look
+ *   GET  https://toy.test/looks/STEP:VM,...       the same for many; used by rows that tests give look_max
  *   GET  https://toy.test/poll/STEP:VM,...        poll
  *
  * Meanings in bodies: done, not-done, started, wait, wait=MS, look, split, failed=CLASS.
@@ -33,6 +34,7 @@ struct ff_cloud {
 		claim_is_free; /* claim_is_free: look before the first act */
 	unsigned found;
 	bool split_build; /* building a request for more than one is refused */
+	int many;	  /* looks for many: so many at once, then one in 5 s; 0: 1000 */
 	int moves;	  /* attach and detach: so many at once, then one in 5 s; 0: 100 */
 };
 
@@ -132,6 +134,18 @@ TOY int toy_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_as
 	(void)err;
 	ff_ask_http(ask, "GET", "https://toy.test/look/%s/%s", toy_names[m->step], m->vm->name);
 	ff_ask_cost(ask, "toy/looks", 1000, 1000);
+	return 0;
+}
+
+TOY int toy_looks(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
+{
+	ff_auto_buf url = {0};
+
+	if (cloud->split_build && n > 1)
+		return ff_fail(err, FF_E_BUG, "not together");
+	toy_members(&url, m, n);
+	ff_ask_http(ask, "GET", "https://toy.test/looks/%s", url.text);
+	ff_ask_cost(ask, "toy/many", cloud->many ? cloud->many : 1000, cloud->many ? 0.2 : 1000);
 	return 0;
 }
 

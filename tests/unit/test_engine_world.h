@@ -65,6 +65,7 @@ struct world {
 	struct ff_table started;  /* workers that run */
 	struct ff_table dying;	  /* workers whose end is not known yet: what they are told is lost */
 	int64_t worker_ms, op_ms; /* op_ms > 0: acts start operations that take so long */
+	int64_t up_ms;		  /* looks for many: until then no VM is up */
 	bool unsynced_send;	  /* a mutating request left before its intent was durable */
 	void (*on_worker)(struct world *w, const char *rescue, const json_t *line); /* instead of the moods */
 	void (*on_send)(struct world *w, const char *what);
@@ -130,7 +131,15 @@ TOY struct toy_state *state_of(struct world *w, const char *name)
 	return s;
 }
 
-/* "step:vm,step:vm" up to '?': carry out each, or say what each gives. */
+/* What a look for many says of one. */
+TOY const char *seen_as(struct world *w, const char *step, const char *name)
+{
+	if (strcmp(step, "verify") == 0 && w->now_ms < w->up_ms)
+		return "wait";
+	return toy_holds(state_of(w, name), toy_row_of(step)) ? "done" : "not-done";
+}
+
+/* "step:vm,step:vm" up to '?': carry out each, or say what each gives; `word` NULL: what is true of it. */
 TOY void for_members(struct world *w, const char *list, bool apply, const char *word, struct ff_buf *body)
 {
 	while (*list != '\0' && *list != '?') {
@@ -141,7 +150,7 @@ TOY void for_members(struct world *w, const char *list, bool apply, const char *
 		if (apply)
 			toy_apply(state_of(w, name), toy_row_of(step));
 		if (body != NULL)
-			ff_buf_addf(body, "%s%s", body->len ? "," : "", word);
+			ff_buf_addf(body, "%s%s", body->len ? "," : "", word ? word : seen_as(w, step, name));
 		list += len;
 		list += *list == ',';
 	}
@@ -160,6 +169,8 @@ TOY char *model_says(struct world *w, const struct ff_ask *ask)
 		ff_auto_free char *step = ff_strndup(path + 5, len);
 
 		ff_buf_adds(&body, toy_holds(state_of(w, path + 6 + len), toy_row_of(step)) ? "done" : "not-done");
+	} else if (ff_has_prefix(path, "looks/")) {
+		for_members(w, path + 6, false, NULL, &body);
 	} else if (ff_has_prefix(path, "poll/")) {
 		for_members(w, path + 5, false, "done", &body);
 	}
