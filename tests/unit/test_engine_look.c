@@ -148,3 +148,25 @@ Test(engine_look, an_interrupt_reaches_who_waits_to_look)
 	cr_expect_lt(w.now_ms, 60000);
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "interrupted");
 }
+
+/* What is not to be seen yet may be later. */
+static void looked_patiently(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
+	const struct ff_answer *answer, struct ff_verdict *v)
+{
+	toy_acted(cloud, m, n, wall_ms, answer, v);
+	if (answer->status == 404)
+		v[0] = (struct ff_verdict){.meaning = FF_M_WAIT, .wait_ms = 5000};
+}
+
+Test(engine_look, who_is_unknown_alone_stays_alone_until_it_is_seen)
+{
+	RULES({"verify:b", .times = 4, .status = 404});
+	w.up_ms = 60000;
+	open_with(VERIFY, 100, 3);
+	steps[VERIFY].lookeds = looked_patiently;
+	world_finish(&w);
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+	cr_expect_eq(traced(&w, "/looks/verify:a,verify:b,verify:c"), 1, "it spoils one request, not each");
+	cr_expect_geq(traced(&w, "/looks/verify:a,verify:c"), 2);
+	cr_expect_geq(traced(&w, "/looks/verify:b"), 4);
+}
