@@ -249,12 +249,15 @@ void appliance_close(struct appliance *a)
 	*a = (struct appliance){0};
 }
 
-/* libguestfs and the tools below it speak in several lines. */
+/* libguestfs and the tools below it speak in several lines, and libguestfs adds advice for its developers. */
 int appliance_fail(const struct appliance *a, struct ff_err *err, enum ff_class class, const char *what)
 {
 	const char *why = guestfs_last_error(a->g);
 	ff_auto_free char *line = ff_strdup(why ? why : "no reason given");
+	char *advice = strstr(line, "\nTo see full error messages");
 
+	if (advice != NULL)
+		*advice = '\0';
 	for (char *c = line; *c != '\0'; c++)
 		if (*c == '\n' || *c == '\r')
 			*c = ' ';

@@ -81,7 +81,8 @@ static void scan(struct worker *w, struct appliance *a, struct job *job, char *c
 	struct ff_err err;
 
 	if (device_prove(job, &err) < 0 || windows_scan(a, &w->out, job, partitions, &err) < 0) {
-		job_fail(job, &err);
+		if (appliance_alive(a))
+			job_fail(job, &err); /* otherwise bury() knows better than the call that broke */
 		return;
 	}
 	if (job->victim_count == 0) {

@@ -3,6 +3,7 @@
  * (default: BUILD/test-disks); each test works on sparse copies.
  */
 #include <fcntl.h>
+#include <dirent.h>
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -360,6 +361,14 @@ static size_t index_of(const char *job)
 	return i;
 }
 
+static void expect_path(const struct heard *heard, const char *job, const char *member, const char *path)
+{
+	const char *there = ff_json_str(heard[index_of(job)].done, member);
+
+	cr_assert(there != NULL, "%s: no %s", job, member);
+	cr_expect_str_eq(there, path);
+}
+
 Test(repair, removes_what_is_bad_and_touches_nothing_else)
 {
 	const char *names[FF_COUNT(expected)];
@@ -393,6 +402,10 @@ Test(repair, removes_what_is_bad_and_touches_nothing_else)
 		if (expected[i].files == 0 && strcmp(names[i], "hibernated") != 0)
 			expect_untouched(dir, names[i]);
 	}
+	expect_path(heard, "dual", "removed/0/path", "/" CS "C-00000291-00000000-00000032.sys");
+	expect_path(heard, "dual", "removed/1/path", "partition 2:/" CS "C-00000291-00000000-00000032.sys");
+	expect_path(heard, "control", "removed/0/path", "/" CS "C-00000291-\\x07\\xe2\\x80\\xae.sys");
+	expect_path(heard, "link", "notes/0", "'/" CS "C-00000291-link.sys' is not a regular file and stays");
 	check_trees(dir, heard);
 	for (size_t i = 0; i <= FF_COUNT(expected); i++)
 		forget(&heard[i]);
@@ -462,12 +475,13 @@ Test(repair, a_disk_that_cannot_be_opened_fails_alone)
 {
 	static const char *const names[] = {"one-bad", "upper-case", "good"};
 	ff_auto_free char *dir = copies_of(names, FF_COUNT(names)), *locked = ff_printf("%s/upper-case.img", dir);
-	ff_auto_close int lock = lock_like_qemu(locked);
+	ff_auto_close int lock = lock_like_qemu(locked); /* held until the worker has ended */
 	const char *results[FF_COUNT(names)] = {"repaired", "failed", "clean"};
 	struct child c;
 	json_t *event;
 	size_t done = 0;
 
+	cr_assert(lock >= 0);
 	child_start(&c);
 	for (size_t i = 0; i < FF_COUNT(names); i++) {
 		ff_auto_free char *image = ff_printf("%s.img", names[i]);
@@ -489,6 +503,130 @@ Test(repair, a_disk_that_cannot_be_opened_fails_alone)
 	}
 	cr_expect_eq(done, FF_COUNT(names));
 	cr_expect_eq(child_end(&c), 0);
+	remove_folder(dir);
+}
+
+/* ---------------------------------------------------------------- sudden deaths */
+
+/* The qemu that this process started; 0 when there is none. */
+static pid_t qemu_of(pid_t parent)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *d;
+	pid_t found = 0;
+
+	cr_assert(proc != NULL);
+	while (found == 0 && (d = readdir(proc)) != NULL) {
+		ff_auto_free char *path = ff_printf("/proc/%s/stat", d->d_name);
+		FILE *f = d->d_name[0] >= '0' && d->d_name[0] <= '9' ? fopen(path, "re") : NULL;
+		char name[64];
+		int pid, above;
+
+		if (f == NULL)
+			continue;
+		/* proc(5): pid (name) state parent */
+		if (fscanf(f, "%d (%63[^)]) %*c %d", &pid, name, &above) == 3 && above == parent &&
+			ff_has_prefix(name, "qemu"))
+			found = pid;
+		fclose(f);
+	}
+	closedir(proc);
+	return found;
+}
+
+/* The folder of that qemu's socket, which a killed worker leaves behind: libguestfs makes it in /tmp for root. The
+ * caller frees. */
+static char *socket_dir_of(pid_t qemu)
+{
+	ff_auto_free char *path = ff_printf("/proc/%d/cmdline", qemu), *word = NULL;
+	FILE *f = fopen(path, "re");
+	char *dir = NULL;
+	size_t room = 0;
+
+	cr_assert(f != NULL);
+	while (dir == NULL && getdelim(&word, &room, '\0', f) > 0) {
+		char *from = strstr(word, "path=/"), *to = strstr(word, "/guestfsd.sock");
+
+		if (from != NULL && to > from)
+			dir = ff_strndup(from + strlen("path="), (size_t)(to - from) - strlen("path="));
+	}
+	fclose(f);
+	cr_assert(dir != NULL && strstr(dir, "libguestfs") != NULL);
+	return dir;
+}
+
+/* The disk that was being looked at fails, the one that was to be mended fails; the others start over. */
+Test(repair, the_death_of_an_appliance_fails_no_more_than_it_must)
+{
+	static const char *const names[] = {"one-bad", "good", "older", "no-crowdstrike", "link"};
+	ff_auto_free char *dir = copies_of(names, FF_COUNT(names)), *stamp = ff_printf("%s/stamp", dir);
+	struct heard heard[FF_COUNT(names)] = {0};
+	size_t done = 0, culprits = 0;
+	struct child c;
+	json_t *event;
+
+	write_file(stamp, "");
+	child_start(&c);
+	for (size_t i = 0; i < FF_COUNT(names); i++) {
+		ff_auto_free char *image = ff_printf("%s.img", names[i]);
+
+		child_send(&c, mend_line(names[i], dir, image, IMAGE_BYTES));
+	}
+	while (done < FF_COUNT(names) && (event = child_next(&c)) != NULL) {
+		pid_t qemu = is_event(event, "keep-end") ? qemu_of(c.pid) : 0;
+
+		for (size_t i = 0; i < FF_COUNT(names); i++)
+			if (ff_streq(ff_json_str(event, "job"), names[i]))
+				hear(&heard[i], event);
+		cr_assert(!is_event(event, "keep-end") || (qemu > 0 && kill(qemu, SIGKILL) == 0));
+		done += is_event(event, "done");
+		json_decref(event);
+	}
+	cr_expect_eq(child_end(&c), 0);
+	cr_expect_str_eq(ff_json_str(heard[0].done, "result"), "failed");
+	cr_expect_str_eq(ff_json_str(heard[0].done, "class"), "local");
+	for (size_t i = 0; i < FF_COUNT(names); i++) {
+		const char *reason = ff_json_str(heard[i].done, "reason");
+		bool culprit = ff_contains_nocase(reason, "died while it looked at this disk");
+
+		culprits += culprit;
+		cr_expect_str_eq(
+			ff_json_str(heard[i].done, "result"), i == 0 || culprit ? "failed" : "clean", "%s", reason);
+		expect_untouched(dir, names[i]);
+		forget(&heard[i]);
+	}
+	cr_expect(culprits <= 1);
+	remove_folder(dir);
+}
+
+Test(repair, no_qemu_survives_its_worker)
+{
+	static const char *const names[] = {"one-bad"};
+	ff_auto_free char *dir = copies_of(names, 1);
+	char litter[] = "/tmp/ff-test-killed-XXXXXX";
+	struct child c;
+	pid_t qemu;
+	int status;
+
+	cr_assert(mkdtemp(litter) != NULL);
+	setenv("LIBGUESTFS_TMPDIR", litter, 1);
+	child_start(&c);
+	child_send(&c, mend_line("1", dir, "one-bad.img", 0));
+	json_decref(child_await(&c, "keep-end"));
+	qemu = qemu_of(c.pid);
+	cr_assert(qemu > 0);
+	ff_auto_free char *sockets = socket_dir_of(qemu);
+
+	kill(c.pid, SIGKILL);
+	cr_assert(waitpid(c.pid, &status, 0) == c.pid);
+	for (int i = 0; i < 200 && kill(qemu, 0) == 0; i++)
+		usleep(50000);
+	cr_expect(kill(qemu, 0) < 0 && errno == ESRCH);
+	close(c.in);
+	close(c.out);
+	ff_buf_free(&c.text);
+	remove_folder(litter);
+	remove_folder(sockets);
 	remove_folder(dir);
 }
 
