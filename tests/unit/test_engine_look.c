@@ -155,7 +155,9 @@ static void looked_patiently(struct ff_cloud *cloud, const struct ff_member *m, 
 {
 	toy_acted(cloud, m, n, wall_ms, answer, v);
 	if (answer->status == 404)
-		v[0] = (struct ff_verdict){.meaning = FF_M_WAIT, .wait_ms = 5000};
+		v[0] = (struct ff_verdict){.meaning = FF_M_WAIT};
+	for (size_t i = 0; i < n; i++)
+		v[i].wait_ms = 2000; /* all in step */
 }
 
 Test(engine_look, who_is_unknown_alone_stays_alone_until_it_is_seen)
