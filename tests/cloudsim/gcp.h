@@ -231,7 +231,7 @@ int gc_refuse(struct gc_call *c, int status, const char *reason, const char *fmt
 	__attribute__((format(printf, 4, 5)));
 /** 404 in Compute's words; returns -1. */
 int gc_not_found(struct gc_call *c, const char *resource);
-void gc_refuse_into(struct sim_answer *ans, int status, const char *reason, const char *message, const json_t *details);
+void gc_refuse_into(struct sim_answer *ans, int status, const char *reason, const char *text, const json_t *details);
 /** May the client do that there? Else 403; returns -1. */
 int gc_allowed(struct gc_call *c, const char *permission, const char *resource);
 bool gc_may(const struct gcp *gc, const char *permission, const char *resource);

@@ -340,7 +340,8 @@ void gc_attach(struct gc_call *c)
 	if (job == NULL)
 		return;
 	gc_note_mutation(c->sim, vm, "attachDisk");
-	gc_note_mutation(c->sim, d->victim, "attachDisk of its boot disk elsewhere");
+	if (d->victim != vm)
+		gc_note_mutation(c->sim, d->victim, "attachDisk of its boot disk elsewhere");
 	if (job->auto_delete && d->victim != NULL && d->victim != vm)
 		sim_violation(c->sim, "boot disk '%s' of '%s' is attached to '%s' with autoDelete", d->name,
 			d->victim->name, vm->name);
@@ -351,6 +352,7 @@ void gc_detach(struct gc_call *c)
 	struct gc_vm *vm = gc_vm_of(c);
 	const char *device = gc_query(c, "deviceName");
 	const struct gc_attached *at = vm != NULL && device != NULL ? gc_device(vm, device) : NULL;
+	const struct gc_vm *victim = at != NULL && at->disk != NULL ? at->disk->victim : NULL;
 	struct gc_job *job;
 
 	if (vm == NULL)
@@ -359,13 +361,14 @@ void gc_detach(struct gc_call *c)
 		gc_refuse(c, 400, "required", "Required parameter is missing: deviceName");
 		return;
 	}
-	/* by then the operation may already have taken it away */
-	gc_note_mutation(c->sim, at != NULL && at->disk != NULL ? at->disk->victim : NULL, "detachDisk");
 	job = gc_job(GC_J_DETACH, vm, NULL, NULL);
 	job->device_name = ff_strdup(device);
 	job = gc_begin(c, "detachDisk", c->gc->latency[GC_L_DETACH], job);
-	if (job != NULL)
-		gc_note_mutation(c->sim, vm, "detachDisk");
+	if (job == NULL)
+		return;
+	gc_note_mutation(c->sim, vm, "detachDisk");
+	if (victim != vm)
+		gc_note_mutation(c->sim, victim, "detachDisk of its boot disk");
 }
 
 void gc_auto_delete(struct gc_call *c)

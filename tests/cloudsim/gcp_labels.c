@@ -108,17 +108,18 @@ static int check_labels(struct gc_call *c, const json_t *labels)
 	return 0;
 }
 
-static void set(struct gc_call *c, struct gc_vm *vm, struct gc_disk *disk, struct gc_snapshot *snapshot)
+/* Was it accepted? */
+static bool set(struct gc_call *c, struct gc_vm *vm, struct gc_disk *disk, struct gc_snapshot *snapshot)
 {
 	const json_t *labels = json_object_get(c->body, "labels");
 	struct gc_job *job;
 
 	if (check_labels(c, labels) < 0)
-		return;
+		return false;
 	job = gc_job(GC_J_LABELS, vm, disk, snapshot);
 	job->labels = labels != NULL ? json_deep_copy(labels) : json_object();
 	job->fingerprint = ff_strdup(ff_json_str(c->body, "labelFingerprint"));
-	gc_begin(c, "setLabels", c->gc->latency[GC_L_LABELS], job);
+	return gc_begin(c, "setLabels", c->gc->latency[GC_L_LABELS], job) != NULL;
 }
 
 void gc_vm_labels(struct gc_call *c)
@@ -133,10 +134,8 @@ void gc_disk_labels(struct gc_call *c)
 {
 	struct gc_disk *d = gc_disk_of(c);
 
-	if (d == NULL)
-		return;
-	gc_note_mutation(c->sim, d->victim, "setLabels of its boot disk");
-	set(c, NULL, d, NULL);
+	if (d != NULL && set(c, NULL, d, NULL))
+		gc_note_mutation(c->sim, d->victim, "setLabels of its boot disk");
 }
 
 void gc_snapshot_labels(struct gc_call *c)

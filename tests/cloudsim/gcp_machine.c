@@ -34,8 +34,8 @@ bool gc_machine_is_known(const char *type)
 	static const char *const series[] = {"n1-", "n2-", "n2d-", "e2-", "n4-", "c2-", "c2d-", "c3-", "c3d-", "c4-",
 		"c4a-", "t2d-", "m1-", "m2-", "m3-"};
 
-	if (shared_core(type))
-		return true;
+	if (!gc_name_is_fine(type) || shared_core(type))
+		return shared_core(type);
 	for (size_t i = 0; i < FF_COUNT(series); i++)
 		if (ff_has_prefix(type, series[i]) && cpus(type) > 0)
 			return true;

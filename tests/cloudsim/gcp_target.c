@@ -85,8 +85,20 @@ static void adorn(json_t *error, json_t *one, int status, const char *reason)
 			ff_json_set_str(error, "status", words[i].word);
 }
 
-void gc_refuse_into(struct sim_answer *ans, int status, const char *reason, const char *message, const json_t *details)
+/* What a client sends may be no UTF-8, and comes back in messages. */
+static char *clean(const char *message)
 {
+	json_t *text = json_string(message);
+
+	if (text == NULL)
+		return ff_printable(message);
+	json_decref(text);
+	return ff_strdup(message);
+}
+
+void gc_refuse_into(struct sim_answer *ans, int status, const char *reason, const char *text, const json_t *details)
+{
+	ff_auto_free char *message = clean(text);
 	bool quota = ff_streq(reason, "rateLimitExceeded") || ff_streq(reason, "quotaExceeded");
 	json_t *one = json_pack(
 		"{s:s,s:s,s:s}", "message", message, "domain", quota ? "usageLimits" : "global", "reason", reason);
