@@ -76,7 +76,7 @@ static int read_pair(struct aw_call *c, const char *pair, size_t len)
 int aw_read_form(struct aw_call *c)
 {
 	const char *type = ff_headers_get(&c->req->headers, "Content-Type");
-	const char *p = c->req->body, *end = p + c->req->body_len;
+	const char *p = c->req->body != NULL ? c->req->body : "", *end = p + c->req->body_len;
 
 	c->form = json_object();
 	c->prefix = json_object();
