@@ -123,13 +123,20 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 		ff_one_act(e, one);
 }
 
-static bool passed_over(const struct ff_one *one, int row_number)
+static bool passed_over(struct ff_engine *e, const struct ff_one *one, int row_number)
 {
 	const struct ff_provider *p = one->scope->provider;
-	unsigned flags = p->steps[row_number].flags;
+	const struct ff_step *row = &p->steps[row_number];
+	unsigned flags = row->flags;
+	struct ff_member m;
 
 	if ((flags & FF_IF_RUNNING) != 0 && !one->vm->running)
 		return true;
+	if (row->applies != NULL) {
+		ff_one_member(e, one, &m);
+		if (!row->applies(&m))
+			return true;
+	}
 	if (one->homeward)
 		return false;
 	if ((flags & FF_REPAIRED_ONLY) != 0 && !one->repaired)
@@ -147,7 +154,7 @@ static void next_forward(struct ff_engine *e, struct ff_one *one)
 		return;
 	}
 	while (p->forward[++one->at] != FF_STEP_NONE) {
-		if (!passed_over(one, p->forward[one->at])) {
+		if (!passed_over(e, one, p->forward[one->at])) {
 			begin_row(e, one, p->forward[one->at]);
 			return;
 		}
@@ -159,13 +166,13 @@ static void next_forward(struct ff_engine *e, struct ff_one *one)
 }
 
 /* The row that takes back what the forward row at that index did; FF_STEP_NONE: there is nothing to take back. */
-static int undo_at(const struct ff_one *one, int at)
+static int undo_at(struct ff_engine *e, const struct ff_one *one, int at)
 {
 	const struct ff_provider *p = one->scope->provider;
 	int undo = p->steps[p->forward[at]].undo;
 
 	if ((one->attempted & (uint64_t)1 << at) == 0 || undo == FF_STEP_NONE ||
-		(one->undone & (uint64_t)1 << undo) != 0 || passed_over(one, undo))
+		(one->undone & (uint64_t)1 << undo) != 0 || passed_over(e, one, undo))
 		return FF_STEP_NONE;
 	return undo;
 }
@@ -173,7 +180,7 @@ static int undo_at(const struct ff_one *one, int at)
 static void next_homeward(struct ff_engine *e, struct ff_one *one)
 {
 	while (--one->at >= 0) {
-		int undo = undo_at(one, one->at);
+		int undo = undo_at(e, one, one->at);
 
 		if (undo == FF_STEP_NONE)
 			continue;
@@ -192,14 +199,14 @@ void ff_one_next(struct ff_engine *e, struct ff_one *one)
 		next_forward(e, one);
 }
 
-static bool comes_forward(const struct ff_one *one, const struct ff_step *row)
+static bool comes_forward(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row)
 {
 	const struct ff_provider *p = one->scope->provider;
 
 	for (int at = one->at + 1; p->forward[at] != FF_STEP_NONE; at++) {
 		const struct ff_step *ahead = &p->steps[p->forward[at]];
 
-		if (passed_over(one, p->forward[at]))
+		if (passed_over(e, one, p->forward[at]))
 			continue;
 		if (ahead->kind == FF_STEP_REPAIR)
 			return false;
@@ -209,10 +216,10 @@ static bool comes_forward(const struct ff_one *one, const struct ff_step *row)
 	return false;
 }
 
-static bool comes_homeward(const struct ff_one *one, const struct ff_step *row)
+static bool comes_homeward(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row)
 {
 	for (int at = one->at - 1; at >= 0; at--) {
-		int undo = undo_at(one, at);
+		int undo = undo_at(e, one, at);
 
 		if (undo != FF_STEP_NONE && one->scope->provider->steps[undo].act == row->act)
 			return true;
@@ -220,13 +227,13 @@ static bool comes_homeward(const struct ff_one *one, const struct ff_step *row)
 	return false;
 }
 
-bool ff_one_comes_soon(const struct ff_one *one, const struct ff_step *row)
+bool ff_one_comes_soon(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row)
 {
 	if (one->state == FF_ONE_REPAIR && !one->job->mended) /* once it is, the appliance is only shut down */
 		return false;
 	if (one->state == FF_ONE_LOOKING && one->attempts == 0 && ff_one_row(one)->act == row->act)
 		return true;
-	return one->homeward ? comes_homeward(one, row) : comes_forward(one, row);
+	return one->homeward ? comes_homeward(e, one, row) : comes_forward(e, one, row);
 }
 
 void ff_one_begin(struct ff_engine *e, struct ff_one *one)

@@ -318,7 +318,7 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 void ff_one_run(struct ff_engine *e, struct ff_task *task);
 void ff_one_step_done(struct ff_engine *e, struct ff_one *one);
 /** Is a row with the act of `row` ahead of it, with no run of the worker in between? */
-bool ff_one_comes_soon(const struct ff_one *one, const struct ff_step *row);
+bool ff_one_comes_soon(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row);
 /** Patience is over: -1, and why in words. */
 int ff_one_late(struct ff_engine *e, struct ff_one *one, struct ff_err *err);
 /** Remember what the cloud said, for when patience ends. */

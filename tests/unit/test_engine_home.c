@@ -225,6 +225,25 @@ Test(engine_home, a_forward_row_that_is_the_undo_of_an_earlier_one_puts_the_disk
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "mended and home, but start");
 }
 
+static bool not_for_a(const struct ff_member *m)
+{
+	return !ff_streq(m->vm->name, "a");
+}
+
+Test(engine_home, a_row_that_is_not_meant_for_the_vm_is_passed_over_both_ways)
+{
+	static struct ff_step steps[ROWS];
+	static struct ff_provider choosy;
+	RULES(NO("attach"));
+
+	memcpy(steps, toy_steps, sizeof(steps));
+	steps[COPY].applies = not_for_a;  /* forward */
+	steps[START].applies = not_for_a; /* as the undo of "stop" */
+	world_open_table(&w, &choosy, steps);
+	world_finish(&w);
+	expect_requests(&w, "claim:a stop:a attach:a look/detach/a look/release/a release:a");
+}
+
 /* A row that was only looked at has nothing to take back; one that was found done has. */
 Test(engine_home, a_row_that_was_not_attempted_is_not_taken_back)
 {
