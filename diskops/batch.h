@@ -51,7 +51,7 @@ void batch_run(struct worker *w, struct job **jobs, size_t count);
 
 #define BATCH_JOBS_MAX 512 /* in one batch */
 
-/* ---- of worker.c, for the batch */
+/* ---- of lines.c and worker.c */
 
 /** Take what the controller sent, waiting at most `timeout_ms` (-1: for ever) for the first of it. Main thread only. */
 void worker_listen(struct worker *w, int timeout_ms);

@@ -2,15 +2,12 @@
  * The worker on real NTFS disks, with the real libguestfs. Disks are made once by mkdisks and kept in FF_TEST_CACHE
  * (default: BUILD/test-disks); each test works on sparse copies.
  */
-#include <fcntl.h>
 #include <dirent.h>
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
+#include "disks_kit.h"
 #include "worker_child.h"
 
 #define IMAGE_BYTES (128 * 1024 * 1024)
@@ -26,7 +23,7 @@
 #define FILES(f)   ",\"files\":[" f "]}"
 
 /* clang-format off */
-static const char spec[] =
+const char disks_spec[] =
 	"{\"disks\":["
 	DISK("one-bad", "single") FILES(BAD("C-00000291-00000000-00000032.sys")) ","
 	DISK("two-bad-one-good", "esp") FILES(BAD("C-00000291-00000000-00000032.sys") ","
@@ -84,121 +81,6 @@ static const struct expected {
 	{"hibernated", "failed", "nothing was removed: NTFS on partition 1: Windows is hibernated", 0, 1},
 	{"too-large", "failed", "too large to be kept", 0, 1},
 };
-
-static char *build_path(const char *file)
-{
-	char exe[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-
-	cr_assert(n > 0);
-	exe[n] = '\0'; /* BUILD/tests/test_diskops_repair */
-	return ff_printf("%s/%s", dirname(dirname(exe)), file);
-}
-
-/* Run a program to its end; its stdout goes to `out_path` when that is not NULL. */
-static void run(const char *const *argv, const char *out_path)
-{
-	pid_t pid = fork();
-	int status;
-
-	cr_assert(pid >= 0);
-	if (pid == 0) {
-		int fd = out_path ? open(out_path, O_WRONLY | O_CREAT | O_TRUNC, 0600) : -1;
-
-		if (out_path != NULL && (fd < 0 || dup2(fd, STDOUT_FILENO) < 0))
-			_exit(126);
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	cr_assert(waitpid(pid, &status, 0) == pid);
-	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %x", argv[0], (unsigned)status);
-}
-
-static bool file_is(const char *path, const char *text)
-{
-	ff_auto_free char *there = ff_calloc(strlen(text) + 2, 1);
-	FILE *f = fopen(path, "re");
-	size_t n = f ? fread(there, 1, strlen(text) + 1, f) : 0;
-
-	if (f != NULL)
-		fclose(f);
-	return n == strlen(text) && memcmp(there, text, n) == 0;
-}
-
-static void write_file(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "we");
-
-	cr_assert(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
-}
-
-/* The folder of the pristine disks; made when they are not there or of another specification. The caller frees. */
-static char *pristine(void)
-{
-	const char *cache = getenv("FF_TEST_CACHE");
-	ff_auto_free char *dir = cache ? ff_strdup(cache) : build_path("test-disks"), *mkdisks = build_path("mkdisks");
-	ff_auto_free char *wanted = ff_printf("%s/wanted.json", dir), *made = ff_printf("%s/made.json", dir);
-	ff_auto_close int lock = -1;
-
-	if (access(mkdisks, X_OK) != 0)
-		cr_skip_test("there is no %s: make tools", mkdisks);
-	cr_assert(mkdir(dir, 0755) == 0 || errno == EEXIST);
-	lock = open(dir, O_RDONLY | O_CLOEXEC);
-	cr_assert(lock >= 0 && flock(lock, LOCK_EX) == 0); /* the tests run side by side */
-	if (!file_is(made, spec)) {
-		write_file(wanted, spec);
-		run((const char *const[]){mkdisks, wanted, dir, NULL}, NULL);
-		cr_assert(rename(wanted, made) == 0);
-	}
-	return FF_STEAL(dir);
-}
-
-/* A new folder with sparse copies of these disks. The caller frees. */
-static char *copies_of(const char *const *names, size_t count)
-{
-	ff_auto_free char *from = pristine(), *dir = build_path("test-work-XXXXXX");
-
-	cr_assert(mkdtemp(dir) != NULL);
-	for (size_t i = 0; i < count; i++) {
-		ff_auto_free char *image = ff_printf("%s/%s.img", from, names[i]);
-
-		run((const char *const[]){"cp", "--sparse=always", image, dir, NULL}, NULL);
-	}
-	return FF_STEAL(dir);
-}
-
-static void remove_folder(const char *dir)
-{
-	run((const char *const[]){"rm", "-r", dir, NULL}, NULL);
-}
-
-static bool same_bytes(const char *a, const char *b)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		execlp("cmp", "cmp", "-s", a, b, (char *)NULL);
-		_exit(2);
-	}
-	cr_assert(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) < 2);
-	return WEXITSTATUS(status) == 0;
-}
-
-/* The same bytes, and not even these were written again. */
-static void expect_untouched(const char *dir, const char *name)
-{
-	ff_auto_free char *from = pristine(), *a = ff_printf("%s/%s.img", from, name),
-			  *b = ff_printf("%s/%s.img", dir, name), *stamp = ff_printf("%s/stamp", dir);
-	struct stat image, before;
-
-	cr_expect(same_bytes(a, b), "%s was changed", name);
-	cr_assert(stat(b, &image) == 0 && stat(stamp, &before) == 0);
-	cr_expect(image.st_mtim.tv_sec < before.st_mtim.tv_sec ||
-			  (image.st_mtim.tv_sec == before.st_mtim.tv_sec &&
-				  image.st_mtim.tv_nsec <= before.st_mtim.tv_nsec),
-		"%s was written", name);
-}
 
 /* ---------------------------------------------------------------- what the worker says */
 
