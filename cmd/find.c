@@ -65,6 +65,10 @@ static int open_scopes(struct found *f, const struct options *o, struct ff_err *
 		options.rescues = o->rescues;
 		options.cloud = o->azure_cloud;
 		options.allow_deallocate = o->allow_deallocate;
+		options.asg_standby = o->asg_standby;
+		options.discard_local_ssd = o->discard_local_ssd;
+		options.csek_file = o->csek_file;
+		options.no_backup = o->no_backup;
 		cloud = o->scopes[i].provider->open(&options, &env, err);
 		if (cloud == NULL)
 			return -1;

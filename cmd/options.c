@@ -78,6 +78,72 @@ static int set_group(struct options *o, const char *value, struct ff_err *err)
 	return 0;
 }
 
+/* A second --region is a scope of its own: each region has its own endpoint and budgets. */
+static int set_region(struct options *o, const char *value, struct ff_err *err)
+{
+	struct scope_option *scope = scope_for(o, "--region", "aws", err), next;
+
+	if (scope == NULL)
+		return -1;
+	if (scope->options.region != NULL) {
+		next = (struct scope_option){.provider = scope->provider, .options.profile = scope->options.profile};
+		o->scopes = ff_realloc(o->scopes, o->scope_count + 1, sizeof(*o->scopes));
+		o->scopes[o->scope_count++] = next;
+		scope = last_scope(o);
+	}
+	scope->options.region = value;
+	return 0;
+}
+
+static int set_profile(struct options *o, const char *value, struct ff_err *err)
+{
+	struct scope_option *scope = scope_for(o, "--profile", "aws", err);
+
+	if (scope == NULL)
+		return -1;
+	scope->options.profile = value;
+	return 0;
+}
+
+static int set_project(struct options *o, const char *value, struct ff_err *err)
+{
+	struct scope_option *scope = scope_for(o, "--project", "gcp", err);
+
+	if (scope == NULL)
+		return -1;
+	if (scope->options.project != NULL)
+		return ff_fail(err, FF_E_USAGE,
+			"--project is given twice for one --provider: repeat --provider gcp for a second one");
+	scope->options.project = value;
+	return 0;
+}
+
+static int set_zone(struct options *o, const char *value, struct ff_err *err)
+{
+	struct scope_option *scope = scope_for(o, "--zone", "gcp", err);
+
+	if (scope == NULL)
+		return -1;
+	ff_strv_add(&scope->options.zones, value);
+	return 0;
+}
+
+static int set_asg(struct options *o, const char *value, struct ff_err *err)
+{
+	if (!ff_streq(value, "standby") && !ff_streq(value, "skip"))
+		return ff_fail(err, FF_E_USAGE, "--asg takes skip or standby, not '%s'", value);
+	o->asg_standby = value[1] == 't';
+	return 0;
+}
+
+static int set_backup(struct options *o, const char *value, struct ff_err *err)
+{
+	if (!ff_streq(value, "snapshot") && !ff_streq(value, "none"))
+		return ff_fail(err, FF_E_USAGE, "--backup takes snapshot or none, not '%s'", value);
+	o->no_backup = value[0] == 'n';
+	return 0;
+}
+
 static int set_name(struct options *o, const char *value, struct ff_err *err)
 {
 	(void)err;
@@ -198,20 +264,31 @@ TEXT_SETTER(instances)
 TEXT_SETTER(dev_root)
 TEXT_SETTER(run_dir)
 TEXT_SETTER(ca_file)
+TEXT_SETTER(csek_file)
 SWITCH_SETTER(all, o->all = true)
 SWITCH_SETTER(yes, o->yes = true)
 SWITCH_SETTER(dry_run, o->dry_run = true)
 SWITCH_SETTER(allow_deallocate, o->allow_deallocate = true)
+SWITCH_SETTER(discard_local_ssd, o->discard_local_ssd = true)
 SWITCH_SETTER(verbose, o->verbosity += o->verbosity < 2)
 SWITCH_SETTER(quiet, o->verbosity = -1)
 SWITCH_SETTER(help, o->help = true)
 SWITCH_SETTER(version, o->version = true)
 
 static const struct row rows[] = {
-	{FOR_FIND, 0, "provider", "NAME", set_provider, "cloud to look in (azure); may be repeated"},
+	{FOR_FIND, 0, "provider", "NAME", set_provider, "cloud to look in: azure, aws or gcp; may be repeated"},
 	{FOR_FIND, 0, "subscription", "ID", set_subscription, "azure: subscription (default: AZURE_SUBSCRIPTION_ID)"},
 	{FOR_FIND, 0, "rg", "NAME", set_group, "azure: only this resource group; may be repeated"},
 	{FOR_FIND, 0, "azure-cloud", "CLOUD", set_azure_cloud, "azure: public, usgov or china"},
+	{FOR_FIND, 0, "region", "NAME", set_region, "aws: region (default: AWS_REGION, config); may be repeated"},
+	{FOR_FIND, 0, "profile", "NAME", set_profile, "aws: profile of the shared config (default: AWS_PROFILE)"},
+	{FOR_FIND, 0, "project", "ID", set_project, "gcp: project (default: GOOGLE_CLOUD_PROJECT)"},
+	{FOR_FIND, 0, "zone", "NAME", set_zone, "gcp: only this zone; may be repeated"},
+	{FOR_FIND, 0, "csek-key-file", "FILE", set_csek_file, "gcp: customer-supplied keys, in gcloud's format"},
+	{FOR_FIND, 0, "asg", "WHAT", set_asg, "aws: members of Auto Scaling groups: skip (default) or standby"},
+	{FOR_FIND, 0, "discard-local-ssd", NULL, set_discard_local_ssd,
+		"aws, gcp: also VMs whose local disks lose their content when they stop"},
+	{FOR_FIND, 0, "backup", "WHAT", set_backup, "aws, gcp: snapshot (default) or none"},
 	{FOR_FIND, 0, "name", "GLOB", set_name, "only VMs of that name; may be repeated"},
 	{FOR_FIND, 0, "tag", "KEY=VALUE", set_tag, "only VMs with that tag; all that are given must be there"},
 	{FOR_FIND, 0, "instances", "FILE", set_instances, "only the VMs in FILE, a name or id a line; - is stdin"},
@@ -327,6 +404,7 @@ void options_release(struct options *o)
 {
 	for (size_t i = 0; i < o->scope_count; i++) {
 		ff_strv_free(&o->scopes[i].options.groups);
+		ff_strv_free(&o->scopes[i].options.zones);
 		ff_strv_free(&o->scopes[i].options.rescues);
 	}
 	free(o->scopes);

@@ -33,7 +33,8 @@ struct options {
 	int verbosity; /* -q: -1, default 0, -v 1, -v -v 2 */
 	enum ff_log_format log_format;
 	const char *ca_file, *azure_cloud;
-	bool allow_deallocate;
+	bool allow_deallocate, asg_standby, discard_local_ssd, no_backup;
+	const char *csek_file;
 	bool help, version;
 	struct ff_strv operands; /* what is not an option */
 };

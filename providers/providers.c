@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 extern const struct ff_provider ff_azure; /* azure/azure.c */
+extern const struct ff_provider ff_aws;	  /* aws/aws.c */
+extern const struct ff_provider ff_gcp;	  /* gcp/gcp.c */
 
-const struct ff_provider *const ff_providers[] = {&ff_azure, NULL};
+const struct ff_provider *const ff_providers[] = {&ff_azure, &ff_aws, &ff_gcp, NULL};
 
 const struct ff_provider *ff_provider_by_name(const char *name)
 {
