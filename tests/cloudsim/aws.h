@@ -264,11 +264,11 @@ void aw_tag_set(struct aw_call *c, const json_t *tags);
 void aw_escape(struct ff_buf *out, const char *text);
 
 /* aws_filter.c */
-/* One thing of a list: what a filter compares. Appends the values that the name has; -1: no such filter. */
-typedef int aw_values(const struct aw_call *c, const void *item, const char *name, struct ff_strv *out);
-/** 0 no, 1 yes, -1 after a refusal. */
-int aw_filter(struct aw_call *c, const void *item, aw_values *values);
-/** Refuse unknown filters even when there is nothing to filter. `any` may be NULL: nothing to ask. */
+/* What a filter compares: appends the values that the item has under that name. */
+typedef void aw_values(const struct aw_call *c, const void *item, const char *name, struct ff_strv *out);
+/** Do all filters fit? They have been checked before. */
+bool aw_filter(struct aw_call *c, const void *item, aw_values *values);
+/** Refuse filters that are not among these (NULL-terminated; tags always are), even when there is nothing to filter. */
 int aw_check_filters(struct aw_call *c, const char *const *known);
 /** Values of "tag:KEY", "tag-key"; false when the name is neither. */
 bool aw_tag_values(const json_t *tags, const char *name, struct ff_strv *out);
@@ -297,17 +297,20 @@ struct aw_snap *aw_new_snap(struct sim *sim, struct aws *aws, const char *volume
 int aw_read_snap(struct sim *sim, struct aws *aws, const json_t *o, const char *where, struct ff_err *err);
 void aw_free(struct aws *aws);
 
-/* aws_describe.c */
-void aw_vm_xml(struct aw_call *c, const struct aw_vm *vm);
-aw_handler aw_describe_instances, aw_describe_status, aw_describe_attribute, aw_describe_types;
+/* aws_describe.c, aws_types.c */
+void aw_mapping_xml(struct aw_call *c, const struct aw_vm *vm);
+aw_handler aw_describe_instances, aw_describe_attribute, aw_describe_types;
 /* aws_console.c */
 aw_handler aw_console_output, aw_console_screenshot;
+/* aws_status.c */
+aw_handler aw_describe_status;
 enum aw_status aw_status_now(const struct sim *sim, const struct aws *aws, const struct aw_vm *vm, int64_t lag_ms);
 
 /* aws_check.c: refusals that several actions share, and what must never happen */
 struct aw_vm *aw_find_vm(struct aw_call *c, const char *id); /* NULL after Malformed or NotFound */
 struct aw_vol *aw_find_vol(struct aw_call *c, const char *id);
-bool aw_claimed(const struct aw_vm *vm);
+/** All ids are known? Else -1 after a refusal: the whole call fails. */
+int aw_known_vms(struct aw_call *c, const struct ff_strv *ids);
 void aw_note_vm(struct aw_call *c, const struct aw_vm *vm);
 void aw_note_vol(struct aw_call *c, const struct aw_vol *vol, const struct aw_vm *vm);
 void aw_check_running(struct sim *sim, const struct aw_vm *vm);
@@ -333,6 +336,8 @@ void aw_free_job(void *job);
 void aw_boot(struct sim *sim, struct aws *aws, struct aw_vm *vm);
 void aw_stopped(struct sim *sim, struct aws *aws, struct aw_vm *vm);
 
+/* aws_power.c */
+void aw_state_xml(struct aw_call *c, const char *name, int power);
 /* aws_power.c, aws_volumes.c, aws_snapshots.c, aws_tags.c, aws_scaling.c */
 aw_handler aw_stop, aw_start, aw_modify_attribute;
 aw_handler aw_describe_volumes, aw_attach, aw_detach;

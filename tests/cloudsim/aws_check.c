@@ -78,6 +78,14 @@ struct aw_vol *aw_find_vol(struct aw_call *c, const char *id)
 	return vol;
 }
 
+int aw_known_vms(struct aw_call *c, const struct ff_strv *ids)
+{
+	for (size_t i = 0; i < ids->count; i++)
+		if (aw_find_vm(c, ids->items[i]) == NULL)
+			return -1;
+	return 0;
+}
+
 struct aw_vol *aw_at_device(const struct sim *sim, const struct aw_vm *vm, const char *device, int64_t lag_ms)
 {
 	for (size_t i = 0; i < vm->known_count; i++) {
@@ -100,14 +108,14 @@ bool aw_vol_is_bad(const struct sim *sim, const struct aw_vol *vol)
 
 /* ---- what must never happen */
 
-bool aw_claimed(const struct aw_vm *vm)
+static bool is_claimed(const struct aw_vm *vm)
 {
 	return json_object_get(aw_now(&vm->tags)->tags, AW_CLAIM) != NULL;
 }
 
 void aw_note_vm(struct aw_call *c, const struct aw_vm *vm)
 {
-	if (!aw_claimed(vm) && !vm->rescue)
+	if (!is_claimed(vm) && !vm->rescue)
 		sim_violation(c->sim, "'%s' was changed (%s) without a claim on it", vm->name, c->action->name);
 }
 
@@ -115,7 +123,7 @@ void aw_note_vol(struct aw_call *c, const struct aw_vol *vol, const struct aw_vm
 {
 	bool claimed = json_object_get(aw_now(&vol->tags)->tags, AW_CLAIM) != NULL;
 
-	if (!claimed && (vol->home == NULL || !aw_claimed(vol->home)))
+	if (!claimed && (vol->home == NULL || !is_claimed(vol->home)))
 		sim_violation(c->sim, "volume '%s' was changed (%s) without a claim on it", vol->id, c->action->name);
 	if (vm != NULL)
 		aw_note_vm(c, vm);

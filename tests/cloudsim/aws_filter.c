@@ -67,7 +67,7 @@ static bool one_fits(const struct aw_call *c, size_t i, const struct ff_strv *ha
 }
 
 /* All filters must fit, of each one value. */
-int aw_filter(struct aw_call *c, const void *item, aw_values *values)
+bool aw_filter(struct aw_call *c, const void *item, aw_values *values)
 {
 	const char *name;
 
@@ -79,9 +79,9 @@ int aw_filter(struct aw_call *c, const void *item, aw_values *values)
 		ok = one_fits(c, i, &have);
 		ff_strv_free(&have);
 		if (!ok)
-			return 0;
+			return false;
 	}
-	return 1;
+	return true;
 }
 
 int aw_page(struct aw_call *c, const char *ids, size_t *from, size_t *max)

@@ -11,7 +11,7 @@ struct batch {
 	size_t count;
 };
 
-static void state(struct aw_call *c, const char *name, int power)
+void aw_state_xml(struct aw_call *c, const char *name, int power)
 {
 	aw_open(c, name);
 	aw_int(c, "code", aw_power_codes[power]);
@@ -46,8 +46,8 @@ static void carry_out(struct aw_call *c, const struct batch *batch, void (*begin
 		begin(c, batch->vms[i]);
 		aw_open(c, "item");
 		aw_text(c, "instanceId", batch->vms[i]->id);
-		state(c, "currentState", aw_now(&batch->vms[i]->power)->state);
-		state(c, "previousState", before);
+		aw_state_xml(c, "currentState", aw_now(&batch->vms[i]->power)->state);
+		aw_state_xml(c, "previousState", before);
 		aw_close(c, "item");
 	}
 	aw_close(c, "instancesSet");

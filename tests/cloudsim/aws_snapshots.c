@@ -15,12 +15,12 @@ static const char *status(const struct aw_snap *s)
 	return s->failed ? "error" : s->completed ? "completed" : "pending";
 }
 
-static int values(const struct aw_call *c, const void *item, const char *name, struct ff_strv *out)
+static void values(const struct aw_call *c, const void *item, const char *name, struct ff_strv *out)
 {
 	const struct aw_snap *s = item;
 
 	if (aw_tag_values(aw_past_at(c->sim, &s->tags, c->aws->lag[AW_LAG_TAGS])->tags, name, out))
-		return 0;
+		return;
 	if (ff_streq(name, "volume-id"))
 		ff_strv_add(out, s->volume);
 	else if (ff_streq(name, "status"))
@@ -37,7 +37,6 @@ static int values(const struct aw_call *c, const void *item, const char *name, s
 		ff_strv_add(out, s->encrypted ? "true" : "false");
 	else
 		ff_strv_add(out, s->completed ? "100%" : "0%");
-	return 0;
 }
 
 /* The members that both the list and the answer to CreateSnapshot have. */

@@ -97,10 +97,10 @@ static const char *const filters[] = {"attachment.instance-id", "attachment.devi
 	"attachment.delete-on-termination", "status", "volume-id", "availability-zone", "encrypted", "size",
 	"volume-type", "snapshot-id", "multi-attach-enabled", NULL};
 
-static int attachment_values(const struct aw_seen *held, const char *name, struct ff_strv *out)
+static void attachment_values(const struct aw_seen *held, const char *name, struct ff_strv *out)
 {
 	if (held->vm == NULL)
-		return 0;
+		return;
 	if (ff_streq(name, "instance-id"))
 		ff_strv_add(out, held->vm->id);
 	else if (ff_streq(name, "device"))
@@ -109,17 +109,18 @@ static int attachment_values(const struct aw_seen *held, const char *name, struc
 		ff_strv_add(out, aw_held_names[held->state]);
 	else
 		ff_strv_add(out, held->delete_on_termination ? "true" : "false");
-	return 0;
 }
 
-static int values(const struct aw_call *c, const void *item, const char *name, struct ff_strv *out)
+static void values(const struct aw_call *c, const void *item, const char *name, struct ff_strv *out)
 {
 	const struct aw_vol *vol = item;
 
 	if (aw_tag_values(tags(c, vol), name, out))
-		return 0;
-	if (ff_has_prefix(name, "attachment."))
-		return attachment_values(seen(c, vol), name + strlen("attachment."), out);
+		return;
+	if (ff_has_prefix(name, "attachment.")) {
+		attachment_values(seen(c, vol), name + strlen("attachment."), out);
+		return;
+	}
 	if (ff_streq(name, "status"))
 		ff_strv_add(out, status(seen(c, vol)));
 	else if (ff_streq(name, "volume-id"))
@@ -136,7 +137,6 @@ static int values(const struct aw_call *c, const void *item, const char *name, s
 		ff_strv_add(out, vol->snapshot);
 	else
 		ff_strv_add(out, vol->multi_attach ? "true" : "false");
-	return 0;
 }
 
 static void attachment_xml(struct aw_call *c, const struct aw_vol *vol, const struct aw_seen *held)

@@ -142,6 +142,10 @@ json_t *sim_read_scenario(const char *path, struct ff_err *err)
 		if (settle_image(json_object_get(e, "root"), *folder != '\0' ? folder : "/", err) < 0)
 			return NULL;
 	}
+	json_array_foreach (json_object_get(aws, "volumes"), i, e) {
+		if (settle_image(e, *folder != '\0' ? folder : "/", err) < 0)
+			return NULL;
+	}
 	gcp = json_object_get(scenario, "gcp");
 	if (inline_text(json_object_get(gcp, "service_account"), folder, "public_key", "public_key", err) < 0 ||
 		sim_gcp_prepare(gcp, err) < 0)
