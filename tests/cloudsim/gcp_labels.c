@@ -14,13 +14,23 @@ static json_t **labels_of(const struct gc_job *job)
 	return job->disk != NULL ? &job->disk->labels : &job->snapshot->labels;
 }
 
+/* Bytes may come back in either alphabet of base64: gcloud sends the one for URLs. */
+static bool same_fingerprint(const char *now, const char *sent)
+{
+	size_t n = 0, m = 0;
+	ff_auto_free unsigned char *a = ff_base64_decode(now, &n);
+	ff_auto_free unsigned char *b = sent != NULL ? ff_base64_decode(sent, &m) : NULL;
+
+	return a != NULL && b != NULL && n == m && memcmp(a, b, n) == 0;
+}
+
 int gc_may_labels(const struct sim *sim, const struct gcp *gc, const struct gc_job *job, struct gc_refusal *r)
 {
 	ff_auto_free char *now = gc_fingerprint(*labels_of(job));
 
 	(void)sim;
 	(void)gc;
-	return ff_streq(now, job->fingerprint)
+	return same_fingerprint(now, job->fingerprint)
 		       ? 0
 		       : gc_object(r, 412, "conditionNotMet",
 				 "Labels fingerprint either invalid or resource labels have changed");
@@ -108,18 +118,17 @@ static int check_labels(struct gc_call *c, const json_t *labels)
 	return 0;
 }
 
-/* Was it accepted? */
-static bool set(struct gc_call *c, struct gc_vm *vm, struct gc_disk *disk, struct gc_snapshot *snapshot)
+static void set(struct gc_call *c, struct gc_vm *vm, struct gc_disk *disk, struct gc_snapshot *snapshot)
 {
 	const json_t *labels = json_object_get(c->body, "labels");
 	struct gc_job *job;
 
 	if (check_labels(c, labels) < 0)
-		return false;
+		return;
 	job = gc_job(GC_J_LABELS, vm, disk, snapshot);
 	job->labels = labels != NULL ? json_deep_copy(labels) : json_object();
 	job->fingerprint = ff_strdup(ff_json_str(c->body, "labelFingerprint"));
-	return gc_begin(c, "setLabels", c->gc->latency[GC_L_LABELS], job) != NULL;
+	gc_begin(c, "setLabels", c->gc->latency[GC_L_LABELS], job);
 }
 
 void gc_vm_labels(struct gc_call *c)
@@ -134,8 +143,8 @@ void gc_disk_labels(struct gc_call *c)
 {
 	struct gc_disk *d = gc_disk_of(c);
 
-	if (d != NULL && set(c, NULL, d, NULL))
-		gc_note_mutation(c->sim, d->victim, "setLabels of its boot disk");
+	if (d != NULL)
+		set(c, NULL, d, NULL);
 }
 
 void gc_snapshot_labels(struct gc_call *c)

@@ -277,6 +277,17 @@ Test(cloudsim_gcp_disks, of_two_with_one_fingerprint_one_wins)
 	kit_close(&k);
 }
 
+Test(cloudsim_gcp_disks, a_fingerprint_may_come_back_in_the_alphabet_for_urls)
+{
+	struct kit k = gk_open(GSCENE("'vms':[{'name':'vm1','labels':{'env':'prod'}}]"));
+
+	cr_assert_eq(kit_ask(&k, "GET", GVM("vm1"), NULL), 200);
+	cr_assert_str_eq(ff_json_str(k.body, "labelFingerprint"), "/fZbwPys4tk=");
+	gk_must(&k, GVM("vm1") "/setLabels", SET("\"env\":\"prod\"", "_fZbwPys4tk="));
+	gk_refuse(&k, "POST", GVM("vm1") "/setLabels", SET("", "-fZbwPys4tk="), 412, "conditionNotMet", "");
+	kit_close(&k);
+}
+
 /* ---- snapshots */
 
 Test(cloudsim_gcp_disks, snapshots_are_made_shown_labelled_and_deleted)
