@@ -116,6 +116,8 @@ void gc_do_disk(struct sim *sim, struct gcp *gc, struct gc_job *job)
 
 	if (job->kind == GC_J_ATTACH)
 		gc_attach_now(sim, gc, job->vm, job->disk, &how);
+	else if (at == NULL) /* somebody took it out by hand meanwhile */
+		return;
 	else if (job->kind == GC_J_DETACH)
 		gc_detach_now(sim, gc, job->vm, at);
 	else

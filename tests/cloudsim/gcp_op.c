@@ -122,22 +122,18 @@ json_t *gc_op_json(const struct gcp *gc, const struct sim_op *op, int64_t now_ms
 	return o;
 }
 
-static struct sim_op *find_op(struct gc_call *c)
+static struct sim_op *find_op(const struct gc_call *c)
 {
-	struct sim_op *op = NULL;
 	const struct gc_job *job;
 	size_t i;
 
-	if (sim_index_get(c->gc->op_index, c->name, &i)) {
-		job = c->gc->ops[i]->job;
-		op = ff_streq(job->zone, c->zone) ? c->gc->ops[i] : NULL;
-	}
-	if (op == NULL)
-		gc_not_found(c, c->resource);
-	return op;
+	if (!sim_index_get(c->gc->op_index, c->name, &i))
+		return NULL;
+	job = c->gc->ops[i]->job;
+	return ff_streq(job->zone, c->zone) ? c->gc->ops[i] : NULL;
 }
 
-void gc_op_get(struct gc_call *c)
+void gc_op_show(struct gc_call *c)
 {
 	struct sim_op *op = find_op(c);
 
@@ -145,16 +141,22 @@ void gc_op_get(struct gc_call *c)
 		gc_reply(c, 200, gc_op_json(c->gc, op, c->sim->now_ms));
 }
 
-/* It is held back until the operation ends, but shows how things stood when it was asked: "best effort". */
+void gc_op_get(struct gc_call *c)
+{
+	if (find_op(c) != NULL)
+		gc_op_show(c);
+	else
+		gc_not_found(c, c->resource);
+}
+
+/* Held back until the operation ends; gc_op_show() then brings it up to date. */
 void gc_op_wait(struct gc_call *c)
 {
 	struct sim_op *op = find_op(c);
 	int64_t most = sim_scaled(c->sim, WAIT_MS);
 
-	if (op == NULL)
-		return;
-	gc_reply(c, 200, gc_op_json(c->gc, op, c->sim->now_ms));
-	if (op->state != SIM_OP_RUNNING)
+	gc_op_get(c);
+	if (op == NULL || op->state != SIM_OP_RUNNING)
 		return;
 	c->ans->hold_ms = op->due_ms - c->sim->now_ms < most ? op->due_ms - c->sim->now_ms : most;
 }
@@ -240,7 +242,7 @@ static void set_target(const struct gcp *gc, struct gc_job *job)
 	} else if (job->disk != NULL) {
 		job->target = gc_disk_path(gc, job->disk);
 		job->target_id = job->disk->id;
-	} else {
+	} else if (job->snapshot != NULL) {
 		job->target = gc_snapshot_path(gc, job->snapshot);
 		job->target_id = job->snapshot->id;
 	}
