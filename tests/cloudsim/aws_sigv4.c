@@ -137,7 +137,7 @@ static int read_claim(struct aw_call *c, struct claim *claim)
 		p = strchr(p, '/');
 		p = p != NULL ? p + 1 : NULL;
 	}
-	if (claim->scope.count != 5 || !ff_streq(claim->scope.items[4], "aws4_request"))
+	if (claim->scope.items == NULL || claim->scope.count != 5 || !ff_streq(claim->scope.items[4], "aws4_request"))
 		return incomplete(c, "Credential");
 	if (claim->signed_headers == NULL)
 		return incomplete(c, "SignedHeaders");
@@ -270,7 +270,7 @@ static const char *find_secret(struct aw_call *c, const char *key)
 static int verify(struct aw_call *c, const struct claim *claim)
 {
 	char *const *scope = claim->scope.items;
-	const char *secret = find_secret(c, scope[0]);
+	const char *secret = scope != NULL ? find_secret(c, scope[0]) : NULL;
 	char right[65];
 
 	if (secret == NULL || check_clock(c, claim) < 0 || check_scope(c, claim) < 0 || check_headers(c, claim) < 0)
