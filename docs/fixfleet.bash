@@ -5,14 +5,16 @@ _fixfleet()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
 
 	case $prev in
-	--provider) COMPREPLY=($(compgen -W "azure" -- "$cur")); return ;;
+	--provider) COMPREPLY=($(compgen -W "azure aws gcp" -- "$cur")); return ;;
 	--output) COMPREPLY=($(compgen -W "table json csv" -- "$cur")); return ;;
 	--log-format) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
 	--azure-cloud) COMPREPLY=($(compgen -W "public usgov china" -- "$cur")); return ;;
+	--asg) COMPREPLY=($(compgen -W "skip standby" -- "$cur")); return ;;
+	--backup) COMPREPLY=($(compgen -W "snapshot none" -- "$cur")); return ;;
 	--worker) COMPREPLY=($(compgen -W "local ssh ssh:" -- "$cur")); return ;;
-	--ca-file | --instances) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+	--ca-file | --instances | --csek-key-file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--run-dir | --dev-root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
-	--subscription | --rg | --name | --tag | --rescue | --max-failures | --parallel | --verify-timeout) return ;;
+	--subscription | --rg | --region | --profile | --project | --zone | --name | --tag | --rescue | --max-failures | --parallel | --verify-timeout) return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ] && [[ $cur != -* ]]; then
 		COMPREPLY=($(compgen -W "repair list status worker" -- "$cur"))
