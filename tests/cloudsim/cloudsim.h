@@ -76,12 +76,18 @@ struct sim_answer {
 	struct ff_headers headers;
 	char *body; /* owned; NULL when empty */
 	size_t body_len;
-	int64_t hold_ms; /* the answer leaves so much later (a fault's hang) */
+	int64_t hold_ms; /* the answer leaves so much later: a fault's hang, or a call that waits for an operation */
 };
 void sim_answer_release(struct sim_answer *answer);
 
 /** Answer one request at `now_ms`. Any bytes are fine: nonsense gets the answer that the cloud gives to nonsense. */
 void sim_answer(struct sim *sim, int64_t now_ms, const struct sim_request *request, struct sim_answer *answer);
+
+/**
+ * An answer that was held leaves now: where the cloud waited for something, it tells how that stands. Before or after
+ * other requests, at most once for each answer.
+ */
+void sim_answer_leaves(struct sim *sim, int64_t now_ms, const struct sim_request *request, struct sim_answer *answer);
 
 /** Carry out everything that is due until `now_ms`. An earlier time than the last is taken as the last. */
 void sim_advance(struct sim *sim, int64_t now_ms);

@@ -287,6 +287,19 @@ static void answer(struct sim *sim, void *self, const struct sim_request *reques
 	json_decref(c.body);
 }
 
+/* What waited for an operation tells how it stands now. */
+static void leave(struct sim *sim, void *self, const struct sim_request *request, struct sim_answer *ans)
+{
+	struct gc_call c = {.sim = sim, .gc = self, .req = request, .ans = ans};
+
+	gc_read_target(&c);
+	if (ans->status == 200 && ff_has_suffix(c.path, "/wait") && find_route(&c) == 0)
+		gc_op_show(&c);
+	free(c.path);
+	ff_strv_free(&c.segments);
+	ff_headers_free(&c.query);
+}
+
 /* Other clouds have other paths. */
 static bool serves(const struct sim_request *request)
 {
@@ -352,6 +365,7 @@ const struct sim_cloud sim_gcp = {
 	.close = close_gcp,
 	.serves = serves,
 	.answer = answer,
+	.leave = leave,
 	.refuse = refuse,
 	.finish = gc_finish,
 	.abandon = gc_abandon,

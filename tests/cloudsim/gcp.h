@@ -357,6 +357,8 @@ json_t *gc_op_json(const struct gcp *gc, const struct sim_op *op, int64_t now_ms
 void gc_finish(struct sim *sim, void *self, struct sim_op *op);
 void gc_abandon(struct sim *sim, void *self, struct sim_op *op);
 gc_handler gc_op_get, gc_op_wait;
+/** After a wait: the operation as it is now. */
+void gc_op_show(struct gc_call *c);
 /** A job that no request asked for. */
 void gc_begin_own(struct sim *sim, struct gcp *gc, const char *type, int64_t latency_ms, struct gc_job *job);
 

@@ -290,6 +290,15 @@ void sim_answer(struct sim *sim, int64_t now_ms, const struct sim_request *reque
 		spoil(fault, answer);
 }
 
+void sim_answer_leaves(struct sim *sim, int64_t now_ms, const struct sim_request *request, struct sim_answer *answer)
+{
+	const struct sim_part *part = sim_part_of(sim, request);
+
+	sim_advance(sim, now_ms);
+	if (part->cloud->leave != NULL && answer->end == SIM_ANSWERED)
+		part->cloud->leave(sim, part->self, request, answer);
+}
+
 json_t *sim_state(const struct sim *sim)
 {
 	char when[SIM_TIME_BYTES];

@@ -22,6 +22,8 @@ struct sim_cloud {
 	/** Is this request for this cloud? Asked when a scenario has several; NULL: for all that no other one wants. */
 	bool (*serves)(const struct sim_request *request);
 	void (*answer)(struct sim *sim, void *self, const struct sim_request *request, struct sim_answer *answer);
+	/** A held answer leaves: bring it up to date. NULL: it stays as it is. */
+	void (*leave)(struct sim *sim, void *self, const struct sim_request *request, struct sim_answer *answer);
 	/** The answer of a fault that only has a status, in the cloud's own form. */
 	void (*refuse)(void *self, const struct sim_fault *fault, struct sim_answer *answer);
 	/** An operation's time has come: carry out its effect. It may fail with sim_op_fail(). */

@@ -45,7 +45,7 @@ struct exchange {
 	struct MHD_Connection *connection;
 	int64_t due_ms; /* held until then (real time) */
 	struct exchange *next;
-	bool begun, answered, too_large;
+	bool begun, answered, too_large, recorded;
 };
 
 static volatile sig_atomic_t told_to_end;
@@ -130,12 +130,14 @@ static void answer_own(struct server *s, struct exchange *x)
 
 /* ---- answering */
 
-static void record(struct server *s, const struct exchange *x)
+/* Once, when the answer leaves, or when nobody waits for it any more. */
+static void record(struct server *s, struct exchange *x)
 {
 	ff_auto_free char *line = NULL;
 
-	if (s->traffic == NULL)
+	if (s->traffic == NULL || x->recorded || ff_has_prefix(x->target, "/_sim"))
 		return;
+	x->recorded = true;
 	line = sim_traffic_line(s->sim, now_ms(s), &x->request, &x->answer);
 	fputs(line, s->traffic);
 	fflush(s->traffic);
@@ -168,9 +170,10 @@ static void make_answer(struct exchange *x, struct MHD_Connection *connection)
 	} else {
 		sim_answer(s->sim, now_ms(s), &x->request, &x->answer);
 		carry_out_due(s);
-		record(s, x);
 	}
-	if (x->answer.hold_ms > 0) {
+	if (x->answer.hold_ms <= 0) {
+		record(s, x);
+	} else {
 		x->connection = connection;
 		x->due_ms = real_ms() + x->answer.hold_ms;
 		x->next = s->held;
@@ -179,6 +182,16 @@ static void make_answer(struct exchange *x, struct MHD_Connection *connection)
 	}
 	pthread_mutex_unlock(&s->lock);
 	x->answered = true;
+}
+
+/* It was held until now. */
+static void leave(struct server *s, struct exchange *x)
+{
+	pthread_mutex_lock(&s->lock);
+	sim_answer_leaves(s->sim, now_ms(s), &x->request, &x->answer);
+	carry_out_due(s);
+	record(s, x);
+	pthread_mutex_unlock(&s->lock);
 }
 
 /*
@@ -257,6 +270,8 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 		make_answer(x, connection);
 		if (x->answer.hold_ms > 0)
 			return MHD_YES; /* suspended: called again when resumed */
+	} else if (x->answer.hold_ms > 0) {
+		leave(x->server, x);
 	}
 	return send_answer(x, connection);
 }
@@ -290,6 +305,10 @@ static void end(void *arg, struct MHD_Connection *connection, void **mine, enum 
 	(void)why;
 	if (x == NULL)
 		return;
+	pthread_mutex_lock(&x->server->lock);
+	if (x->answered)
+		record(x->server, x);
+	pthread_mutex_unlock(&x->server->lock);
 	free(x->target);
 	ff_buf_free(&x->body);
 	ff_headers_free(&x->request.headers);

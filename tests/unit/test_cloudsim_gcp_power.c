@@ -76,6 +76,16 @@ Test(cloudsim_gcp_power, starts_are_refused_where_nothing_can_come_of_them)
 
 /* ---- operations */
 
+/* The answer that was held leaves. */
+static void leave(struct kit *k, const char *target)
+{
+	struct sim_request r = {.method = "POST", .base = "https://compute.googleapis.com", .target = target};
+
+	sim_answer_leaves(k->sim, k->now, &r, &k->a);
+	json_decref(k->body);
+	k->body = ff_json_parse(k->a.body, k->a.body_len, 1 << 22, NULL);
+}
+
 Test(cloudsim_gcp_power, operations_are_pending_then_running_then_done)
 {
 	struct kit k = gk_open(GSCENE(FLEET));
@@ -98,6 +108,8 @@ Test(cloudsim_gcp_power, operations_are_pending_then_running_then_done)
 	cr_assert_eq(kit_ask(&k, "POST", wait, NULL), 200);
 	cr_assert_eq(k.a.hold_ms, 119900, "it answers when the operation ends");
 	k.now += 119900;
+	leave(&k, wait);
+	cr_assert_str_eq(ff_json_str(k.body, "status"), "DONE", "as it is when it leaves");
 	cr_assert_eq(kit_ask(&k, "POST", wait, NULL), 200);
 	cr_assert_str_eq(ff_json_str(k.body, "status"), "DONE");
 	cr_assert_eq(ff_json_int(k.body, "progress", -1), 100);
