@@ -162,8 +162,6 @@ struct az_call {
 /** Fill path, segments and query from the request. azure_target.c. */
 void az_read_target(struct az_call *c);
 const char *az_query(const struct az_call *c, const char *name);
-/** Append the pairs of a query or form, decoded. */
-void az_read_pairs(const char *text, struct ff_headers *pairs);
 /** Answer with that status and JSON (stolen; NULL: no body). */
 void az_reply(struct az_call *c, int status, json_t *body);
 /** {"error":{"code","message"}}. Returns -1, so that a refusal reads as one act. */

@@ -61,7 +61,7 @@ static void token(struct az_call *c)
 	const char *client, *grant, *scope, *why;
 
 	sim_count_request(c->sim, "token");
-	az_read_pairs(text, &form);
+	sim_read_pairs(text, &form);
 	client = ff_headers_get(&form, "client_id");
 	grant = ff_headers_get(&form, "grant_type");
 	scope = ff_headers_get(&form, "scope");

@@ -6,8 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "azure.h" /* az_read_pairs() */
-
 #include "fixfleet/clock.h"
 
 #define GRANT_JWT      "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -89,7 +87,7 @@ static void token(struct gc_call *c)
 	const char *grant;
 
 	sim_count_request(c->sim, "token");
-	az_read_pairs(text, &form);
+	sim_read_pairs(text, &form);
 	grant = ff_headers_get(&form, "grant_type");
 	if (!ff_streq(c->req->method, "POST"))
 		refuse_token(c, 405, "invalid_request: method not allowed");
@@ -136,7 +134,7 @@ static void exchange(struct gc_call *c)
 	json_t *answer;
 
 	sim_count_request(c->sim, "token exchange");
-	az_read_pairs(text, &form);
+	sim_read_pairs(text, &form);
 	why = check_exchange(c, &form);
 	if (why != NULL) {
 		refuse_token(c, ff_has_prefix(why, "invalid_client") ? 401 : 400, why);

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "azure.h" /* az_read_pairs(): queries and forms are the same everywhere */
-
 void gc_read_target(struct gc_call *c)
 {
 	const char *target = c->req->target;
@@ -15,18 +13,14 @@ void gc_read_target(struct gc_call *c)
 	ff_auto_buf path = {0};
 
 	if (target[len] == '?')
-		az_read_pairs(target + len + 1, &c->query);
+		sim_read_pairs(target + len + 1, &c->query);
 	ff_buf_adds(&path, "");
 	while (p < target + len) {
 		size_t n = strcspn(p, "/?");
-		ff_auto_free char *raw = ff_strndup(p, n);
-		struct ff_headers one = {0};
+		ff_auto_free char *segment = sim_decode(p, n, false);
 
-		if (strpbrk(raw, "=&+") == NULL) /* else az_read_pairs would take it apart */
-			az_read_pairs(raw, &one);
-		ff_strv_add(&c->segments, one.count > 0 ? one.items[0].name : raw);
-		ff_buf_addf(&path, "/%s", c->segments.items[c->segments.count - 1]);
-		ff_headers_free(&one);
+		ff_strv_add(&c->segments, segment);
+		ff_buf_addf(&path, "/%s", segment);
 		p += n + 1;
 	}
 	c->path = path.len > 0 ? ff_buf_take(&path) : ff_strdup("/");

@@ -190,6 +190,13 @@ bool sim_index_get(const json_t *index, const char *key, size_t *number);
 #define SIM_TIME_BYTES 40
 const char *sim_time(int64_t ms, char out[SIM_TIME_BYTES]);
 
+/* ---- as things come over the wire (pairs.c) */
+
+/** Decode %XX (and + in a query); bytes that are no text, such as NUL, end it. The caller frees. */
+char *sim_decode(const char *text, size_t len, bool query);
+/** Append the pairs of a query or form, decoded. */
+void sim_read_pairs(const char *text, struct ff_headers *pairs);
+
 /* ---- reading a scenario strictly (scenario.c) */
 
 /** All members of `object` are in `names` (NULL-terminated)? Else -1, saying which one is not and where. */
