@@ -89,6 +89,37 @@ Test(cloudsim_gcp_flow, attach_without_its_attributes_loses_them_and_is_seen)
 	kit_close(&k);
 }
 
+#define ODD_HOME(device, boot_auto, mode, interface)                                                                   \
+	"{\"source\":\"" ZONE_ID "/disks/odd\",\"boot\":true,\"deviceName\":\"" device "\",\"autoDelete\":" boot_auto  \
+	",\"mode\":\"" mode "\",\"interface\":\"" interface "\"}"
+
+Test(cloudsim_gcp_flow, each_attribute_that_is_lost_is_seen)
+{
+	static const struct {
+		const char *body;
+		bool same;
+	} cases[] = {
+		{ODD_HOME("sda", "false", "READ_ONLY", "NVME"), true},
+		{ODD_HOME("sdb", "false", "READ_ONLY", "NVME"), false},
+		{ODD_HOME("sda", "true", "READ_ONLY", "NVME"), false},
+		{ODD_HOME("sda", "false", "READ_WRITE", "NVME"), false},
+		{ODD_HOME("sda", "false", "READ_ONLY", "SCSI"), false},
+		{"{\"source\":\"" ZONE_ID "/disks/odd\",\"boot\":true}", false},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct kit k = gk_open(
+			GSCENE("'vms':[{'name':'odd','power':'stopped','labels':{'fixfleet-run':'r1'},'boot':{"
+			       "'device_name':'sda','auto_delete':false,'mode':'READ_ONLY','interface':'NVME'}}]"));
+
+		gk_must(&k, GVM("odd") "/detachDisk?deviceName=sda", NULL);
+		gk_must(&k, GVM("odd") "/attachDisk", cases[i].body);
+		gk_must(&k, GVM("odd") "/start", NULL);
+		cr_assert_eq(kit_violated(&k, "another attachment of its boot disk"), !cases[i].same, "case %zu", i);
+		kit_close(&k);
+	}
+}
+
 Test(cloudsim_gcp_flow, the_flag_alone_can_be_set_afterwards)
 {
 	struct kit k = gk_open(FLEET);
