@@ -6,6 +6,8 @@
  *   ff_engine_new -> ff_engine_add_scope (once a --provider) -> turn until phase is FF_PHASE_FOUND (or FAILED)
  *   -> [look at ff_engine_vms(), ask the operator] -> ff_engine_repair(selection) -> turn until FF_PHASE_ENDED
  *   -> ff_engine_result() -> ff_engine_free
+ * After a crash, on this or another machine: the same with ff_engine_resume(journal) in the place of
+ * ff_engine_repair().
  *
  * "Turn" is ff_engine_turn(): it does everything that can be done now, makes the journal durable once, then lets the
  * requests go whose intents it holds. The world calls it after it delivered anything, and at the time of wake_at().
@@ -106,6 +108,24 @@ size_t ff_engine_plan(struct ff_engine *engine, const struct ff_selected *select
  */
 int ff_engine_repair(
 	struct ff_engine *engine, const struct ff_selected *selected, size_t n, const json_t *info, struct ff_err *err);
+
+/**
+ * Go on with a run: replay its journal into the engine, let every VM under way look at the cloud, and go on as if
+ * nothing had happened. Called instead of ff_engine_repair() when the phase is FF_PHASE_FOUND, with the same scopes
+ * added in the same order and config.run and config.recipes as the journal's run record tells them. Records that it
+ * writes follow those of the journal: a torn tail has to be cut off the file first, see `sound` of ff_journal_read().
+ *
+ * VMs that ended stay ended and are part of the result. VMs not yet begun are looked at anew: who is gone, healthy by
+ * now or must not be touched ends as skipped. VMs under way go on by what was recorded of them, whatever discovery
+ * says of them by now (without its disk a VM looks like one that must not be touched). VMs of a scope that could not
+ * be found now stay open. A finished run is at its end at once, and nothing is written.
+ *
+ * @journal  the bytes of the journal; a torn last record is passed over. Borrowed for the call
+ * @return   0, or -1 with err and nothing done: the journal is damaged (byte offset), of another version, program or
+ *           run; a scope is of another provider or account (subscription, project) than the recorded one; a
+ *           record contradicts those before it
+ */
+int ff_engine_resume(struct ff_engine *engine, const char *journal, size_t len, struct ff_err *err);
 
 /** Do everything that can be done now. Never blocks except for the journal's sync. */
 void ff_engine_turn(struct ff_engine *engine);
