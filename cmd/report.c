@@ -185,7 +185,8 @@ static json_t *totals_json(const struct ff_result *result)
 		open += result->ended[i].outcome == FF_O_NONE;
 	}
 	for (int o = FF_O_REPAIRED; o <= FF_O_STUCK; o++)
-		ff_json_set_int(totals, ff_outcome_name((enum ff_outcome)o), (int64_t)counts[o]);
+		if (counts[o] > 0 || !ff_outcome_is_later((enum ff_outcome)o))
+			ff_json_set_int(totals, ff_outcome_name((enum ff_outcome)o), (int64_t)counts[o]);
 	ff_json_set_int(totals, "unfinished", (int64_t)open);
 	ff_json_set_int(totals, "selected", (int64_t)result->count);
 	return totals;

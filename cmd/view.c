@@ -107,7 +107,8 @@ void view_event(void *view, const struct ff_event *event)
 
 static void compose(const struct view *v, char *line, size_t bytes)
 {
-	static const char *const words[] = {"", "repaired", "clean", "skipped", "failed-home", "STUCK"};
+	static const char *const words[] = {
+		"", "repaired", "clean", "skipped", "rolled back", "cleaned", "failed-home", "STUCK"};
 	struct ff_counts counts;
 	size_t len;
 

@@ -378,7 +378,8 @@ static bool lingers(struct ff_engine *e, const struct ff_group *group)
 
 	if (first->alone || group->ready.count >= group_max(first) || ff_now(e) >= first->queued_ms + LINGER_MS)
 		return false;
-	for (const struct ff_one *mate = first->rescue->mates; mate != NULL; mate = mate->mate_next)
+	for (const struct ff_one *mate = first->rescue ? first->rescue->mates : NULL; mate != NULL;
+		mate = mate->mate_next)
 		if (ff_one_comes_soon(e, mate, ff_one_row(first)))
 			return true;
 	return false;

@@ -142,34 +142,41 @@ static bool passed_over(struct ff_engine *e, const struct ff_one *one, int row_n
 	if ((flags & FF_REPAIRED_ONLY) != 0 && !one->repaired)
 		return true;
 	/* what tidies up: rows that may fail, and what takes the first row (the claim) back */
-	return one->tail && (flags & FF_BEST_EFFORT) == 0 && row_number != p->steps[p->forward[0]].undo;
+	return one->tail && (flags & FF_BEST_EFFORT) == 0 && row_number != p->steps[one->scope->order[0]].undo;
 }
+
+/* What a VM ends as that went all the way. */
+static const enum ff_outcome outcomes[FF_FLOW_COUNT] = {
+	[FF_FLOW_REPAIR] = FF_O_REPAIRED,
+	[FF_FLOW_ROLLBACK] = FF_O_ROLLED_BACK,
+	[FF_FLOW_CLEANUP] = FF_O_CLEANED,
+};
 
 static void next_forward(struct ff_engine *e, struct ff_one *one)
 {
-	const struct ff_provider *p = one->scope->provider;
+	const int *order = one->scope->order;
 
-	if (one->turning && !one->repaired) {
+	if (one->turning && ff_one_may_turn(e, one)) {
 		ff_one_interrupt(e, one);
 		return;
 	}
-	while (p->forward[++one->at] != FF_STEP_NONE) {
-		if (!passed_over(e, one, p->forward[one->at])) {
-			begin_row(e, one, p->forward[one->at]);
+	while (order[++one->at] != FF_STEP_NONE) {
+		if (!passed_over(e, one, order[one->at])) {
+			begin_row(e, one, order[one->at]);
 			return;
 		}
 	}
 	if (one->tail)
 		ff_one_end(e, one, (enum ff_outcome)one->goal, one->reason);
 	else
-		ff_one_end(e, one, FF_O_REPAIRED, one->reason);
+		ff_one_end(e, one, outcomes[e->flow], one->reason);
 }
 
 /* The row that takes back what the forward row at that index did; FF_STEP_NONE: there is nothing to take back. */
 static int undo_at(struct ff_engine *e, const struct ff_one *one, int at)
 {
 	const struct ff_provider *p = one->scope->provider;
-	int undo = p->steps[p->forward[at]].undo;
+	int undo = p->steps[one->scope->order[at]].undo;
 
 	if ((one->attempted & (uint64_t)1 << at) == 0 || undo == FF_STEP_NONE ||
 		(one->undone & (uint64_t)1 << undo) != 0 || passed_over(e, one, undo))
@@ -201,12 +208,12 @@ void ff_one_next(struct ff_engine *e, struct ff_one *one)
 
 static bool comes_forward(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row)
 {
-	const struct ff_provider *p = one->scope->provider;
+	const int *order = one->scope->order;
 
-	for (int at = one->at + 1; p->forward[at] != FF_STEP_NONE; at++) {
-		const struct ff_step *ahead = &p->steps[p->forward[at]];
+	for (int at = one->at + 1; order[at] != FF_STEP_NONE; at++) {
+		const struct ff_step *ahead = &one->scope->provider->steps[order[at]];
 
-		if (passed_over(e, one, p->forward[at]))
+		if (passed_over(e, one, order[at]))
 			continue;
 		if (ahead->kind == FF_STEP_REPAIR)
 			return false;
@@ -244,11 +251,13 @@ void ff_one_begin(struct ff_engine *e, struct ff_one *one)
 }
 
 /* The mended disk is home when the row is done that puts it there: after the repair, one that holds the disk itself, or
- * whose undo does. */
+ * whose undo does. Where nothing is repaired the row says it. */
 static bool puts_disk_back(const struct ff_one *one)
 {
 	const struct ff_step *steps = one->scope->provider->steps, *row = ff_one_row(one);
 
+	if (!one->homeward && (row->flags & FF_PUTS_IN) != 0)
+		return true;
 	if (one->homeward || !one->repaired)
 		return false;
 	return (row->flags & FF_HOLDS_DISK) != 0 ||

@@ -13,11 +13,18 @@ const char *ff_outcome_name(enum ff_outcome outcome)
 		[FF_O_REPAIRED] = "repaired",
 		[FF_O_CLEAN] = "clean",
 		[FF_O_SKIPPED] = "skipped",
+		[FF_O_ROLLED_BACK] = "rolled-back",
+		[FF_O_CLEANED] = "cleaned",
 		[FF_O_FAILED_HOME] = "failed-home",
 		[FF_O_STUCK] = "stuck",
 	};
 
 	return (unsigned)outcome < FF_COUNT(names) ? names[outcome] : "";
+}
+
+bool ff_outcome_is_later(enum ff_outcome outcome)
+{
+	return outcome == FF_O_ROLLED_BACK || outcome == FF_O_CLEANED;
 }
 
 void ff_say(struct ff_engine *e, enum ff_event_kind kind, const struct ff_scope *scope, const struct ff_vm *vm,
@@ -57,6 +64,8 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 
 	e->world = world;
 	e->run = ff_strdup(config->run ? config->run : "");
+	e->flow = config->flow;
+	e->of = ff_strdup(config->of);
 	e->run_dir = ff_strdup(config->run_dir);
 	e->dev_root = ff_strdup(config->dev_root ? config->dev_root : "/dev");
 	e->recipes = config->recipes;
@@ -107,6 +116,7 @@ void ff_engine_free(struct ff_engine *e)
 	free(e->result.ended);
 	free(e->run);
 	free(e->run_dir);
+	free(e->of);
 	free(e->dev_root);
 	free(e);
 }
@@ -114,14 +124,17 @@ void ff_engine_free(struct ff_engine *e)
 /* ---------------------------------------------------------------- scopes */
 
 /* The row that takes off the rescue VM what the last row before the repair put there. */
-static void read_table(struct ff_scope *scope)
+static void read_table(struct ff_scope *scope, enum ff_flow flow)
 {
+	static const int nothing[] = {FF_STEP_NONE};
 	const struct ff_provider *p = scope->provider;
+	const int *order = ff_provider_order(p, flow);
 
+	scope->order = order != NULL ? order : nothing;
 	scope->repair_at = -1;
 	scope->slot_row = FF_STEP_NONE;
-	for (int i = 0; p->forward[i] != FF_STEP_NONE; i++) {
-		const struct ff_step *row = &p->steps[p->forward[i]];
+	for (int i = 0; scope->order[i] != FF_STEP_NONE; i++) {
+		const struct ff_step *row = &p->steps[scope->order[i]];
 
 		scope->count = i + 1;
 		if (row->kind == FF_STEP_REPAIR)
@@ -129,6 +142,8 @@ static void read_table(struct ff_scope *scope)
 		else if (scope->repair_at < 0 && row->undo != FF_STEP_NONE)
 			scope->slot_row = row->undo;
 	}
+	if (scope->repair_at < 0) /* nothing goes to a rescue VM */
+		scope->slot_row = FF_STEP_NONE;
 	if (scope->count > FF_ROWS_MAX || p->step_count > FF_ROWS_MAX)
 		abort(); /* a table that no VM can walk: caught by the first test that opens it */
 }
@@ -140,7 +155,7 @@ size_t ff_engine_add_scope(struct ff_engine *e, const struct ff_provider *provid
 	scope->provider = provider;
 	scope->cloud = cloud;
 	scope->number = e->scope_count;
-	read_table(scope);
+	read_table(scope, e->flow);
 	e->scopes = ff_realloc(e->scopes, e->scope_count + 1, sizeof(*e->scopes));
 	e->scopes[e->scope_count++] = scope;
 	ff_session_begin(e, scope);
@@ -180,7 +195,9 @@ static void plan_one(struct ff_engine *e, struct ff_one *one, const struct ff_se
 	one->scope = e->scopes[selected->scope];
 	one->vm = selected->vm;
 	one->number = (unsigned)(one - e->ones) + 1;
-	one->facts = selected->vm->facts ? json_copy(selected->vm->facts) : json_object();
+	one->facts = selected->facts	   ? json_copy(selected->facts)
+		     : selected->vm->facts ? json_copy(selected->vm->facts)
+					   : json_object();
 	one->slot = -1;
 	one->row = FF_STEP_NONE;
 	one->state = FF_ONE_WAITING;
@@ -207,11 +224,14 @@ static void assign_one(struct ff_engine *e, struct ff_one *one, struct ff_table 
 	ff_auto_free char *why = NULL;
 	struct ff_rescue *rescue = NULL;
 
-	if (one->vm->health == FF_SKIPPED)
+	if (one->vm->health == FF_SKIPPED && e->flow == FF_FLOW_REPAIR)
 		why = ff_strdup(one->vm->reason);
 	else if (seen_before(seen, one))
 		why = ff_strdup("it was selected twice");
-	else
+	else if (one->scope->repair_at < 0) {
+		ff_ready_enlist(e, one);
+		return;
+	} else
 		rescue = ff_rescue_choose(e, one->scope, one->vm, &why);
 	if (rescue == NULL)
 		ff_one_end(e, one, FF_O_SKIPPED, why);
@@ -256,7 +276,7 @@ static void hear_interrupt(struct ff_engine *e)
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
 
-		if (one->state == FF_ONE_WAITING || one->state == FF_ONE_ENDED || one->repaired || one->homeward)
+		if (one->state == FF_ONE_WAITING || one->state == FF_ONE_ENDED || !ff_one_may_turn(e, one))
 			continue;
 		one->turning = true;
 		if (one->state == FF_ONE_REPAIR) {
@@ -304,6 +324,11 @@ static void workers_known(struct ff_engine *e)
 			e->admit = true;
 			return;
 		}
+	}
+	if (e->worker_count == 0 && e->waiting > 0) { /* none is needed */
+		e->phase = FF_PHASE_RUNNING;
+		e->admit = true;
+		return;
 	}
 	if (e->worker_count == 0) { /* nobody to repair: all are skipped */
 		end_run(e);

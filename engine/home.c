@@ -122,15 +122,22 @@ void ff_one_turn_home(
 	ff_one_next(e, one);
 }
 
+bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one)
+{
+	return !one->repaired && !one->put_back && !one->homeward && e->flow != FF_FLOW_CLEANUP;
+}
+
 void ff_one_interrupt(struct ff_engine *e, struct ff_one *one)
 {
-	if (one->repaired || one->homeward)
+	if (!ff_one_may_turn(e, one))
 		return;
 	if (!one->touched && one->attempted == 0) {
 		unbegin(e, one);
 		return;
 	}
-	ff_one_turn_home(e, one, FF_O_FAILED_HOME, FF_E_LOCAL, "interrupted before it was mended");
+	ff_one_turn_home(e, one, FF_O_FAILED_HOME, FF_E_LOCAL,
+		e->flow == FF_FLOW_REPAIR ? "interrupted before it was mended"
+					  : "interrupted before its disk was put back");
 }
 
 /* ---------------------------------------------------------------- failing */
@@ -149,17 +156,18 @@ static void fail_homeward(struct ff_engine *e, struct ff_one *one, const struct 
 	ff_one_next(e, one);
 }
 
-/* The mended disk is home; the rest did not go well. */
+/* The disk that it keeps is home; the rest did not go well. */
 static void fail_put_back(struct ff_engine *e, struct ff_one *one, const struct ff_err *err)
 {
 	const struct ff_step *row = ff_one_row(one);
+	const char *what = e->flow == FF_FLOW_REPAIR ? "mended and home" : "its original disk is home";
 	ff_auto_free char *text = NULL;
 
 	if (row->act == NULL)
 		text = ff_printf(
-			"mended and home, but it did not prove that it came up%s %s", one->late ? "" : ":", err->text);
+			"%s, but it did not prove that it came up%s %s", what, one->late ? "" : ":", err->text);
 	else
-		text = ff_printf("mended and home, but %s: %s", row->name, err->text);
+		text = ff_printf("%s, but %s: %s", what, row->name, err->text);
 	note(one, text);
 	one->goal = FF_O_FAILED_HOME;
 	one->tail = true;

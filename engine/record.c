@@ -62,6 +62,8 @@ void ff_record_run(struct ff_engine *e, const json_t *info)
 	ff_json_set_int(run, "version", FF_JOURNAL_VERSION);
 	ff_json_set_str(run, "program", "fixfleet " FF_VERSION);
 	ff_json_set_str(run, "run", e->run);
+	ff_json_set_str(run, "flow", ff_flow_name(e->flow));
+	ff_json_set_str(run, "of", e->of); /* left out when NULL */
 	ff_json_set_new(run, "info", info ? json_deep_copy(info) : json_object());
 	ff_json_set_new(run, "recipes", names);
 	ff_record(e, run);
@@ -280,7 +282,8 @@ void ff_record_finish(struct ff_engine *e)
 	size_t ended = 0;
 
 	for (int o = FF_O_REPAIRED; o <= FF_O_STUCK; o++) {
-		ff_json_set_int(totals, ff_outcome_name((enum ff_outcome)o), (int64_t)e->ended[o]);
+		if (e->ended[o] > 0 || !ff_outcome_is_later((enum ff_outcome)o))
+			ff_json_set_int(totals, ff_outcome_name((enum ff_outcome)o), (int64_t)e->ended[o]);
 		ended += e->ended[o];
 	}
 	record = ff_record_new(ended == e->one_count ? "finish" : "stop", NULL);

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define READY_MAX 256 /* under way at once where no rescue VM's slots say it */
+
 void ff_one_queue_add(struct ff_one_queue *q, struct ff_one *one)
 {
 	one->next = NULL;
@@ -34,6 +36,8 @@ void ff_one_queue_remove(struct ff_one_queue *q, struct ff_one *one)
 
 void ff_mates_join(struct ff_one *one)
 {
+	if (one->rescue == NULL)
+		return;
 	one->mate_next = one->rescue->mates;
 	one->mate_prev = NULL;
 	if (one->mate_next != NULL)
@@ -43,6 +47,8 @@ void ff_mates_join(struct ff_one *one)
 
 void ff_mates_leave(struct ff_one *one)
 {
+	if (one->rescue == NULL)
+		return;
 	if (one->mate_prev != NULL)
 		one->mate_prev->mate_next = one->mate_next;
 	else
@@ -173,6 +179,11 @@ size_t ff_engine_plan(struct ff_engine *e, const struct ff_selected *selected, s
 	return good;
 }
 
+void ff_ready_enlist(struct ff_engine *e, struct ff_one *one)
+{
+	ff_one_queue_add(&e->ready, one);
+}
+
 void ff_rescue_enlist(struct ff_engine *e, struct ff_rescue *rescue, struct ff_one *one)
 {
 	one->rescue = rescue;
@@ -262,14 +273,21 @@ void ff_worker_lost(struct ff_engine *e, struct ff_worker *w)
 
 /* ---------------------------------------------------------------- admission */
 
-static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
+static struct ff_one *take_waiting(struct ff_engine *e, struct ff_one_queue *queue)
 {
-	struct ff_one *one = rescue->waiting.head;
+	struct ff_one *one = queue->head;
 
-	ff_one_queue_remove(&rescue->waiting, one);
+	ff_one_queue_remove(queue, one);
 	e->waiting--;
 	e->under_way++;
 	one->state = FF_ONE_PAUSED; /* until its first row is begun */
+	return one;
+}
+
+static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
+{
+	struct ff_one *one = take_waiting(e, &rescue->waiting);
+
 	slot_take(one);
 	ff_mates_join(one);
 	if (!rescue->recorded)
@@ -290,6 +308,8 @@ static void close_scope(struct ff_engine *e, struct ff_scope *scope)
 			continue;
 		if (one->rescue != NULL)
 			ff_one_queue_remove(&one->rescue->waiting, one);
+		else
+			ff_one_queue_remove(&e->ready, one);
 		why = ff_printf("not begun: %zu failures reached --max-failures", scope->failures);
 		ff_one_end(e, one, FF_O_SKIPPED, why);
 	}
@@ -336,6 +356,8 @@ void ff_schedule_admit(struct ff_engine *e)
 	if (e->interrupts > 0 || e->stopped)
 		return;
 	close_scopes(e);
+	while (e->ready.head != NULL && e->under_way < (e->parallel > 0 ? e->parallel : READY_MAX))
+		ff_one_begin(e, take_waiting(e, &e->ready));
 	/* one at a time round the rescue VMs, so that all of them get to work */
 	while (more && e->waiting > 0) {
 		more = false;

@@ -63,9 +63,10 @@ struct ff_scope {
 	struct ff_call_queue for_login, for_slot;
 	unsigned in_flight;
 	/* the table */
-	int count;     /* of forward rows */
-	int repair_at; /* index into forward of the row that repairs; -1: none */
-	int slot_row;  /* the row that frees the rescue slot; FF_STEP_NONE */
+	const int *order; /* of the flow's rows */
+	int count;	  /* of them */
+	int repair_at;	  /* index into order of the row that repairs; -1: none */
+	int slot_row;	  /* the row that frees the rescue slot; FF_STEP_NONE */
 	size_t failures;
 	struct ff_pool **pools; /* by row; see look.c; NULL before the first */
 	bool closed;		/* so many that none of its VMs is begun any more */
@@ -154,11 +155,11 @@ struct ff_one {
 	char *last;   /* what the cloud said last in this step, for when patience ends */
 	int64_t began_ms, until_ms, queued_ms;
 	int64_t took_ms;
-	uint64_t attempted; /* forward indexes whose effect may be there */
+	uint64_t attempted; /* order's indexes whose effect may be there */
 	uint64_t undone;    /* undo rows that ran */
 	unsigned number;    /* from 1: as the journal and the worker name it */
 	int slot;
-	int16_t at, row;	      /* index into forward; row of the table, FF_STEP_NONE before the first */
+	int16_t at, row;	      /* index into order; row of the table, FF_STEP_NONE before the first */
 	uint8_t state;		      /* enum ff_one_state */
 	uint8_t outcome, goal, class; /* class: enum ff_class, why it turned home or was skipped */
 	uint8_t rounds, pauses, unseen;
@@ -192,7 +193,8 @@ struct ff_group {
 
 struct ff_engine {
 	const struct ff_world *world;
-	char *run, *run_dir, *dev_root;
+	char *run, *run_dir, *dev_root, *of;
+	enum ff_flow flow;
 	const json_t *recipes;
 	bool journal;
 	unsigned parallel, max_failures;
@@ -206,6 +208,7 @@ struct ff_engine {
 	size_t scope_count;
 	struct ff_rescue **rescues;
 	size_t rescue_count;
+	struct ff_one_queue ready; /* waiting, and no rescue VM is needed */
 	struct ff_worker **workers;
 	size_t worker_count, probing;
 	struct ff_one *ones;
@@ -359,6 +362,8 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 void ff_one_turn_home(
 	struct ff_engine *e, struct ff_one *one, enum ff_outcome goal, enum ff_class class, const char *why);
 void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome, const char *reason);
+/** May the operator still have it home as it was? Not once the disk that it keeps is mended or in place. */
+bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one);
 /** The operator wants what is not mended home. */
 void ff_one_interrupt(struct ff_engine *e, struct ff_one *one);
 
@@ -407,6 +412,8 @@ void ff_rescues_find(struct ff_engine *e);
 void ff_rescues_free(struct ff_engine *e);
 /** Assign the fitting rescue VM with the most room, or NULL with the reason (why owned). */
 struct ff_rescue *ff_rescue_choose(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm, char **why);
+/** The VM needs no rescue VM: it is begun when --parallel allows. */
+void ff_ready_enlist(struct ff_engine *e, struct ff_one *one);
 /** The VM waits for a slot of it; its worker is probed when it was not yet. */
 void ff_rescue_enlist(struct ff_engine *e, struct ff_rescue *rescue, struct ff_one *one);
 /** A rescue VM that cannot be used any more: who waits for it goes to another, or ends as skipped. */

@@ -72,7 +72,7 @@ static void nonsense(struct ff_engine *e, struct ff_one *one, const char *of, en
 /* The operator wants it home: this step needs no further looking. A failure is told by its own name. */
 static bool turned(struct ff_engine *e, struct ff_one *one, const struct ff_verdict *v)
 {
-	if (!one->turning || one->repaired || one->homeward || v->meaning == FF_M_FAILED)
+	if (!one->turning || !ff_one_may_turn(e, one) || v->meaning == FF_M_FAILED)
 		return false;
 	ff_one_interrupt(e, one);
 	return true;

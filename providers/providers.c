@@ -32,6 +32,33 @@ const char *ff_health_name(enum ff_health health)
 	return "skipped"; /* also for a value that is none: what is not understood is not touched */
 }
 
+const char *ff_flow_name(enum ff_flow flow)
+{
+	static const char *const names[FF_FLOW_COUNT] = {"repair", "rollback", "cleanup"};
+
+	return (unsigned)flow < FF_FLOW_COUNT ? names[flow] : "";
+}
+
+const int *ff_provider_order(const struct ff_provider *provider, enum ff_flow flow)
+{
+	switch (flow) {
+	case FF_FLOW_REPAIR:
+		return provider->forward;
+	case FF_FLOW_ROLLBACK:
+		return provider->rollback;
+	case FF_FLOW_CLEANUP:
+		return provider->cleanup;
+	default:
+		return NULL;
+	}
+}
+
+void ff_left_release(struct ff_left *left)
+{
+	free(left->name);
+	*left = (struct ff_left){0};
+}
+
 void ff_disk_place_release(struct ff_disk_place *place)
 {
 	ff_strv_free(&place->paths);

@@ -31,10 +31,15 @@ enum ff_outcome {
 	FF_O_REPAIRED,	  /* mended, home, started, proved up (where it ran before) */
 	FF_O_CLEAN,	  /* nothing to mend; as it was, started */
 	FF_O_SKIPPED,	  /* not touched; the reason says why */
+	FF_O_ROLLED_BACK, /* it has its original disk again, and was started (where it ran) */
+	FF_O_CLEANED,	  /* what a run had left over of it is deleted */
 	FF_O_FAILED_HOME, /* not mended, or not proved; its disk is home; the reason says why and what is left over */
 	FF_O_STUCK,	  /* its disk is not home: where it is and what brings it home */
 };
-const char *ff_outcome_name(enum ff_outcome outcome); /* "repaired", "clean", "skipped", "failed-home", "stuck"; "" */
+/** "repaired", "clean", "skipped", "rolled-back", "cleaned", "failed-home", "stuck"; "" */
+const char *ff_outcome_name(enum ff_outcome outcome);
+/** Is it one of a flow that comes after a repair? Totals name it only when there are any. */
+bool ff_outcome_is_later(enum ff_outcome outcome);
 
 /* What happens, for the terminal and the log. Texts borrowed for the call, not yet safe to print. */
 enum ff_event_kind {
@@ -54,6 +59,8 @@ struct ff_event {
 
 struct ff_engine_config {
 	const char *run;     /* run id, [a-z0-9-]{1,40}; copied */
+	enum ff_flow flow;   /* what is done to the VMs */
+	const char *of;	     /* rollback and cleanup: id of the run that is taken back or cleaned up after; copied */
 	const char *run_dir; /* for the results only; copied; NULL for list */
 	json_t *recipes;     /* array of recipe objects for the worker; borrowed for the engine's life; NULL for list */
 	const char *dev_root;  /* "/dev", or with {rescue} in it; copied */
@@ -92,6 +99,7 @@ size_t ff_engine_scope_count(const struct ff_engine *engine);
 struct ff_selected {
 	size_t scope;
 	struct ff_vm *vm;
+	json_t *facts; /* of ff_provider.recall(), borrowed; NULL: the VM's own */
 };
 
 /**
@@ -102,8 +110,9 @@ struct ff_selected {
 size_t ff_engine_plan(struct ff_engine *engine, const struct ff_selected *selected, size_t n, char **why);
 
 /**
- * Begin the repair: journals run and plan, probes the workers, then admits VMs as rescue slots allow. VMs of health
- * FF_SKIPPED and VMs without a fitting rescue VM end as skipped.
+ * Begin the flow: journals run and plan, probes the workers, then admits VMs as rescue slots allow. VMs of health
+ * FF_SKIPPED and VMs without a fitting rescue VM end as skipped. A flow that repairs nothing needs neither workers nor
+ * slots, and takes VMs of any health.
  * @info  what the operator asked for (an object without secrets), written into the run record; borrowed
  */
 int ff_engine_repair(

@@ -138,9 +138,20 @@ enum ff_step_flags {
 	FF_HOLDS_DISK = 1 << 4, /* going home: while this has not succeeded the VM is without its OS disk: `stuck` */
 	FF_KEY_FREE = 1 << 6,	/* the group's key is held for the request only, not for the operation that it starts */
 	FF_REPAIRED_ONLY = 1 << 5, /* forward: only after the worker mended the disk */
+	FF_PUTS_IN =
+		1 << 7, /* forward: once it is done the VM has the disk that it keeps; nothing takes it away again */
 };
 
 #define FF_STEP_NONE (-1)
+
+/* What is done to the VMs of a run: another order of rows of the same table. */
+enum ff_flow {
+	FF_FLOW_REPAIR,
+	FF_FLOW_ROLLBACK, /* back to the disk that it had before a repair */
+	FF_FLOW_CLEANUP,  /* what an earlier run left over is deleted */
+	FF_FLOW_COUNT
+};
+const char *ff_flow_name(enum ff_flow flow); /* "repair", "rollback", "cleanup"; "" */
 
 /* One row. The driver's ladder for every row: [look] -> act -> [poll ...] -> [look] -> done; after a crash or an answer
  * that was lost: look, always. */
@@ -203,6 +214,14 @@ struct ff_hint {
 	int64_t left[FF_COSTS_MAX]; /* what the cloud says is left of each; -1: not said */
 };
 
+/* A thing that a run has left over. Texts are owned. */
+struct ff_left {
+	const char *kind; /* "disk", "snapshot", "volume" */
+	char *name;
+	int64_t size_bytes; /* 0: unknown */
+};
+void ff_left_release(struct ff_left *left);
+
 enum ff_turn {
 	FF_TURN_ASK,  /* `ask` is filled: send it */
 	FF_TURN_WAIT, /* nothing to ask until an earlier answer has come */
@@ -259,6 +278,17 @@ struct ff_provider {
 	const struct ff_step *steps; /* the rows, indexed by the provider's own step numbers */
 	size_t step_count;
 	const int *forward; /* the order of a repair; ends with FF_STEP_NONE */
+	/* The same of a rollback and of a cleanup: no row of them repairs, so they need no rescue VM. NULL: not
+	 * offered. */
+	const int *rollback, *cleanup;
+	/**
+	 * Make the facts that such a flow begins with, of the VM as it was found now and of what an earlier run of the
+	 * id `run` recorded of it (`past`: its facts at the run's end; `rolled_back`: that run was a rollback).
+	 * @left  (may be NULL) cleanup: what is to be deleted
+	 * @return  facts (owned), or NULL with err: why there is nothing to do, or nothing that may be done
+	 */
+	json_t *(*recall)(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
+		bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err);
 	/** Where the operation that act started stands. Same rules as act/acted; one poll for all members of the act.
 	 */
 	int (*poll)(
@@ -276,5 +306,7 @@ struct ff_provider {
 /** All providers, ended by NULL; and by name (NULL when there is none of that name). */
 extern const struct ff_provider *const ff_providers[];
 const struct ff_provider *ff_provider_by_name(const char *name);
+/** The provider's rows for that flow; NULL when it does not offer it. */
+const int *ff_provider_order(const struct ff_provider *provider, enum ff_flow flow);
 
 #endif

@@ -1,0 +1,141 @@
+/* Flows that repair nothing: other orders of the rows, without rescue VM or worker. */
+#include "test_engine_world.h"
+
+static struct ff_step steps[ROWS];
+static struct ff_provider provider;
+static const int back[] = {CLAIM, STOP, SWAP, START, VERIFY, RELEASE, FF_STEP_NONE};
+static const int tidy[] = {DELETE, FF_STEP_NONE};
+
+static void setup_flow(void)
+{
+	setup();
+	memcpy(steps, toy_steps, sizeof(steps));
+	steps[SWAP].flags = FF_LOOK_AFTER | FF_PUTS_IN;
+	steps[DELETE].flags = FF_LOOK_FIRST;
+	provider = toy;
+	provider.steps = steps;
+	provider.rollback = back;
+	provider.cleanup = tidy;
+}
+
+TestSuite(engine_flow, .init = setup_flow, .fini = teardown);
+
+/* One VM "a", of whom a run "run-0" is taken back or cleaned up after; no rescue VM unless there is one to be passed
+ * over. */
+static void open_flow(enum ff_flow flow, unsigned parallel, const char *more)
+{
+	struct ff_engine_config config = {.run = "run-1",
+		.of = "run-0",
+		.flow = flow,
+		.journal = true,
+		.parallel = parallel,
+		.event = on_event,
+		.event_arg = &w};
+
+	world_init(&w);
+	w.engine = ff_engine_new(&w.world, &config);
+	w.cloud = ff_calloc(1, sizeof(*w.cloud));
+	w.cloud->renew_at = INT64_MAX;
+	toy_add(w.cloud, "a", false);
+	for (; *more != '\0'; more++)
+		toy_add(w.cloud, (char[]){*more, '\0'}, false);
+	ff_engine_add_scope(w.engine, &provider, w.cloud);
+}
+
+Test(engine_flow, a_rollback_goes_its_own_way_without_a_rescue_vm)
+{
+	open_flow(FF_FLOW_ROLLBACK, 0, "");
+	w.cloud->vms[0]->health = FF_SKIPPED; /* a health is a matter of repairs */
+	world_finish(&w);
+	expect_requests(&w, "claim:a stop:a swap:a look/swap/a start:a look/verify/a release:a");
+	expect_outcome(&w, "a", FF_O_ROLLED_BACK, "");
+	cr_expect_not_null(strstr(w.journal.text, "\"flow\":\"rollback\",\"of\":\"run-0\""));
+	cr_expect_not_null(
+		strstr(w.journal.text, "\"totals\":{\"repaired\":0,\"clean\":0,\"skipped\":0,\"rolled-back\":1,"));
+	cr_expect_eq(w.started.count, 0, "a worker was started");
+}
+
+Test(engine_flow, what_fails_before_the_disk_is_in_goes_home)
+{
+	RULES({"POST https://toy.test/swap:a", .body = "failed"});
+	open_flow(FF_FLOW_ROLLBACK, 0, "");
+	world_finish(&w);
+	expect_requests(&w, "claim:a stop:a swap:a look/swap-back/a look/start/a start:a look/release/a release:a");
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "swap: the toy cloud says no");
+}
+
+Test(engine_flow, once_the_disk_is_in_nothing_takes_it_away_again)
+{
+	RULES({"POST https://toy.test/start:a", .body = "failed"});
+	open_flow(FF_FLOW_ROLLBACK, 0, "");
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "swap-back"), 0);
+	cr_expect_eq(traced(&w, "release:a"), 1);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "its original disk is home, but start: the toy cloud says no");
+}
+
+Test(engine_flow, an_interrupt_takes_it_home_before_its_disk_is_in)
+{
+	open_flow(FF_FLOW_ROLLBACK, 0, "");
+	world_repair(&w);
+	while (traced(&w, "/stop:a") == 0)
+		world_step(&w);
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_eq(traced(&w, "swap:a"), 0);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "interrupted before its disk was put back");
+}
+
+Test(engine_flow, an_interrupt_lets_a_cleanup_finish_what_it_has_begun)
+{
+	open_flow(FF_FLOW_CLEANUP, 1, "b");
+	state_of(&w, "a")->copied = state_of(&w, "b")->copied = true;
+	world_repair(&w);
+	while (traced(&w, "look/delete/a") == 0)
+		world_step(&w);
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_CLEANED, "");
+	cr_expect_eq(ended_of(&w, "b")->outcome, FF_O_NONE);
+}
+
+Test(engine_flow, a_cleanup_looks_first_and_ends_as_cleaned)
+{
+	open_flow(FF_FLOW_CLEANUP, 0, "b");
+	state_of(&w, "a")->copied = true;
+	world_finish(&w);
+	expect_requests(&w, "look/delete/a look/delete/b delete:a");
+	expect_outcome(&w, "a", FF_O_CLEANED, "");
+	expect_outcome(&w, "b", FF_O_CLEANED, "");
+}
+
+Test(engine_flow, parallel_limits_how_many_are_under_way)
+{
+	open_flow(FF_FLOW_CLEANUP, 1, "b");
+	state_of(&w, "a")->copied = state_of(&w, "b")->copied = true;
+	world_finish(&w);
+	expect_requests(&w, "look/delete/a delete:a look/delete/b delete:b");
+}
+
+Test(engine_flow, a_flow_that_is_not_offered_has_no_rows)
+{
+	provider.cleanup = NULL;
+	open_flow(FF_FLOW_CLEANUP, 0, "");
+	world_finish(&w);
+	expect_requests(&w, "");
+}
+
+Test(engine_flow, the_facts_of_the_recall_are_the_facts)
+{
+	json_t *facts = json_pack("{s:s}", "from", "recall");
+	struct ff_selected one = {0};
+	struct ff_err err = {0};
+
+	open_flow(FF_FLOW_ROLLBACK, 0, "");
+	world_run(&w, FF_PHASE_FOUND);
+	one = (struct ff_selected){.vm = w.cloud->vms[0], .facts = facts};
+	cr_assert_eq(ff_engine_repair(w.engine, &one, 1, NULL, &err), 0, "%s", err.text);
+	json_decref(facts);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_not_null(strstr(w.journal.text, "\"facts\":{\"from\":\"recall\"}"));
+}
