@@ -78,8 +78,9 @@ Test(engine_flow, an_interrupt_takes_it_home_before_its_disk_is_in)
 {
 	open_flow(FF_FLOW_ROLLBACK, 0, "");
 	world_repair(&w);
+	ff_engine_turn(w.engine);
 	while (traced(&w, "/stop:a") == 0)
-		world_step(&w);
+		cr_assert(world_step(&w));
 	ff_engine_interrupt(w.engine);
 	world_run(&w, FF_PHASE_ENDED);
 	cr_expect_eq(traced(&w, "swap:a"), 0);
@@ -91,8 +92,9 @@ Test(engine_flow, an_interrupt_lets_a_cleanup_finish_what_it_has_begun)
 	open_flow(FF_FLOW_CLEANUP, 1, "b");
 	state_of(&w, "a")->copied = state_of(&w, "b")->copied = true;
 	world_repair(&w);
+	ff_engine_turn(w.engine);
 	while (traced(&w, "look/delete/a") == 0)
-		world_step(&w);
+		cr_assert(world_step(&w));
 	ff_engine_interrupt(w.engine);
 	world_run(&w, FF_PHASE_ENDED);
 	expect_outcome(&w, "a", FF_O_CLEANED, "");
