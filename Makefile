@@ -89,9 +89,9 @@ test: deps
 	$(MAKE) tools
 	$(MAKE) check
 
-demo: deps
+demo demo-azure demo-aws demo-gcp: deps
 	$(MAKE) tools
-	O=$(O) tests/demo
+	O=$(O) tests/demo $(patsubst demo%,%,$(subst -, ,$@))
 
 check-asan:
 	$(MAKE) O=build/asan CFLAGS='-O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined' tools check-unit
@@ -126,6 +126,6 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tools deps check-unit check-e2e check test demo check-asan lint fmt contract bench-disks install uninstall clean
+.PHONY: all tools deps check-unit check-e2e check test demo demo-azure demo-aws demo-gcp check-asan lint fmt contract bench-disks install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
