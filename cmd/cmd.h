@@ -54,6 +54,12 @@ struct found {
 int find(struct found *f, const struct options *o, const struct ff_engine_config *config);
 void found_release(struct found *f);
 
+/**
+ * --evidence: keep what can be seen from outside of those of the found VMs that are not well, under `run_dir`. What
+ * cannot be had or kept is said, and that is all. Nothing happens without --evidence.
+ */
+void keep_evidence(struct found *f, const struct options *o, const char *run_dir);
+
 /* ---- selection (pure) */
 
 struct instances {

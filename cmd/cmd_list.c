@@ -5,12 +5,20 @@
 
 int cmd_list(struct options *o)
 {
-	struct ff_engine_config config = {.dev_root = o->dev_root};
+	struct ff_engine_config config = {.dev_root = o->dev_root, .event = view_event};
 	size_t affected = 0, suspect = 0;
 	struct found f;
-	int status = find(&f, o, &config);
+	struct ff_err err;
+	int status;
 
+	if (o->evidence && o->run_dir == NULL) {
+		ff_fail(&err, FF_E_USAGE,
+			"--evidence needs a place here: give --run-dir DIR, it is kept in DIR/evidence");
+		return fail_with(&err);
+	}
+	status = find(&f, o, &config);
 	if (status == 0) {
+		keep_evidence(&f, o, o->run_dir);
 		report_list(&f, o->output);
 		for (size_t i = 0; i < f.count; i++) {
 			affected += f.vms[i].vm->health == FF_AFFECTED;

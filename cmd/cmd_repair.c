@@ -199,8 +199,10 @@ static int run(struct found *f, const struct options *o, struct view *view, cons
 	const struct ff_result *result;
 	struct ff_err err;
 
-	if (ff_runtime_open_run(f->runtime, run_dir, &err) < 0 ||
-		ff_engine_repair(f->engine, f->vms, f->count, info, &err) < 0)
+	if (ff_runtime_open_run(f->runtime, run_dir, &err) < 0)
+		return fail_with(&err);
+	keep_evidence(f, o, run_dir);
+	if (ff_engine_repair(f->engine, f->vms, f->count, info, &err) < 0)
 		return fail_with(&err);
 	view_watch(view, f->engine);
 	ff_runtime_run(f->runtime, f->engine, FF_PHASE_ENDED, view_tick, view);

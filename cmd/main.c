@@ -8,6 +8,7 @@
  *   cmd_status.c    print a run from its journal
  *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
  *   find.c          open the scopes (providers/), sign in and discover through the engine (engine/) and its runtime
+ *   evidence.c      --evidence: consoles and screens into the run's folder
  *   select.c        --name, --tag, --instances          report.c   tables, JSON, CSV on stdout
  *   view.c          progress on stderr
  * The engine's contract is include/fixfleet/engine.h, a cloud's is include/fixfleet/provider.h.

@@ -267,6 +267,7 @@ TEXT_SETTER(ca_file)
 TEXT_SETTER(csek_file)
 SWITCH_SETTER(all, o->all = true)
 SWITCH_SETTER(yes, o->yes = true)
+SWITCH_SETTER(evidence, o->evidence = true)
 SWITCH_SETTER(dry_run, o->dry_run = true)
 SWITCH_SETTER(allow_deallocate, o->allow_deallocate = true)
 SWITCH_SETTER(discard_local_ssd, o->discard_local_ssd = true)
@@ -294,6 +295,8 @@ static const struct row rows[] = {
 	{FOR_FIND, 0, "instances", "FILE", set_instances, "only the VMs in FILE, a name or id a line; - is stdin"},
 	{FOR_FIND, 0, "all", NULL, set_all, "also VMs without evidence that they cannot boot"},
 	{FOR_FIND, 0, "dry-run", NULL, set_dry_run, "list what is affected, change nothing"},
+	{FOR_FIND, 0, "evidence", NULL, set_evidence,
+		"keep console output and screenshots of sick VMs in the run folder (list: with --run-dir)"},
 	{FOR_FIND, 0, "rescue", "NAME", set_rescue,
 		"rescue VM by name or id; may be repeated (default: running VMs tagged fixfleet-role=rescue)"},
 	{FOR_FIND, 0, "ca-file", "FILE", set_ca_file,

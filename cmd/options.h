@@ -27,6 +27,7 @@ struct options {
 	const char *worker, *dev_root;
 	bool yes, dry_run;
 	const char *run_dir;
+	bool evidence; /* --evidence: keep consoles and screens in the run's folder */
 	unsigned max_failures, parallel;
 	int64_t verify_ms;
 	enum output output;

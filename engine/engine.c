@@ -102,6 +102,7 @@ void ff_engine_free(struct ff_engine *e)
 	ff_calls_release(e);
 	ff_acts_free(e);
 	ff_looks_free(e);
+	ff_seeings_free(e);
 	ff_budgets_free(e);
 	ff_workers_free(e);
 	ff_rescues_free(e);
@@ -347,7 +348,7 @@ static void phase_step(struct ff_engine *e)
 		end_run(e);
 		return;
 	}
-	if (e->phase == FF_PHASE_FINDING && all_found(e))
+	if (e->phase == FF_PHASE_FINDING && all_found(e) && e->seeing == 0)
 		e->phase = FF_PHASE_FOUND;
 	if (e->phase == FF_PHASE_WORKERS && e->probing == 0)
 		workers_known(e);

@@ -2,7 +2,7 @@
  * What the engine keeps, and what its files offer one another. One file a topic:
  *
  *   engine.c    the calling sequence of fixfleet/engine.h and the turn
- *   session.c   signing in and discovery, a scope each
+ *   session.c   signing in and discovery, a scope each     see.c      evidence: what can be seen from outside
  *   call.c      one request's life: budgets, answers, repeats          send.c     signing and sending
  *   budgets.c   the buckets that requests wait for
  *   driver.c    a VM's way through the table: look, act, poll          verdict.c  what a verdict does to a VM
@@ -219,6 +219,10 @@ struct ff_engine {
 	struct ff_call *calls; /* all, for the end of the engine */
 	struct ff_act *acts;
 	struct ff_looking *lookings;
+	struct ff_seeing *seeings;
+	size_t seeing_count, seeing; /* VMs looked at from outside; of them, not yet seen */
+	ff_exhibit_fn *exhibit;
+	void *exhibit_arg;
 
 	struct ff_table budgets, groups;
 	size_t budgets_sweep_at;
@@ -306,6 +310,10 @@ void ff_session_begin(struct ff_engine *e, struct ff_scope *scope);
 bool ff_session_ready(struct ff_engine *e, struct ff_scope *scope);
 /** A token was refused. `login_number` is the one it was sent with. */
 void ff_session_refused(struct ff_engine *e, struct ff_scope *scope, unsigned login_number);
+
+/* ---------------------------------------------------------------- see.c */
+
+void ff_seeings_free(struct ff_engine *e);
 
 /* ---------------------------------------------------------------- driver.c, verdict.c */
 

@@ -65,3 +65,11 @@ void ff_disk_place_release(struct ff_disk_place *place)
 	free(place->serial);
 	*place = (struct ff_disk_place){0};
 }
+
+void ff_exhibit_release(struct ff_exhibit *exhibit)
+{
+	if (exhibit->bytes != NULL)
+		ff_wipe(exhibit->bytes, exhibit->len);
+	free(exhibit->bytes);
+	*exhibit = (struct ff_exhibit){0};
+}

@@ -70,13 +70,13 @@ static const char *base_of(const char *path)
 	return *base != '\0' ? base : "file";
 }
 
-/* Two keys may become the same safe name: some of the key's hash tells them apart. */
-static char *folder_name(const char *vm_key)
+/* Two names may become the same safe name: some of the key's hash tells them apart. */
+char *rt_folder_name(const char *name, const char *key)
 {
-	ff_auto_free char *safe = safe_name(vm_key);
+	ff_auto_free char *safe = safe_name(name);
 	char hex[HEX_BYTES];
 
-	ff_sha256_hex(vm_key, strlen(vm_key), hex);
+	ff_sha256_hex(key, strlen(key), hex);
 	return ff_printf("%s-%.12s", safe, hex);
 }
 
@@ -104,7 +104,7 @@ static struct rt_kept_vm *find_vm(struct ff_runtime *rt, const char *key)
 	}
 	vm = ff_calloc(1, sizeof(*vm));
 	vm->key = ff_strdup(key);
-	vm->folder = folder_name(key);
+	vm->folder = rt_folder_name(key, key);
 	vm->fd = -1;
 	SLIST_INSERT_HEAD(&rt->kept, vm, next);
 	return vm;

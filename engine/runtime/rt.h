@@ -8,6 +8,7 @@
  *   worker.c     repair workers: processes and their lines   worker_map.c which rescue VM a shared worker's line is for
  *   child.c      what exec.c and worker.c have in common
  *   run.c        run folder, lock and journal                keep.c       the quarantine
+ *   evidence.c   what was seen of VMs from outside
  */
 #ifndef FF_RT_H
 #define FF_RT_H
@@ -132,6 +133,8 @@ void rt_workers_hurry(struct ff_runtime *rt);
 void rt_run_init(struct rt_run *run);
 int rt_run_open(struct rt_run *run, const char *dir, struct ff_err *err);
 void rt_run_close(struct rt_run *run);
+/** mkdir -p, mode 0700; each new one is durable. */
+int rt_make_folders(const char *path, struct ff_err *err);
 int rt_run_append(struct rt_run *run, const char *line, size_t len, struct ff_err *err);
 int rt_run_sync(struct rt_run *run, struct ff_err *err);
 /** Write everything, whatever it takes. 0, or -1 with errno. `offset` -1: at the file's position. */
@@ -142,5 +145,7 @@ int rt_keep(struct ff_runtime *rt, const char *vm_key, unsigned index, const cha
 	const void *bytes, size_t len, struct ff_err *err);
 int rt_keep_sync(struct ff_runtime *rt, const char *vm_key, const json_t *manifest, struct ff_err *err);
 void rt_keep_free(struct ff_runtime *rt);
+/** A folder's name that is safe, whatever `name` is made of, and unlike that of any other key. The caller frees. */
+char *rt_folder_name(const char *name, const char *key);
 
 #endif

@@ -73,7 +73,7 @@ static int make_folder(const char *path)
 	return sync_folder(above);
 }
 
-static int make_folders(const char *path, struct ff_err *err)
+int rt_make_folders(const char *path, struct ff_err *err)
 {
 	ff_auto_free char *part = ff_strdup(path);
 
@@ -140,7 +140,7 @@ static int open_all(struct rt_run *run, struct ff_err *err)
 {
 	if (run->dir[0] == '\0')
 		return ff_fail(err, FF_E_LOCAL, "run folder has no name");
-	if (make_folders(run->dir, err) < 0)
+	if (rt_make_folders(run->dir, err) < 0)
 		return -1;
 	run->dir_fd = open(run->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (run->dir_fd < 0)

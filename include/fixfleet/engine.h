@@ -4,7 +4,8 @@
  *
  * Calling sequence:
  *   ff_engine_new -> ff_engine_add_scope (once a --provider) -> turn until phase is FF_PHASE_FOUND (or FAILED)
- *   -> [look at ff_engine_vms(), ask the operator] -> ff_engine_repair(selection) -> turn until FF_PHASE_ENDED
+ *   -> [look at ff_engine_vms(), ask the operator] -> [ff_engine_see] -> ff_engine_repair(selection) -> turn until
+ * FF_PHASE_ENDED
  *   -> ff_engine_result() -> ff_engine_free
  * After a crash, on this or another machine: the same with ff_engine_resume(journal) in the place of
  * ff_engine_repair().
@@ -108,6 +109,16 @@ struct ff_selected {
  * nothing.
  */
 size_t ff_engine_plan(struct ff_engine *engine, const struct ff_selected *selected, size_t n, char **why);
+
+/* A file of evidence of one VM. Borrowed for the call; must not call the engine. */
+typedef void ff_exhibit_fn(void *arg, const char *provider, const struct ff_vm *vm, const struct ff_exhibit *exhibit);
+
+/**
+ * Ask the clouds what can be seen of these VMs from outside, and hand each file to `keep`. The phase is FINDING until
+ * all was answered, then FOUND again. What cannot be had is said as a warning. Reads only; not after a repair began.
+ */
+void ff_engine_see(
+	struct ff_engine *engine, const struct ff_selected *selected, size_t n, ff_exhibit_fn *keep, void *arg);
 
 /**
  * Begin the flow: journals run and plan, probes the workers, then admits VMs as rescue slots allow. VMs of health

@@ -222,6 +222,20 @@ struct ff_left {
 };
 void ff_left_release(struct ff_left *left);
 
+/* A file of evidence: what can be seen of a VM from outside. */
+struct ff_exhibit {
+	const char *name; /* "console.txt", "screen.png"; static. NULL: the answer holds nothing to keep */
+	char *bytes;	  /* owned */
+	size_t len;
+};
+void ff_exhibit_release(struct ff_exhibit *exhibit); /* wipes */
+
+enum ff_evidence {
+	FF_EVIDENCE_NONE,   /* nothing (more) can be seen of it */
+	FF_EVIDENCE_SIGNED, /* `ask` is filled: it goes out with the credentials */
+	FF_EVIDENCE_PLAIN,  /* without them: its URL is a secret of its own */
+};
+
 enum ff_turn {
 	FF_TURN_ASK,  /* `ask` is filled: send it */
 	FF_TURN_WAIT, /* nothing to ask until an earlier answer has come */
@@ -271,6 +285,19 @@ struct ff_provider {
 	size_t (*vms)(const struct ff_cloud *cloud, struct ff_vm ***vms); /* borrowed */
 	/** Notes of discovery for the operator ("locks could not be read: ..."). Borrowed. */
 	const struct ff_strv *(*notes)(const struct ff_cloud *cloud);
+
+	/**
+	 * Evidence to keep (--evidence): console output, screen. Called with n = 0, 1, ... each time the answer before
+	 * was read, until it says NONE. All asks are secret: what is on a screen is nobody's but the operator's.
+	 * @state  an object for the questions about this one VM, empty at first; the provider's own
+	 * NULL: this cloud shows nothing.
+	 */
+	enum ff_evidence (*evidence_ask)(
+		struct ff_cloud *cloud, const struct ff_vm *vm, unsigned n, const json_t *state, struct ff_ask *ask);
+	/** Read a successful answer to question n: fill `out`, or `state` with what the next question needs. 0, or -1
+	 * with err. */
+	int (*evidence_read)(
+		const struct ff_answer *answer, unsigned n, json_t *state, struct ff_exhibit *out, struct ff_err *err);
 
 	/** May `rescue` take this VM's disk (region, zone, ...)? 0, or -1 with the reason. */
 	int (*fits)(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);

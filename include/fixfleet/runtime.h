@@ -36,6 +36,14 @@ const struct ff_world *ff_runtime_world(struct ff_runtime *rt);
 int ff_runtime_open_run(struct ff_runtime *rt, const char *run_dir, struct ff_err *err);
 
 /**
+ * Keep a file of evidence: RUN_DIR/evidence/VM/NAME, folders made when missing (mode 0700), the VM's folder named by
+ * its name and some of its id's hash. An older file of that name is replaced. It needs no open run. 0, or -1 with
+ * FF_E_LOCAL.
+ */
+int ff_runtime_keep_evidence(const char *run_dir, const char *provider, const struct ff_vm *vm,
+	const struct ff_exhibit *exhibit, struct ff_err *err);
+
+/**
  * Turn the engine until its phase is at least `until`. SIGINT and SIGTERM reach ff_engine_interrupt(). `tick`, when not
  * NULL, is called about ten times a second (terminal view).
  */

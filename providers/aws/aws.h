@@ -11,6 +11,7 @@
  *   xml.c        answers                      request.c   asks and what they cost
  *   errors.c     what class an answer is
  *   discover.c   the questions of discovery; found.c reads instances and volumes; hazards.c judges them
+ *   evidence.c   console output and screen
  *   steps.c      the rows; claim.c, standby.c, power.c, backup.c, volume.c, home.c hold their functions; look.c is what
  *                their looks share; place.c says where the disk is
  *
@@ -204,6 +205,7 @@ enum aws_env {
 	AWS_ENV_ENDPOINT_AUTOSCALING,
 	AWS_ENV_ENDPOINT_SSO,
 	AWS_ENV_IGNORE_ENDPOINTS,
+	AWS_ENV_CA_BUNDLE,
 	AWS_ENV_COUNT
 };
 
@@ -235,6 +237,8 @@ bool aws_region_ok(const char *region);
  */
 char *aws_settings_endpoint(
 	const struct aws_settings *s, enum aws_service service, const char *region, struct ff_err *err);
+/** The CA file of AWS' endpoints: AWS_CA_BUNDLE, or the profile's ca_bundle; NULL: none is named. Borrowed. */
+const char *aws_settings_ca(const struct aws_settings *s);
 /** Base URL of the instance metadata service; NULL with err. The caller frees. */
 char *aws_settings_imds(const struct aws_settings *s, struct ff_err *err);
 bool aws_is_true(const char *text);
@@ -458,6 +462,13 @@ unsigned aws_device_count(void);
  */
 const char *aws_device_name(
 	const json_t *devices, unsigned slot, unsigned slots, unsigned used, char out[AWS_DEVICE_BYTES]);
+
+/* ---------------------------------------------------------------- evidence.c */
+
+enum ff_evidence aws_evidence_ask(
+	struct ff_cloud *cloud, const struct ff_vm *vm, unsigned n, const json_t *state, struct ff_ask *ask);
+int aws_evidence_read(
+	const struct ff_answer *answer, unsigned n, json_t *state, struct ff_exhibit *out, struct ff_err *err);
 
 /* ---------------------------------------------------------------- look.c */
 

@@ -37,6 +37,7 @@ static const char *const env_names[AWS_ENV_COUNT] = {
 	[AWS_ENV_ENDPOINT_AUTOSCALING] = "AWS_ENDPOINT_URL_AUTO_SCALING",
 	[AWS_ENV_ENDPOINT_SSO] = "AWS_ENDPOINT_URL_SSO",
 	[AWS_ENV_IGNORE_ENDPOINTS] = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	[AWS_ENV_CA_BUNDLE] = "AWS_CA_BUNDLE",
 };
 
 /* How each service is called in host names, in the environment and in "[services x]". */
@@ -223,6 +224,13 @@ char *aws_settings_endpoint(
 		return NULL;
 	}
 	return ff_strndup(url, len);
+}
+
+const char *aws_settings_ca(const struct aws_settings *s)
+{
+	const char *path = s->env[AWS_ENV_CA_BUNDLE];
+
+	return path ? path : aws_profile_get(s, s->profile, "ca_bundle");
 }
 
 char *aws_settings_imds(const struct aws_settings *s, struct ff_err *err)

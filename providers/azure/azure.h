@@ -83,6 +83,7 @@ enum azure_question {
 	AZ_Q_DISK,
 	AZ_Q_SIZES,
 	AZ_Q_VIEW,
+	AZ_Q_BLOB, /* evidence: not of Resource Manager */
 };
 
 /* ---- azure.c */
@@ -160,6 +161,13 @@ enum azure_cost {
 /** Say what the ask costs. `region` may be "" (unknown), `vm_id` NULL (no VM's own bucket). */
 void azure_cost(
 	const struct ff_cloud *cloud, struct ff_ask *ask, enum azure_cost cost, const char *region, const char *vm_id);
+
+/* ---- evidence.c */
+
+enum ff_evidence azure_evidence_ask(
+	struct ff_cloud *cloud, const struct ff_vm *vm, unsigned n, const json_t *state, struct ff_ask *ask);
+int azure_evidence_read(
+	const struct ff_answer *answer, unsigned n, json_t *state, struct ff_exhibit *out, struct ff_err *err);
 
 /* ---- errors.c */
 

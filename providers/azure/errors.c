@@ -318,6 +318,18 @@ static enum ff_class judge_identity(const struct ff_ask *ask, const struct ff_an
 	return class;
 }
 
+/* Storage answers in XML, or with the blob itself. */
+static enum ff_class judge_blob(const struct ff_answer *answer, struct ff_err *err)
+{
+	enum ff_class class = transport_class(answer, err);
+
+	if (class != FF_E_NONE || (answer->status >= 200 && answer->status <= 299))
+		return class;
+	class = answer->status >= 500 ? FF_E_TRANSIENT : FF_E_DENIED;
+	ff_fail(err, class, "storage answered %d", answer->status);
+	return class;
+}
+
 enum ff_class azure_judge(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,
 	const struct ff_answer *answer, struct ff_hint *hint, struct ff_err *err)
 {
@@ -337,6 +349,8 @@ enum ff_class azure_judge(const struct ff_cloud *cloud, int64_t wall_ms, const s
 	}
 	if (ask->tag >= AZ_Q_TOKEN && ask->tag <= AZ_Q_CLI)
 		return judge_identity(ask, answer, e);
+	if (ask->tag == AZ_Q_BLOB)
+		return judge_blob(answer, e);
 	azure_reply_read(&reply, wall_ms, answer);
 	*e = reply.err;
 	class = reply.class;

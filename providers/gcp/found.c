@@ -241,6 +241,8 @@ static void fill_facts(const struct gcp_found *found, struct gcp_vm *vm)
 			ff_json_set_bool(facts, "local_ssd", true);
 		if (ff_json_bool(vm->raw, "scheduling/gracefulShutdown/enabled", false))
 			ff_json_set_bool(facts, "graceful", true);
+		if (ff_json_bool(vm->raw, "displayDevice/enableDisplay", false))
+			ff_json_set_bool(facts, "display", true);
 	}
 	vm->vm.facts = facts;
 }

@@ -10,6 +10,7 @@
  *   keys.c        customer-supplied encryption keys
  *   discover.c    the questions of discovery and their order; pages.c reads their answers
  *   found.c       from an Instance to a VM; hazards.c judges it, serial.c reads serial-port output
+ *   evidence.c    serial port and screen
  *   steps.c       the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c hold their functions
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
@@ -18,6 +19,7 @@
  *   disk            {path, id, type, size_gb, labels, fingerprint}
  *   labels, fingerprint    of the VM when they were last read: setLabels replaces all labels
  *   graceful, local_ssd    true where stop needs a parameter for it
+ *   display         true: it has a display device, whose screen can be seen
  *   csek            URLs of its disks that need a customer-supplied key
  *   op              {path, since}: the operation that runs
  *   retry_at, tries an operation failed in a way that passes: not again before that time
@@ -207,6 +209,13 @@ enum ff_health gcp_serial_health(const struct gcp_serial *serial);
 enum ff_health gcp_serial_answer(const json_t *answer, int64_t mark, struct gcp_serial *serial);
 
 int gcp_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
+
+/* ---- evidence.c */
+
+enum ff_evidence gcp_evidence_ask(
+	struct ff_cloud *cloud, const struct ff_vm *vm, unsigned n, const json_t *state, struct ff_ask *ask);
+int gcp_evidence_read(
+	const struct ff_answer *answer, unsigned n, json_t *state, struct ff_exhibit *out, struct ff_err *err);
 
 /* ---- steps.c and its files */
 

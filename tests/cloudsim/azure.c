@@ -318,7 +318,7 @@ static void answer(struct sim *sim, void *self, const struct sim_request *reques
 
 	az_read_target(&c);
 	identify(&c);
-	if (check_length(&c) == 0 && !az_identity(&c) && az_bearer(&c) == 0)
+	if (check_length(&c) == 0 && !az_blob(&c) && !az_identity(&c) && az_bearer(&c) == 0)
 		answer_arm(&c);
 	free(c.path);
 	free(c.scope);

@@ -293,6 +293,8 @@ az_handler az_attach_detach;
 struct az_vm *az_vm_of(struct az_call *c); /* or NULL after 404 */
 void az_note_mutation(struct az_call *c, const struct az_vm *vm, const char *what);
 az_handler az_vm_get, az_vm_list, az_vm_instance_view, az_vm_sizes, az_vm_boot_diagnostics;
+/** The storage account that boot diagnostics are in: who knows the URL may read. Is it asked? Then it is answered. */
+bool az_blob(struct az_call *c);
 /* What a list is of; only the entries of the page that is asked for are made. */
 struct az_list {
 	const void **items;

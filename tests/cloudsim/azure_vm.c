@@ -144,6 +144,15 @@ void az_vm_sizes(struct az_call *c)
 			"memoryInMB", 8192, "maxDataDiskCount", (json_int_t)vm->max_data_disks));
 }
 
+/* ---------------------------------------------------------------- boot diagnostics */
+
+#define BLOB_SECRET "sv=2023-11-03&sr=b&sig=c2VjcmV0LW9mLWEtYmxvYg%3D%3D&sp=r"
+
+static char *blob_url(const struct az_call *c, const char *vm, const char *file)
+{
+	return ff_printf("%s/_blob/bootdiagnostics-%s/%s?%s", c->req->base, vm, file, BLOB_SECRET);
+}
+
 void az_vm_boot_diagnostics(struct az_call *c)
 {
 	struct az_vm *vm = az_vm_of(c);
@@ -151,11 +160,32 @@ void az_vm_boot_diagnostics(struct az_call *c)
 
 	if (vm == NULL)
 		return;
-	screen = ff_printf("https://fleetdiag.blob.core.windows.net/bootdiagnostics-%s/%s.screenshot.bmp?sv=2023-11-03&"
-			   "sr=b&sig=c2VjcmV0&sp=r",
-		vm->name, vm->name);
-	log = ff_printf("https://fleetdiag.blob.core.windows.net/bootdiagnostics-%s/%s.serialconsole.log?sv=2023-11-03&"
-			"sr=b&sig=c2VjcmV0&sp=r",
-		vm->name, vm->name);
+	screen = blob_url(c, vm->name, "screenshot.bmp");
+	log = blob_url(c, vm->name, "serialconsole.log");
 	az_reply(c, 200, json_pack("{s:s,s:s}", "consoleScreenshotBlobUri", screen, "serialConsoleLogBlobUri", log));
+}
+
+static void blob_reply(struct az_call *c, int status, const char *type, const char *text)
+{
+	c->ans->status = status;
+	ff_headers_set(&c->ans->headers, "Content-Type", type);
+	c->ans->body = ff_strdup(text);
+	c->ans->body_len = strlen(text);
+}
+
+bool az_blob(struct az_call *c)
+{
+	const char *target = c->req->target;
+
+	if (!ff_has_prefix(target, "/_blob/"))
+		return false;
+	if (ff_headers_get(&c->req->headers, "Authorization") != NULL || strstr(target, "?" BLOB_SECRET) == NULL)
+		blob_reply(c, 403, "application/xml",
+			"<?xml version=\"1.0\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed to "
+			"authenticate the request.</Message></Error>");
+	else if (strstr(target, "/screenshot.bmp?") != NULL)
+		blob_reply(c, 200, "image/bmp", "BM screen of a VM");
+	else
+		blob_reply(c, 200, "text/plain", "*** STOP: 0x00000050 csagent.sys\r\n");
+	return true;
 }

@@ -493,3 +493,57 @@ Test(aws_discover, recorded_instances_of_the_real_service_are_read_rightly)
 	cr_expect_not(has_hazard(vm, "hibernated"));
 	ff_aws.close(cloud);
 }
+
+/* ---------------------------------------------------------------- evidence */
+
+static int exhibit_of(unsigned n, int status, const char *body, struct ff_exhibit *out, struct ff_err *err)
+{
+	ff_auto_json json_t *state = json_object();
+	struct ff_answer answer;
+	int rc;
+
+	answer_with(&answer, status, body);
+	*out = (struct ff_exhibit){0};
+	rc = aws_evidence_read(&answer, n, state, out, err);
+	ff_answer_release(&answer, true);
+	return rc;
+}
+
+Test(aws_discover, console_and_screen_are_asked_for_and_read)
+{
+	struct ff_cloud *cloud = signed_in(&(struct ff_scope_options){0});
+	struct ff_vm vm = {.id = (char *)"i-1", .state = (char *)"running"}, off = {.state = (char *)"stopped"};
+	ff_auto_json json_t *state = json_object();
+	struct ff_exhibit out;
+	struct ff_err err;
+	struct ff_ask ask = {0};
+
+	cr_assert_eq(aws_evidence_ask(cloud, &vm, 0, state, &ask), FF_EVIDENCE_SIGNED);
+	cr_expect_str_eq(ask.body, "Action=GetConsoleOutput&Version=2016-11-15&InstanceId=i-1");
+	ff_ask_release(&ask);
+	cr_assert_eq(aws_evidence_ask(cloud, &vm, 1, state, &ask), FF_EVIDENCE_SIGNED);
+	cr_expect_str_eq(ask.body, "Action=GetConsoleScreenshot&Version=2016-11-15&InstanceId=i-1");
+	ff_ask_release(&ask);
+	cr_expect_eq(aws_evidence_ask(cloud, &vm, 2, state, &ask), FF_EVIDENCE_NONE);
+	cr_expect_eq(aws_evidence_ask(cloud, &off, 0, state, &ask), FF_EVIDENCE_NONE);
+	/* base64 with broken lines, as encoders for people write it */
+	cr_assert_eq(exhibit_of(0, 200, "<R><output>Qm9v\r\nbSE=\n</output></R>", &out, &err), 0);
+	cr_expect_str_eq(out.name, "console.txt");
+	cr_expect_str_eq(out.bytes, "Boom!");
+	cr_expect_eq(out.len, 5);
+	ff_exhibit_release(&out);
+	cr_assert_eq(exhibit_of(1, 200, "<R><imageData>/9j/</imageData></R>", &out, &err), 0);
+	cr_expect_str_eq(out.name, "screen.jpg");
+	cr_expect(out.len == 3 && memcmp(out.bytes, "\xff\xd8\xff", 3) == 0);
+	ff_exhibit_release(&out);
+	cr_assert_eq(exhibit_of(0, 200, "<R><output/></R>", &out, &err), 0, "nothing was written yet");
+	cr_expect_null(out.name);
+	cr_expect_eq(exhibit_of(0, 200, "<R><output>!!</output></R>", &out, &err), -1);
+	cr_expect_eq(exhibit_of(0, 403,
+			     "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no</Message></Error>"
+			     "</Errors></Response>",
+			     &out, &err),
+		-1);
+	cr_expect_eq(err.class, FF_E_DENIED);
+	ff_aws.close(cloud);
+}

@@ -541,3 +541,53 @@ Test(azure_discover, what_is_the_same_is_kept_once)
 	cr_assert_str_eq(ff_json_str(vm_of(cloud, "b")->facts, "os_disk/name"), "b-os");
 	ff_azure.close(cloud);
 }
+
+/* ---------------------------------------------------------------- evidence */
+
+#define BLOBS "https://x.blob.core.windows.net/"
+
+static int places(const char *body, json_t *state, struct ff_err *err)
+{
+	struct ff_answer answer = kit_answer(200, body);
+	struct ff_exhibit out = {0};
+	int rc = azure_evidence_read(&answer, 0, state, &out, err);
+
+	cr_assert_null(out.name);
+	ff_answer_release(&answer, true);
+	return rc;
+}
+
+Test(azure_discover, boot_diagnostics_are_read_where_they_are_said_to_lie)
+{
+	struct ff_cloud *cloud = kit_cloud();
+	ff_auto_json json_t *state = json_object(), *none = json_object();
+	struct ff_vm vm = {.id = (char *)COMPUTE "/virtualMachines/v1", .region = (char *)"", .running = true},
+		     off = vm;
+	struct ff_answer answer;
+	struct ff_exhibit out = {0};
+	struct ff_err err;
+	struct ff_ask ask = {0};
+
+	off.running = false;
+	cr_expect_eq(azure_evidence_ask(cloud, &off, 0, state, &ask), FF_EVIDENCE_NONE);
+	cr_assert_eq(azure_evidence_ask(cloud, &vm, 0, state, &ask), FF_EVIDENCE_SIGNED);
+	cr_expect_str_eq(ask.method, "POST");
+	cr_expect_str_eq(ask.url, ARM COMPUTE "/virtualMachines/v1/retrieveBootDiagnosticsData?api-version=" AZ_VM_API);
+	ff_ask_release(&ask);
+	cr_assert_eq(places("{\"consoleScreenshotBlobUri\":\"" BLOBS "s?sig=1\"}", state, &err), 0);
+	cr_assert_eq(azure_evidence_ask(cloud, &vm, 1, state, &ask), FF_EVIDENCE_PLAIN, "without our token");
+	cr_expect_str_eq(ask.url, BLOBS "s?sig=1");
+	ff_ask_release(&ask);
+	cr_expect_eq(azure_evidence_ask(cloud, &vm, 2, state, &ask), FF_EVIDENCE_NONE);
+	answer = kit_answer(200, "BM");
+	cr_assert_eq(azure_evidence_read(&answer, 1, state, &out, &err), 0);
+	cr_expect_str_eq(out.name, "screen.bmp");
+	cr_expect(out.len == 2 && memcmp(out.bytes, "BM", 2) == 0);
+	ff_exhibit_release(&out);
+	ff_answer_release(&answer, true);
+	cr_expect_eq(places("{}", none, &err), -1);
+	cr_expect_not_null(strstr(err.text, "not switched on"));
+	cr_expect_eq(places("{\"serialConsoleLogBlobUri\":\"http://x.test/l\"}", none, &err), -1);
+	cr_expect_eq(azure_evidence_ask(cloud, &vm, 1, none, &ask), FF_EVIDENCE_NONE);
+	ff_azure.close(cloud);
+}

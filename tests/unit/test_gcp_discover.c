@@ -713,3 +713,49 @@ Test(gcp_discover, recorded_lists_are_read)
 		ff_gcp.close(cloud);
 	}
 }
+
+/* ---------------------------------------------------------------- evidence */
+
+Test(gcp_discover, serial_port_and_screen_are_asked_for_and_read)
+{
+	struct ff_cloud *cloud = kit_cloud();
+	ff_auto_json json_t *facts = json_pack("{s:s, s:b}", "vm", VM_PATH, "display", 1);
+	ff_auto_json json_t *state = json_object(), *blind = json_pack("{s:s}", "vm", VM_PATH);
+	struct ff_vm vm = {.running = true, .facts = facts}, off = {.facts = facts};
+	struct ff_answer answer;
+	struct ff_exhibit out = {0};
+	struct ff_err err;
+	struct ff_ask ask = {0};
+
+	cr_assert_eq(gcp_evidence_ask(cloud, &vm, 0, state, &ask), FF_EVIDENCE_SIGNED);
+	cr_expect_str_eq(ask.url, BASE VM_PATH "/serialPort?port=1&start=-65536");
+	ff_ask_release(&ask);
+	cr_assert_eq(gcp_evidence_ask(cloud, &vm, 1, state, &ask), FF_EVIDENCE_SIGNED);
+	cr_expect_str_eq(ask.url, BASE VM_PATH "/screenshot");
+	ff_ask_release(&ask);
+	cr_expect_eq(gcp_evidence_ask(cloud, &vm, 2, state, &ask), FF_EVIDENCE_NONE);
+	cr_expect_eq(gcp_evidence_ask(cloud, &off, 0, state, &ask), FF_EVIDENCE_NONE);
+	vm.facts = blind;
+	cr_expect_eq(gcp_evidence_ask(cloud, &vm, 1, state, &ask), FF_EVIDENCE_NONE, "no display device");
+
+	answer = kit_answer(200, "{\"contents\":\"BdsDxe\\r\\n\",\"next\":\"8\"}");
+	cr_assert_eq(gcp_evidence_read(&answer, 0, state, &out, &err), 0);
+	cr_expect_str_eq(out.name, "serial.txt");
+	cr_expect_str_eq(out.bytes, "BdsDxe\r\n");
+	ff_exhibit_release(&out);
+	ff_answer_release(&answer, true);
+	answer = kit_answer(200, "{\"contents\":\"iVBORw==\"}");
+	cr_assert_eq(gcp_evidence_read(&answer, 1, state, &out, &err), 0);
+	cr_expect_str_eq(out.name, "screen.png");
+	cr_expect(out.len == 4 && memcmp(out.bytes, "\x89PNG", 4) == 0);
+	ff_exhibit_release(&out);
+	ff_answer_release(&answer, true);
+	answer = kit_answer(200, "{\"contents\":7}");
+	cr_expect_eq(gcp_evidence_read(&answer, 1, state, &out, &err), 0);
+	cr_expect_null(out.name);
+	ff_answer_release(&answer, true);
+	answer = kit_answer(200, "{\"contents\":\"!\"}");
+	cr_expect_eq(gcp_evidence_read(&answer, 1, state, &out, &err), -1);
+	ff_answer_release(&answer, true);
+	ff_gcp.close(cloud);
+}

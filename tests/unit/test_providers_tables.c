@@ -40,6 +40,7 @@ Test(providers, every_function_is_there)
 			  p->where);
 		/* a cloud without operations to poll (EC2 answers at once, looks tell the rest) has neither */
 		cr_assert_eq(p->poll == NULL, p->polled == NULL);
+		cr_assert_eq(p->evidence_ask == NULL, p->evidence_read == NULL);
 		cr_assert(p->step_count > 0 && p->step_count <= 64);
 	}
 }
