@@ -54,6 +54,7 @@ void ff_ask_release(struct ff_ask *ask)
 	if (ask->secret && ask->body != NULL)
 		ff_wipe(ask->body, ask->body_len);
 	free(ask->body);
+	free(ask->ca_file);
 	free(ask->path);
 	ff_strv_free(&ask->argv);
 	for (size_t i = 0; i < ask->cost_count; i++)

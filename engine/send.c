@@ -28,6 +28,7 @@ static void copy_ask(struct ff_ask *to, const struct ff_ask *from)
 	*to = *from;
 	to->method = ff_strdup(from->method);
 	to->url = ff_strdup(from->url);
+	to->ca_file = ff_strdup(from->ca_file);
 	to->path = ff_strdup(from->path);
 	to->body = copy_body(from->body, from->body_len);
 	to->headers = (struct ff_headers){0};

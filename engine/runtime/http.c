@@ -288,7 +288,9 @@ static void set_limits(struct exchange *x, const struct rt_http *http)
 	SET(x, CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(x, CURLOPT_SSL_VERIFYHOST, 2L);
 	SET(x, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (http->ca_file != NULL)
+	if (x->op->ask.ca_file != NULL && http->rt->options.ca_file == NULL)
+		SET(x, CURLOPT_CAINFO, x->op->ask.ca_file);
+	else if (http->ca_file != NULL)
 		SET(x, CURLOPT_CAINFO, http->ca_file);
 	if (http->rt->options.user_agent != NULL)
 		SET(x, CURLOPT_USERAGENT, http->rt->options.user_agent);

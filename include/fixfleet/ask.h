@@ -55,9 +55,10 @@ struct ff_ask {
 	struct ff_headers headers;
 	char *body; /* NULL: none. POST, PUT and PATCH without one are sent with Content-Length: 0 */
 	size_t body_len;
-	char *path;		 /* FILE */
-	struct ff_strv argv;	 /* EXEC */
-	unsigned timeout_ms;	 /* whole exchange; 0: the runtime's default of 60 s */
+	char *ca_file;	     /* HTTP: trust these certificates; NULL: those of the environment. --ca-file goes first */
+	char *path;	     /* FILE */
+	struct ff_strv argv; /* EXEC */
+	unsigned timeout_ms; /* whole exchange; 0: the runtime's default of 60 s */
 	size_t answer_bytes_max; /* 0: the default of 64 MiB */
 	bool secret;		 /* never log bodies of ask or answer; wipe them */
 	bool direct;		 /* no proxy: metadata services */

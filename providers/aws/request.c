@@ -93,6 +93,7 @@ void aws_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service 
 	ff_ask_http(ask, "POST", "%s/", cloud->endpoints[service]);
 	ff_ask_body(ask, AWS_FORM, ff_buf_take(form));
 	ask->tag = AWS_TAG(service, question);
+	ask->ca_file = ff_strdup(aws_settings_ca(&cloud->login->settings));
 	if (service != AWS_STS)
 		add_cost(cloud, ask);
 }

@@ -101,6 +101,7 @@ static void sso_ask(const struct ff_cloud *cloud, struct ff_ask *ask, struct ff_
 	ff_headers_set(&ask->headers, "x-amz-sso_bearer_token", login->text);
 	ask->secret = true;
 	ask->tag = AWS_TAG(AWS_SSO, AWS_Q_SSO);
+	ask->ca_file = ff_strdup(aws_settings_ca(s));
 }
 
 void aws_sso_read(struct aws_login *login, const struct ff_answer *answer)

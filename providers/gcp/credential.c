@@ -198,15 +198,17 @@ static int service_account(const struct gcp_login *login, int64_t wall_ms, struc
 	return 0;
 }
 
+/* Like Google's Go library it goes by the file's token_uri (checked like all others), where there is one. */
 static void authorized_user(const struct gcp_login *login, struct ff_ask *ask)
 {
+	const char *url = ff_json_str(login->leaf, "token_uri");
 	struct ff_buf form = {0};
 
 	ff_form_add(&form, "grant_type", "refresh_token");
 	ff_form_add(&form, "client_id", ff_json_str(login->leaf, "client_id"));
 	ff_form_add(&form, "client_secret", ff_json_str(login->leaf, "client_secret"));
 	ff_form_add(&form, "refresh_token", ff_json_str(login->leaf, "refresh_token"));
-	post_form(ask, TOKEN_ENDPOINT, &form);
+	post_form(ask, url ? url : TOKEN_ENDPOINT, &form);
 }
 
 static void workforce_user(const struct gcp_login *login, struct ff_ask *ask)

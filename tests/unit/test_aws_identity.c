@@ -479,3 +479,35 @@ Test(aws_identity, the_title_says_account_and_region)
 	ff_aws.close(cloud);
 	ff_aws.close(NULL);
 }
+
+Test(aws_identity, a_ca_bundle_counts_for_aws_alone_and_the_environments_goes_first)
+{
+	static const struct {
+		struct pairs env, files;
+		const char *ca;
+	} cases[] = {
+		{{{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", NULL}}, {{NULL}}, NULL},
+		{{{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", "AWS_CA_BUNDLE", "/env.pem", NULL}},
+			{{CONFIG, "[default]\nca_bundle=/file.pem\n", NULL}}, "/env.pem"},
+		{{{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", NULL}},
+			{{CONFIG, "[default]\nca_bundle=/file.pem\n", NULL}}, "/file.pem"},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_err err = {0};
+		struct pairs web = {{NULL}};
+		ff_auto_buf asked = {0};
+		struct ff_ask ask = {0};
+		struct ff_buf form = {0};
+		struct ff_cloud *cloud = open_aws(&(struct ff_scope_options){0}, &cases[i].env, &err);
+
+		cr_assert_not_null(cloud, "%zu: %s", i, err.text);
+		ff_aws.login_reset(cloud);
+		cr_assert_eq(sign_in(cloud, &cases[i].files, &web, &asked, &err), FF_TURN_DONE, "%zu: %s", i, err.text);
+		aws_form(&form, AWS_EC2, "DescribeInstances");
+		aws_ask(cloud, &ask, AWS_EC2, AWS_Q_STEP, &form);
+		cr_expect(ff_streq(ask.ca_file, cases[i].ca), "%zu: %s", i, ask.ca_file);
+		ff_ask_release(&ask);
+		ff_aws.close(cloud);
+	}
+}

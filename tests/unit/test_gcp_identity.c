@@ -463,6 +463,17 @@ Test(gcp_identity, an_authorized_user_refreshes)
 		kit_answer(400, "{\"error\":\"invalid_grant\",\"error_description\":\"Token has been revoked.\"}"));
 	cr_expect_not_null(strstr(refused(cloud), "gcloud auth application-default login"));
 	ff_gcp.close(cloud);
+	/* where the file says so, and only to Google or to this machine */
+	cloud = with_file("{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":"
+			  "\"r\",\"token_uri\":\"https://accounts.google.com/o/oauth2/token\"}");
+	ask = next(cloud);
+	cr_expect_str_eq(ask.url, "https://accounts.google.com/o/oauth2/token");
+	ff_ask_release(&ask);
+	ff_gcp.close(cloud);
+	cloud = with_file("{\"type\":\"authorized_user\",\"client_id\":\"i\",\"client_secret\":\"s\",\"refresh_token\":"
+			  "\"r\",\"token_uri\":\"https://evil.example.com/token\"}");
+	cr_expect_not_null(strstr(refused(cloud), "no secret is sent there"));
+	ff_gcp.close(cloud);
 }
 
 #define IMPERSONATE "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/sa@p1:generateAccessToken"
