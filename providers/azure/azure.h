@@ -8,7 +8,7 @@
  *   operation.c  long-running operations: accepted, running, done
  *   discover.c   the questions of discovery and their order; found.c reads VMs and disks, hazards.c judges them,
  *                inventory.c keeps them
- *   steps.c      the rows; claim.c, power.c, copy.c, attach.c, attached.c, swap.c hold their functions
+ *   steps.c      the rows; claim.c, power.c, copy.c, attach.c, attached.c, swap.c, later.c hold their functions
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   os_disk   the VM's storageProfile.osDisk as it was found, without diskSizeGB
@@ -22,6 +22,9 @@
  *   start_tries, start_after_ms             there was no capacity to start it
  *   alone                                   its attach or detach failed together with others: not grouped again
  *   release_blank                           leaving the claim out did not remove it: blank it
+ *   disk_tags                               of the replaced disk, only while it is marked
+ *   of, target                              rollback: the run that is taken back, id of the disk that comes back
+ *   of, left                                cleanup: the run that is tidied up after, id of the disk to be deleted
  * and of a rescue VM: attach_by_patch, vm_etag, vm_disks: see attach.c; availability_set.
  */
 #ifndef FIXFLEET_AZURE_H
@@ -263,10 +266,15 @@ enum azure_step {
 	AZ_RELEASE,
 	AZ_DELETE_COPY,
 	AZ_SWAP_BACK,
+	AZ_MARK,
+	AZ_CHECK,
+	AZ_RESTORE,
+	AZ_CONFIRM,
+	AZ_DELETE_LEFT,
 	AZ_STEP_COUNT
 };
 extern const struct ff_step azure_steps[AZ_STEP_COUNT];
-extern const int azure_forward[];
+extern const int azure_forward[], azure_rollback[], azure_cleanup[];
 
 #define AZ_ACT_FN(name)                                                                                                \
 	int name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
@@ -314,7 +322,12 @@ AZ_LOOKED_FN(azure_delete_copy_looked);
 char *azure_copy_name(const struct ff_member *m);
 /** Its id, in the VM's resource group. The caller frees; NULL when the VM's id is none. */
 char *azure_copy_id(const struct ff_member *m);
-/** Is that the OS disk that this run left the VM with: the copy once swapped, else the one found? */
+/** The disk that this run puts in: the copy, or, of a rollback, the disk that a run replaced. The caller frees. */
+char *azure_target_id(const struct ff_member *m);
+char *azure_target_name(const struct ff_member *m);
+/** What the tag AZ_TAG_VM says of the VM. The caller frees. */
+char *azure_vm_tag(const struct ff_member *m);
+/** Is that the OS disk that this run left the VM with: the one it put in once swapped, else the one found? */
 bool azure_is_expected_disk(const struct ff_member *m, const char *disk_id);
 
 /* attach.c */
@@ -338,6 +351,23 @@ AZ_LOOKED_FN(azure_swap_back_looked);
 /** A swap's request, its deallocation, or the operation of either was refused. */
 void azure_swap_refused(
 	const struct ff_cloud *cloud, const struct ff_member *m, const struct azure_reply *reply, struct ff_verdict *v);
+
+/* later.c: what comes after a repair */
+/** The disk that was replaced carries the run's tag from now on: only what carries it is ever deleted. */
+AZ_ACT_FN(azure_mark);
+AZ_ACTED_FN(azure_mark_acted);
+AZ_LOOK_FN(azure_look_replaced);
+AZ_LOOKED_FN(azure_mark_looked);
+bool azure_has_swapped(const struct ff_member *m);
+AZ_LOOK_FN(azure_look_target);
+AZ_LOOKED_FN(azure_check_looked);
+AZ_LOOKED_FN(azure_confirm_looked);
+AZ_ACT_FN(azure_delete_left);
+AZ_ACTED_FN(azure_delete_left_acted);
+AZ_LOOK_FN(azure_look_left);
+AZ_LOOKED_FN(azure_delete_left_looked);
+json_t *azure_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
+	bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err);
 
 /* place.c */
 int azure_place(

@@ -53,6 +53,8 @@ static bool recovered(const struct ff_member *m, const json_t *vm)
 	const json_t *view = ff_json_at(vm, "properties/instanceView");
 	char power[32];
 
+	if (ff_json_str(m->facts, "of") != NULL) /* a rollback: it is well, and its mended disk leaves all the same */
+		return false;
 	return m->vm->health == FF_AFFECTED && ff_streq(azure_power(view, power), "running") &&
 	       ff_strcaseeq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready");
 }

@@ -58,16 +58,30 @@ char *azure_copy_id(const struct ff_member *m)
 	return text;
 }
 
+char *azure_target_id(const struct ff_member *m)
+{
+	const char *id = ff_json_str(m->facts, "target");
+
+	return id ? ff_strdup(id) : azure_copy_id(m);
+}
+
+char *azure_target_name(const struct ff_member *m)
+{
+	const char *id = ff_json_str(m->facts, "target");
+
+	return id ? ff_strdup(azure_id_name(id)) : azure_copy_name(m);
+}
+
 bool azure_is_expected_disk(const struct ff_member *m, const char *disk_id)
 {
-	ff_auto_free char *copy = azure_copy_id(m);
+	ff_auto_free char *target = azure_target_id(m);
 	bool swapped = ff_json_bool(m->facts, "swapped", false);
 
-	return ff_strcaseeq(disk_id, swapped ? copy : ff_json_str(m->facts, "os_disk/managedDisk/id"));
+	return ff_strcaseeq(disk_id, swapped ? target : ff_json_str(m->facts, "os_disk/managedDisk/id"));
 }
 
 /* "prod/web01": an id may be longer than the 256 characters of a tag's value. */
-static char *vm_tag(const struct ff_member *m)
+char *azure_vm_tag(const struct ff_member *m)
 {
 	return ff_printf("%s/%s", m->vm->scope, m->vm->name);
 }
@@ -78,7 +92,7 @@ static json_t *copy_tags(const struct ff_member *m)
 {
 	const json_t *source = ff_json_at(m->facts, "disk/tags");
 	json_t *tags = json_object(), *value;
-	ff_auto_free char *vm = vm_tag(m);
+	ff_auto_free char *vm = azure_vm_tag(m);
 	const char *key;
 
 	json_object_foreach ((json_t *)source, key, value)
@@ -185,7 +199,7 @@ AZ_LOOK_FN(azure_look_copy)
 static bool is_ours(const struct ff_member *m, const json_t *disk)
 {
 	const json_t *tags = ff_json_at(disk, "tags");
-	ff_auto_free char *vm = vm_tag(m);
+	ff_auto_free char *vm = azure_vm_tag(m);
 
 	return ff_streq(azure_tag(tags, AZ_TAG_RUN), m->run) && ff_strcaseeq(azure_tag(tags, AZ_TAG_VM), vm);
 }

@@ -141,7 +141,9 @@ void azure_accepted(const struct ff_cloud *cloud, const struct azure_reply *repl
 
 static enum azure_cost poll_cost(const struct ff_member *m)
 {
-	return m->step == AZ_COPY || m->step == AZ_DELETE_COPY ? AZ_COST_POLL_DISK : AZ_COST_POLL_VM;
+	bool disk = m->step == AZ_COPY || m->step == AZ_DELETE_COPY || m->step == AZ_MARK || m->step == AZ_DELETE_LEFT;
+
+	return disk ? AZ_COST_POLL_DISK : AZ_COST_POLL_VM;
 }
 
 int azure_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
@@ -216,6 +218,7 @@ static void ended_well(
 		ff_json_set_int(azure_patch(v), "started_ms", end_of(reply, wall_ms));
 		break;
 	case AZ_SWAP:
+	case AZ_RESTORE:
 	case AZ_SWAP_BACK:
 		if (ff_json_bool(m->facts, "deallocating", false)) { /* only the way is free; now the swap itself */
 			v->meaning = FF_M_LOOK;
@@ -253,7 +256,7 @@ static void polled_one(const struct ff_cloud *cloud, const struct ff_member *m, 
 		ended_well(m, reply, wall_ms, v);
 		break;
 	case ENDED_BADLY:
-		if (m->step == AZ_SWAP || m->step == AZ_SWAP_BACK)
+		if (m->step == AZ_SWAP || m->step == AZ_RESTORE || m->step == AZ_SWAP_BACK)
 			azure_swap_refused(cloud, m, reply, v);
 		else if (m->step == AZ_START || m->step == AZ_STOP)
 			azure_power_refused(m, reply, wall_ms, v);

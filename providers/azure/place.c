@@ -23,18 +23,22 @@ int azure_place(
 
 void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
 {
-	ff_auto_free char *copy = azure_copy_name(m);
+	const char *target = ff_json_str(m->facts, "target"), *left = ff_json_str(m->facts, "left");
+	ff_auto_free char *copy = azure_target_name(m);
 	const char *id = ff_json_str(m->facts, "os_disk/managedDisk/id");
 	bool copied = ff_json_bool(m->facts, "copied", false), attached = ff_json_bool(m->facts, "attached", false);
 	bool swapped = ff_json_bool(m->facts, "swapped", false);
 
 	(void)cloud;
 	if (swapped || ff_json_bool(m->facts, "swapping", false)) {
-		ff_buf_addf(text, "copy '%s' %s the OS disk; the original '%s' is %s", copy, swapped ? "is" : "may be",
-			azure_id_name(id), swapped ? "unattached" : "the OS disk otherwise");
+		ff_buf_addf(text, "%s '%s' %s the OS disk; the %s '%s' is %s", target ? "original" : "copy", copy,
+			swapped ? "is" : "may be", target ? "mended disk" : "original", azure_id_name(id),
+			swapped ? "unattached" : "the OS disk otherwise");
 		return;
 	}
 	ff_buf_addf(text, "OS disk '%s' is on the VM", azure_id_name(id));
+	if (left != NULL)
+		ff_buf_addf(text, "; disk '%s' is left over", azure_id_name(left));
 	if (attached && m->rescue != NULL)
 		ff_buf_addf(text, "; copy '%s' is on '%s', LUN %d", copy, m->rescue->name, m->slot);
 	else if (copied)

@@ -1,11 +1,15 @@
-/* The rows of the flow. The order of a repair is azure_forward; the last two rows only take others back. */
+/* The rows of the flow. The order of a repair is azure_forward; rows that are in no order only take others back. */
 #include "azure.h"
 
 #define MINUTE_MS     (60 * 1000)
 #define DISKS_AT_ONCE 32 /* in one attach or detach */
 
 const int azure_forward[] = {AZ_CLAIM, AZ_STOP, AZ_COPY, AZ_ATTACH, AZ_REPAIR, AZ_DETACH, AZ_SWAP, AZ_START, AZ_VERIFY,
-	AZ_RELEASE, FF_STEP_NONE};
+	AZ_MARK, AZ_RELEASE, FF_STEP_NONE};
+/* the check comes before the claim: where there is no way back nothing is touched */
+const int azure_rollback[] = {
+	AZ_CHECK, AZ_CLAIM, AZ_STOP, AZ_RESTORE, AZ_START, AZ_CONFIRM, AZ_MARK, AZ_RELEASE, FF_STEP_NONE};
+const int azure_cleanup[] = {AZ_DELETE_LEFT, FF_STEP_NONE};
 
 const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 	[AZ_CLAIM] = {.name = "claim",
@@ -100,4 +104,42 @@ const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 		.look = azure_look_vm,
 		.looked = azure_swap_back_looked,
 		.undo = FF_STEP_NONE},
+	[AZ_MARK] = {.name = "mark",
+		.doing = "tagging the replaced disk",
+		.flags = FF_LOOK_FIRST | FF_BEST_EFFORT, /* the whole tag map is sent back */
+		.act = azure_mark,
+		.acted = azure_mark_acted,
+		.look = azure_look_replaced,
+		.looked = azure_mark_looked,
+		.undo = FF_STEP_NONE,
+		.patience_ms = 5 * MINUTE_MS,
+		.applies = azure_has_swapped},
+	[AZ_CHECK] = {.name = "check",
+		.doing = "checking its original disk",
+		.look = azure_look_target,
+		.looked = azure_check_looked,
+		.undo = FF_STEP_NONE},
+	[AZ_RESTORE] = {.name = "restore",
+		.doing = "swapping its original disk in",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER | FF_PUTS_IN,
+		.act = azure_swap,
+		.acted = azure_swap_acted,
+		.look = azure_look_vm,
+		.looked = azure_swap_looked,
+		.undo = AZ_SWAP_BACK},
+	[AZ_CONFIRM] = {.name = "confirm",
+		.doing = "waiting until it runs",
+		.flags = FF_IF_RUNNING,
+		.look = azure_look_vm,
+		.looked = azure_confirm_looked,
+		.undo = FF_STEP_NONE},
+	[AZ_DELETE_LEFT] = {.name = "delete-left",
+		.doing = "deleting the disk that is left over",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER,
+		.act = azure_delete_left,
+		.acted = azure_delete_left_acted,
+		.look = azure_look_left,
+		.looked = azure_delete_left_looked,
+		.undo = FF_STEP_NONE,
+		.patience_ms = 5 * MINUTE_MS},
 };

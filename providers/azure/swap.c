@@ -20,15 +20,15 @@ static bool going_back(const struct ff_member *m)
 /* Neither running nor about to. What stands in the way is the verdict. */
 static bool is_stopped(const struct ff_member *m, const char *power, struct ff_verdict *v)
 {
-	ff_auto_free char *copy = azure_copy_name(m);
+	ff_auto_free char *name = azure_target_name(m);
 
 	if (ff_streq(power, "stopped") || ff_streq(power, "deallocated"))
 		return true;
 	if (ff_streq(power, "running") || ff_streq(power, "starting"))
 		azure_failed(v, FF_E_CONFLICT,
-			going_back(m) ? "the VM was started with the disk copy '%s', by somebody else"
-				      : "the VM was started by somebody else; disk copy '%s' was not swapped in",
-			copy);
+			going_back(m) ? "the VM was started with the disk '%s', by somebody else"
+				      : "the VM was started by somebody else; disk '%s' was not swapped in",
+			name);
 	else
 		azure_wait(
 			v, POWER_WAIT_MS, "the VM is %s", *power ? power : "in no power state that azure would tell");
@@ -67,8 +67,8 @@ static void looked(const struct ff_member *m, const struct azure_reply *reply, s
 {
 	const char *now = azure_os_disk_id(reply->body), *original = ff_json_str(m->facts, "os_disk/managedDisk/id");
 	const char *state = ff_json_str(reply->body, "properties/provisioningState");
-	ff_auto_free char *copy = azure_copy_id(m);
-	const char *wanted = going_back(m) ? original : copy, *other = going_back(m) ? copy : original;
+	ff_auto_free char *target = azure_target_id(m);
+	const char *wanted = going_back(m) ? original : target, *other = going_back(m) ? target : original;
 	char power[32];
 
 	if (reply->class != FF_E_NONE) {
@@ -83,7 +83,7 @@ static void looked(const struct ff_member *m, const struct azure_reply *reply, s
 	else if (ff_strcaseeq(now, other))
 		not_swapped_yet(m, reply->body, power, v);
 	else
-		azure_failed(v, FF_E_CONFLICT, "the VM's OS disk is '%s' now, neither the one found nor its copy",
+		azure_failed(v, FF_E_CONFLICT, "the VM's OS disk is '%s' now, which this run did not put there",
 			azure_id_name(now));
 }
 
@@ -150,7 +150,7 @@ static int ask_swap(const struct ff_cloud *cloud, const struct ff_member *m, con
 
 AZ_ACT_FN(azure_swap)
 {
-	ff_auto_free char *id = azure_copy_id(m), *name = azure_copy_name(m);
+	ff_auto_free char *id = azure_target_id(m), *name = azure_target_name(m);
 
 	(void)n;
 	return ask_swap(cloud, m, id, name, ask, err);

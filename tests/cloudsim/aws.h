@@ -117,6 +117,7 @@ struct aw_vm {
 	unsigned ip;		/* last byte of its public address */
 	int64_t stops, starts;
 	bool lost_ip;
+	bool demanded; /* the operator has said that it may be stopped although it is well */
 };
 
 struct aw_group {

@@ -103,7 +103,7 @@ static void begin_stop(struct aw_call *c, struct aw_vm *vm)
 		return;
 	}
 	aw_note_vm(c, vm);
-	if (aw_status_now(c->sim, c->aws, vm, 0) == AW_OK && !aw_vol_is_bad(c->sim, vm->root))
+	if (!vm->demanded && aw_status_now(c->sim, c->aws, vm, 0) == AW_OK && !aw_vol_is_bad(c->sim, vm->root))
 		sim_violation(c->sim, "'%s' was healthy when it was asked to stop", vm->name);
 	vm->stops++;
 	aw_set_power(c->sim, vm, AW_STOPPING, "Client.UserInitiatedShutdown",

@@ -160,7 +160,7 @@ static void power_by_hand(struct sim *sim, struct aws *aws, struct aw_vm *vm, bo
 int aw_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 {
 	static const char *const members[] = {"op", "vm", "disk", "tags", NULL};
-	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "mount", "unmount", NULL};
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "mount", "unmount", "demand", NULL};
 	struct aws *aws = self;
 	const char *name = NULL, *disk = NULL;
 	const json_t *tags;
@@ -185,6 +185,9 @@ int aw_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 		break;
 	case 5:
 		unmount(sim, aws, vm);
+		break;
+	case 6:
+		vm->demanded = true;
 		break;
 	default:
 		power_by_hand(sim, aws, vm, op == 0);

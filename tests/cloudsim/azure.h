@@ -77,7 +77,8 @@ struct az_vm {
 	struct sim_op *op; /* at most one at a time */
 	bool failed;	   /* provisioningState Failed */
 	int64_t stops, starts, deallocations;
-	bool lost_ip; /* a dynamic address was given up by a deallocation */
+	bool lost_ip;  /* a dynamic address was given up by a deallocation */
+	bool demanded; /* the operator has said that it may be stopped although it is well */
 };
 
 enum az_lock_level { AZ_CAN_NOT_DELETE, AZ_READ_ONLY };

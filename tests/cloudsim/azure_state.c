@@ -110,7 +110,7 @@ static void touch_tags(struct az_vm *vm, const json_t *tags)
 int az_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 {
 	static const char *const members[] = {"op", "vm", "disk", "tags", NULL};
-	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", NULL};
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "demand", NULL};
 	struct azure *az = self;
 	const char *name = NULL, *disk = NULL;
 	const json_t *tags;
@@ -128,6 +128,10 @@ int az_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 		return detach_by_hand(sim, vm, disk, err);
 	if (op == 3) {
 		touch_tags(vm, tags);
+		return 0;
+	}
+	if (op == 4) {
+		vm->demanded = true;
 		return 0;
 	}
 	if (vm->op != NULL)

@@ -74,6 +74,7 @@ struct gc_vm {
 	struct sim_op *op; /* the last that was accepted, while it runs */
 	int64_t stops, starts;
 	bool lost_ip, gone, recreated;
+	bool demanded; /* the operator has said that it may be stopped although it is well */
 };
 
 enum gc_snapshot_status { GC_S_CREATING, GC_S_UPLOADING, GC_S_READY };

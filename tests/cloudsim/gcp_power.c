@@ -204,7 +204,7 @@ void gc_stop(struct gc_call *c)
 	if (vm->status != GC_RUNNING)
 		return;
 	vm->stops++;
-	if (!gc_disk_is_bad(c->sim, vm->own) && gc_is_well(c->sim, c->gc, vm))
+	if (!vm->demanded && !gc_disk_is_bad(c->sim, vm->own) && gc_is_well(c->sim, c->gc, vm))
 		sim_violation(c->sim, "'%s' was healthy when it was asked to stop", vm->name);
 	if (!idle || (has_local_ssd(vm) && !job->discard_ssd))
 		return;

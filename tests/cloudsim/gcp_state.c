@@ -139,7 +139,7 @@ static void switch_by_hand(struct sim *sim, struct gcp *gc, struct gc_vm *vm, bo
 int gc_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 {
 	static const char *const members[] = {"op", "vm", "disk", "tags", NULL};
-	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "delete", NULL};
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "delete", "demand", NULL};
 	struct gcp *gc = self;
 	const char *name = NULL, *disk = NULL;
 	const json_t *labels;
@@ -153,6 +153,10 @@ int gc_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 	vm = name != NULL ? gc_vm_named(gc, name) : NULL;
 	if (op < 0 || vm == NULL)
 		return ff_fail(err, FF_E_USAGE, "human: no 'op', or no VM '%s'", name != NULL ? name : "");
+	if (op == 5) {
+		vm->demanded = true;
+		return 0;
+	}
 	if (op == 2)
 		return detach_by_hand(sim, gc, vm, disk, err);
 	if (vm->op != NULL && op != 3)

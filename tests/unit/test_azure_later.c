@@ -1,0 +1,216 @@
+/* What comes after a repair on the simulated Azure: the mark, a rollback, a cleanup. */
+#include "azure_world.h"
+
+/* web-1 repaired by run-1; facts as the run's end left them, to be freed. */
+static json_t *repaired(void)
+{
+	struct one o;
+	ff_auto_json json_t *rescue_facts = json_object();
+
+	one_new(&o, "web-1", 3, rescue_facts);
+	for (const int *row = ff_azure.forward; *row != FF_STEP_NONE; row++) {
+		if (*row == AZ_REPAIR)
+			mend(&o);
+		else
+			expect(&o, *row, FF_M_DONE);
+	}
+	world_look();
+	return o.facts;
+}
+
+/* web-1's later flow, which the operator has asked for although the VM is well. */
+static struct one later(json_t *facts, const char *run)
+{
+	ff_auto_json json_t *demand = kit_json("{\"op\":\"demand\",\"vm\":\"web-1\"}");
+	struct one o = {.facts = facts};
+	struct ff_err err;
+
+	cr_assert_eq(sim_human(w.sim, w.now, demand, &err), 0, "%s", err.text);
+
+	o.m = (struct ff_member){.vm = vm_of("web-1"), .facts = o.facts, .slot = -1, .run = run, .token = "t"};
+	return o;
+}
+
+static json_t *recall(enum ff_flow flow, const char *run, const json_t *past, struct ff_err *err)
+{
+	*err = (struct ff_err){0};
+	return ff_azure.recall(w.cloud, vm_of("web-1"), flow, run, false, past, NULL, err);
+}
+
+static json_t *recall_ok(enum ff_flow flow, const char *run, const json_t *past)
+{
+	struct ff_err err;
+	json_t *facts = recall(flow, run, past, &err);
+
+	cr_assert_not_null(facts, "%s", err.text);
+	return facts;
+}
+
+static const json_t *sim_disk(const json_t *state, const char *name)
+{
+	const json_t *disk;
+	size_t i;
+
+	json_array_foreach (ff_json_at(state, "azure/disks"), i, disk)
+		if (ff_streq(ff_json_str(disk, "name"), name))
+			return disk;
+	return NULL;
+}
+
+/* All rows of the order; those that do not apply are passed over as the driver does. */
+static void walk(struct one *o, const int *order)
+{
+	for (; *order != FF_STEP_NONE; order++) {
+		const struct ff_step *row = &ff_azure.steps[*order];
+
+		o->m.step = *order;
+		if (row->applies == NULL || row->applies(&o->m))
+			expect(o, *order, FF_M_DONE);
+	}
+}
+
+Test(azure_later, the_original_is_marked_when_the_copy_has_taken_its_place)
+{
+	ff_auto_json json_t *past = NULL, *state = NULL;
+
+	world("", "", "");
+	past = repaired();
+	state = sim_state(w.sim);
+	cr_assert_str_eq(ff_json_str(sim_disk(state, "web-1-os"), "tags/fixfleet-run"), "run-1");
+	cr_assert_str_eq(ff_json_str(sim_disk(state, "web-1-os"), "tags/fixfleet-vm"), "prod/web-1");
+	cr_assert_str_eq(ff_json_str(sim_disk(state, "web-1-os"), "tags/cost"), "42");
+	world_end();
+}
+
+Test(azure_later, a_rollback_swaps_the_original_in_and_marks_the_copy)
+{
+	ff_auto_json json_t *past = NULL, *state = NULL;
+	ff_auto_free char *copy = NULL;
+	struct one o;
+
+	world("", "", "");
+	past = repaired();
+	o = later(recall_ok(FF_FLOW_ROLLBACK, "run-1", past), "run-2");
+	copy = ff_strdup(azure_id_name(vm_of("web-1")->disk_id));
+	walk(&o, ff_azure.rollback);
+	state = sim_state(w.sim);
+	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "os_disk/name"), "web-1-os");
+	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "os_disk/delete_option"), "Delete");
+	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "power"), "running");
+	cr_expect_null(ff_json_at(sim_vm(state, "web-1"), "tags/fixfleet-run"));
+	cr_expect_str_eq(ff_json_str(sim_disk(state, copy), "tags/fixfleet-run"), "run-2");
+	one_free(&o);
+	world_end();
+}
+
+Test(azure_later, a_rollback_is_taken_back_and_cleaned_up_after)
+{
+	ff_auto_json json_t *past = NULL, *state = NULL;
+	ff_auto_free char *copy = NULL;
+	struct one o, again, tidy;
+	struct ff_err err;
+
+	world("", "", "");
+	past = repaired();
+	copy = ff_strdup(azure_id_name(vm_of("web-1")->disk_id));
+	o = later(recall_ok(FF_FLOW_ROLLBACK, "run-1", past), "run-2");
+	walk(&o, ff_azure.rollback);
+	world_look();
+	cr_expect_null(recall(FF_FLOW_ROLLBACK, "run-1", past, &err));
+	cr_expect_str_eq(err.text, "it has the disk that it had before the run: 'web-1-os'");
+	cr_expect_null(recall(FF_FLOW_CLEANUP, "run-1", past, &err), "its original is in use");
+	again = later(recall_ok(FF_FLOW_ROLLBACK, "run-2", o.facts), "run-3");
+	walk(&again, ff_azure.rollback);
+	world_look();
+	tidy = later(recall_ok(FF_FLOW_CLEANUP, "run-3", again.facts), "run-4");
+	walk(&tidy, ff_azure.cleanup);
+	state = sim_state(w.sim);
+	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "os_disk/name"), copy);
+	cr_expect_null(sim_disk(state, "web-1-os"));
+	one_free(&o);
+	one_free(&again);
+	one_free(&tidy);
+	world_end();
+}
+
+Test(azure_later, a_rollback_whose_disk_is_gone_touches_nothing)
+{
+	ff_auto_json json_t *past = NULL;
+	struct one o, tidy;
+
+	world("", "", "");
+	past = repaired();
+	o = later(recall_ok(FF_FLOW_ROLLBACK, "run-1", past), "run-2");
+	tidy = later(recall_ok(FF_FLOW_CLEANUP, "run-1", past), "run-3");
+	walk(&tidy, ff_azure.cleanup);
+	expect(&o, AZ_CHECK, FF_M_FAILED);
+	cr_expect_eq(o.v.err.class, FF_E_GONE);
+	one_free(&o);
+	one_free(&tidy);
+	world_end();
+}
+
+Test(azure_later, a_refused_swap_back_leaves_the_mended_disk)
+{
+	ff_auto_json json_t *past = NULL, *state = NULL;
+	ff_auto_free char *copy = NULL;
+	struct one o;
+
+	world("", "",
+		"{\"match\":{\"method\":\"PATCH\",\"path\":\"*/virtualMachines/web-1\",\"body\":"
+		"\"*disks/web-1-os*\"},\"answer\":{\"status\":400,\"code\":\"BadRequest\",\"message\":\"no\"}}");
+	past = repaired();
+	copy = ff_strdup(azure_id_name(vm_of("web-1")->disk_id));
+	o = later(recall_ok(FF_FLOW_ROLLBACK, "run-1", past), "run-2");
+	expect(&o, AZ_CHECK, FF_M_DONE);
+	expect(&o, AZ_CLAIM, FF_M_DONE);
+	expect(&o, AZ_STOP, FF_M_DONE);
+	expect(&o, AZ_RESTORE, FF_M_FAILED);
+	cr_assert_eq(step(&o, AZ_SWAP_BACK, true), FF_M_DONE);
+	cr_assert_eq(step(&o, AZ_START, true), FF_M_DONE);
+	cr_assert_eq(step(&o, AZ_RELEASE, true), FF_M_DONE);
+	state = sim_state(w.sim);
+	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "os_disk/name"), copy);
+	one_free(&o);
+	world_end();
+}
+
+/* The reading before each delete: what is attached or bears no tag of the run stays, whatever the facts say. */
+Test(azure_later, only_a_free_disk_with_the_runs_tag_is_deleted)
+{
+	static const struct {
+		const char *answer;
+		enum ff_meaning meaning;
+		const char *text;
+	} cases[] = {
+		{"{\"tags\":{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"prod/web-1\"}}", FF_M_NOT_DONE, ""},
+		{"{\"managedBy\":\"" COMPUTE
+		 "/virtualMachines/x\",\"tags\":{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"prod/web-1\"}}",
+			FF_M_FAILED, "disk 'old' is attached to 'x': it stays"},
+		{"{\"tags\":{\"fixfleet-run\":\"run-2\",\"fixfleet-vm\":\"prod/web-1\"}}", FF_M_FAILED,
+			"disk 'old' is not tagged as run 'run-1' has left it: it stays"},
+		{"{\"tags\":{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"prod/web-2\"}}", FF_M_FAILED,
+			"disk 'old' is not tagged as run 'run-1' has left it: it stays"},
+		{"{}", FF_M_FAILED, "disk 'old' is not tagged as run 'run-1' has left it: it stays"},
+		{"{\"tags\":{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"prod/web-1\"},\"properties\":"
+		 "{\"provisioningState\":\"Updating\"}}",
+			FF_M_WAIT, "another change of disk 'old' is under way"},
+	};
+	struct ff_cloud *cloud = kit_cloud();
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_answer answer = kit_answer(200, cases[i].answer);
+		struct kit_vm k;
+
+		kit_vm(&k, "web-1", -1);
+		ff_json_set_str(k.facts, "of", "run-1");
+		ff_json_set_str(k.facts, "left", COMPUTE "/disks/old");
+		k.m.run = "run-9";
+		azure_delete_left_looked(cloud, &k.m, NOW, &answer, &k.v);
+		cr_expect_eq(k.v.meaning, cases[i].meaning, "case %zu: %d", i, (int)k.v.meaning);
+		cr_expect_str_eq(k.v.err.text, cases[i].text);
+		ff_answer_release(&answer, false);
+		kit_vm_free(&k);
+	}
+	ff_azure.close(cloud);
+}
