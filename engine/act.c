@@ -314,14 +314,8 @@ static int leaving(struct ff_engine *e, void *owner, struct ff_ask *ask, struct 
 		}
 	}
 	for (size_t i = 0; i < act->count; i++) {
-		struct ff_one *one = act->ones[i];
-
-		one->attempts++;
-		if (one->homeward)
-			continue;
-		one->attempted |= (uint64_t)1 << one->at;
-		if (act->scope->slot_row != FF_STEP_NONE && ff_one_row(one)->undo == act->scope->slot_row)
-			one->slot_used = true;
+		act->ones[i]->attempts++;
+		ff_one_attempt(act->ones[i]);
 	}
 	ff_record_intent(e, act->ones, act->count, ask);
 	return 0;

@@ -123,6 +123,18 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 		ff_one_act(e, one);
 }
 
+void ff_one_go_on(struct ff_engine *e, struct ff_one *one)
+{
+	const struct ff_step *row = ff_one_row(one);
+
+	one->until_ms = ff_now(e) + patience_ms(e, row);
+	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
+	if (row->kind == FF_STEP_REPAIR)
+		ff_job_start(e, one);
+	else
+		ff_one_look(e, one);
+}
+
 static bool passed_over(struct ff_engine *e, const struct ff_one *one, int row_number)
 {
 	const struct ff_provider *p = one->scope->provider;
@@ -252,7 +264,7 @@ void ff_one_begin(struct ff_engine *e, struct ff_one *one)
 
 /* The mended disk is home when the row is done that puts it there: after the repair, one that holds the disk itself, or
  * whose undo does. Where nothing is repaired the row says it. */
-static bool puts_disk_back(const struct ff_one *one)
+bool ff_one_puts_disk_back(const struct ff_one *one)
 {
 	const struct ff_step *steps = one->scope->provider->steps, *row = ff_one_row(one);
 
@@ -264,7 +276,7 @@ static bool puts_disk_back(const struct ff_one *one)
 	       (row->undo != FF_STEP_NONE && (steps[row->undo].flags & FF_HOLDS_DISK) != 0);
 }
 
-static bool frees_slot(const struct ff_one *one)
+bool ff_one_frees_slot(const struct ff_one *one)
 {
 	const struct ff_step *steps = one->scope->provider->steps;
 	int slot_row = one->scope->slot_row;
@@ -278,9 +290,9 @@ static bool frees_slot(const struct ff_one *one)
 
 void ff_one_step_done(struct ff_engine *e, struct ff_one *one)
 {
-	if (puts_disk_back(one))
+	if (ff_one_puts_disk_back(one))
 		one->put_back = true;
-	if (frees_slot(one))
+	if (ff_one_frees_slot(one))
 		ff_slot_release(e, one);
 	ff_record_step(e, one);
 	ff_one_next(e, one);

@@ -79,7 +79,7 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	return e;
 }
 
-static void free_ones(struct ff_engine *e)
+void ff_engine_forget_ones(struct ff_engine *e)
 {
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
@@ -88,17 +88,20 @@ static void free_ones(struct ff_engine *e)
 			ff_job_free(e, one->job);
 		json_decref(one->facts);
 		json_decref(one->removed);
+		json_decref(one->kept);
 		free(one->reason);
 		free(one->last);
 	}
 	free(e->ones);
+	e->ones = NULL;
+	e->one_count = 0;
 }
 
 void ff_engine_free(struct ff_engine *e)
 {
 	if (e == NULL)
 		return;
-	free_ones(e);
+	ff_engine_forget_ones(e);
 	ff_calls_release(e);
 	ff_acts_free(e);
 	ff_looks_free(e);
@@ -106,6 +109,7 @@ void ff_engine_free(struct ff_engine *e)
 	ff_budgets_free(e);
 	ff_workers_free(e);
 	ff_rescues_free(e);
+	ff_past_vms_free(e);
 	for (size_t i = 0; i < e->scope_count; i++) {
 		e->scopes[i]->provider->close(e->scopes[i]->cloud);
 		free(e->scopes[i]);
@@ -206,14 +210,21 @@ static void plan_one(struct ff_engine *e, struct ff_one *one, const struct ff_se
 	ff_record_plan(e, one);
 }
 
-/* Two ways at once for one VM would take each other's disk away. Ids are compared without case, as Azure needs it. */
-static bool seen_before(struct ff_table *seen, const struct ff_one *one)
+char *ff_vm_key(const char *whose, const char *id)
 {
-	ff_auto_free char *key = ff_printf("%s/%s", one->scope->provider->name, one->vm->id);
+	char *key = ff_printf("%s/%s", whose, id);
 
 	for (char *c = key; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c + ('a' - 'A'));
+	return key;
+}
+
+/* Two ways at once for one VM would take each other's disk away. */
+static bool seen_before(struct ff_table *seen, const struct ff_one *one)
+{
+	ff_auto_free char *key = ff_vm_key(one->scope->provider->name, one->vm->id);
+
 	if (ff_table_get(seen, key) != NULL)
 		return true;
 	ff_table_set(seen, key, (void *)(uintptr_t)1);
@@ -277,7 +288,8 @@ static void hear_interrupt(struct ff_engine *e)
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
 
-		if (one->state == FF_ONE_WAITING || one->state == FF_ONE_ENDED || !ff_one_may_turn(e, one))
+		if (one->state == FF_ONE_WAITING || one->state == FF_ONE_ENDED || one->state == FF_ONE_LEFT ||
+			!ff_one_may_turn(e, one))
 			continue;
 		one->turning = true;
 		if (one->state == FF_ONE_REPAIR) {

@@ -38,7 +38,7 @@ static void note_step(struct ff_engine *e, struct ff_one *one, const struct ff_e
 
 /* ---------------------------------------------------------------- ends */
 
-static bool is_failure(enum ff_outcome outcome)
+bool ff_is_failure(enum ff_outcome outcome)
 {
 	return outcome == FF_O_FAILED_HOME || outcome == FF_O_STUCK;
 }
@@ -72,7 +72,7 @@ void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome
 	free(FF_STEAL(one->last));
 	one->took_ms = one->began_ms ? ff_now(e) - one->began_ms : 0;
 	e->ended[outcome]++;
-	one->scope->failures += is_failure(outcome);
+	one->scope->failures += ff_is_failure(outcome);
 	ff_record_end(e, one);
 	if (e->event != NULL)
 		e->event(e->event_arg, &(struct ff_event){.kind = FF_EV_END,
@@ -153,6 +153,7 @@ static void fail_homeward(struct ff_engine *e, struct ff_one *one, const struct 
 	note_step(e, one, err);
 	if ((flags & FF_BEST_EFFORT) == 0)
 		one->goal = FF_O_FAILED_HOME;
+	ff_record_miss(e, one, err);
 	ff_one_next(e, one);
 }
 
@@ -188,6 +189,7 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 	}
 	if ((row->flags & FF_BEST_EFFORT) != 0) {
 		note_step(e, one, err);
+		ff_record_miss(e, one, err);
 		ff_one_next(e, one);
 		return;
 	}

@@ -38,10 +38,35 @@ void ff_keep_forget(struct ff_engine *e, struct ff_job *job)
 	}
 }
 
-/* Names the VM's folder in the quarantine; the world makes it safe. */
+/* Names the VM's folder in the quarantine; the world makes it safe. What was kept before a crash stays as it is. */
 static char *key_of(const struct ff_one *one)
 {
+	if (one->kept_times > 0)
+		return ff_printf("%u-%s.%u", one->number, one->vm->name, one->kept_times + 1);
 	return ff_printf("%u-%s", one->number, one->vm->name);
+}
+
+static bool lists(const json_t *files, const char *path)
+{
+	const json_t *file;
+	size_t i;
+
+	json_array_foreach ((json_t *)files, i, file)
+		if (ff_streq(ff_json_str(file, "path"), path))
+			return true;
+	return false;
+}
+
+json_t *ff_kept_with(const json_t *before, const json_t *now)
+{
+	json_t *all = json_array(), *file;
+	size_t i;
+
+	json_array_foreach ((json_t *)before, i, file)
+		if (!lists(now, ff_json_str(file, "path")))
+			json_array_append(all, file);
+	json_array_extend(all, (json_t *)now);
+	return all;
 }
 
 /* The digest of the file that just ended goes to its entry. */

@@ -41,19 +41,32 @@ static int on_run(struct replay *r, const json_t *record, struct ff_err *err)
 {
 	(void)err;
 	set_text(&r->past->run, ff_json_str(record, "run"));
+	set_text(&r->past->program, ff_json_str(record, "program"));
 	set_text(&r->past->started, ff_json_str(record, "t"));
 	json_decref(r->past->info);
 	r->past->info = json_deep_copy(json_object_get(record, "info"));
+	json_decref(r->past->recipes);
+	r->past->recipes = json_deep_copy(json_object_get(record, "recipes"));
 	return 0;
 }
 
+/* Before it was begun a VM may be planned anew, by a run that was gone on with. */
 static int on_plan(struct replay *r, const json_t *record, struct ff_err *err)
 {
 	struct ff_past *past = r->past;
 	const json_t *facts = json_object_get(record, "facts");
+	int64_t number = ff_json_int(record, "vm", 0);
 	struct ff_past_vm *vm;
 
-	if (ff_json_int(record, "vm", 0) != (int64_t)past->count + 1)
+	if (number >= 1 && (uint64_t)number <= past->count) {
+		vm = &past->vms[number - 1];
+		json_decref(vm->facts);
+		vm->facts = json_is_object(facts) ? json_deep_copy(facts) : json_object();
+		free(FF_STEAL(vm->step));
+		set_text(&vm->where, ff_json_str(record, "where"));
+		return 0;
+	}
+	if (number != (int64_t)past->count + 1)
 		return ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " plans VM %" PRId64 ", expected %zu",
 			ff_json_int(record, "n", 0), ff_json_int(record, "vm", 0), past->count + 1);
 	if (past->count == r->room) {
@@ -81,7 +94,7 @@ static int on_members(struct replay *r, const json_t *record, struct ff_err *err
 
 		if (vm == NULL)
 			return -1;
-		set_text(&vm->step, step);
+		set_text(&vm->step, step ? step : ff_json_str(record, "step"));
 		if (json_is_object(json_object_get(member, "facts")))
 			ff_json_merge(vm->facts, json_object_get(member, "facts"));
 	}
@@ -156,6 +169,7 @@ static const struct {
 	{"step", on_step},
 	{"job", on_job},
 	{"turn", on_turn},
+	{"miss", on_turn},
 	{"end", on_end},
 	{"finish", on_finish},
 };
@@ -220,6 +234,8 @@ void ff_past_release(struct ff_past *past)
 	}
 	free(past->vms);
 	free(past->run);
+	free(past->program);
+	json_decref(past->recipes);
 	free(past->started);
 	free(past->ended);
 	json_decref(past->info);

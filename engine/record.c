@@ -53,27 +53,42 @@ failed:
 
 void ff_record_run(struct ff_engine *e, const json_t *info)
 {
-	json_t *run = ff_record_new("run", NULL), *names = json_array(), *scope;
-	const json_t *recipe;
-	size_t i;
+	json_t *run = ff_record_new("run", NULL), *scope;
 
-	json_array_foreach ((json_t *)e->recipes, i, recipe)
-		json_array_append(names, json_object_get(recipe, "name"));
 	ff_json_set_int(run, "version", FF_JOURNAL_VERSION);
-	ff_json_set_str(run, "program", "fixfleet " FF_VERSION);
+	ff_json_set_str(run, "program", FF_PROGRAM);
 	ff_json_set_str(run, "run", e->run);
 	ff_json_set_str(run, "flow", ff_flow_name(e->flow));
 	ff_json_set_str(run, "of", e->of); /* left out when NULL */
+	ff_json_set_int(run, "vms", (int64_t)e->one_count);
 	ff_json_set_new(run, "info", info ? json_deep_copy(info) : json_object());
-	ff_json_set_new(run, "recipes", names);
+	ff_json_set_new(run, "recipes", e->recipes ? json_deep_copy(e->recipes) : json_array());
 	ff_record(e, run);
-	for (i = 0; i < e->scope_count; i++) {
+	for (size_t i = 0; i < e->scope_count; i++) {
+		const struct ff_scope *s = e->scopes[i];
+
 		scope = ff_record_new("scope", NULL);
 		ff_json_set_int(scope, "scope", (int64_t)i + 1);
-		ff_json_set_str(scope, "provider", e->scopes[i]->provider->name);
-		ff_json_set_str(scope, "title", e->scopes[i]->provider->title(e->scopes[i]->cloud));
+		ff_json_set_str(scope, "provider", s->provider->name);
+		ff_json_set_str(scope, "title", s->provider->title(s->cloud));
+		ff_json_set_str(scope, "account", ff_scope_account(s));
 		ff_record(e, scope);
 	}
+}
+
+const char *ff_scope_account(const struct ff_scope *scope)
+{
+	return scope->provider->account ? scope->provider->account(scope->cloud) : NULL;
+}
+
+/* What of a VM is not among its facts. */
+static void set_vm(json_t *record, const struct ff_vm *vm)
+{
+	ff_json_set_str(record, "id", vm->id);
+	ff_json_set_str(record, "name", vm->name);
+	ff_json_set_str(record, "group", vm->scope);
+	ff_json_set_str(record, "region", vm->region);
+	ff_json_set_str(record, "zone", vm->zone);
 }
 
 void ff_record_rescue(struct ff_engine *e, struct ff_rescue *rescue)
@@ -83,8 +98,7 @@ void ff_record_rescue(struct ff_engine *e, struct ff_rescue *rescue)
 	rescue->recorded = true;
 	ff_json_set_int(record, "rescue", (int64_t)rescue->number);
 	ff_json_set_int(record, "scope", (int64_t)rescue->scope->number + 1);
-	ff_json_set_str(record, "id", rescue->vm->id);
-	ff_json_set_str(record, "name", rescue->vm->name);
+	set_vm(record, rescue->vm);
 	ff_json_set_int(record, "slots", rescue->slots);
 	ff_json_set_new(record, "facts", json_deep_copy(rescue->facts));
 	ff_record(e, record);
@@ -116,8 +130,8 @@ void ff_record_plan(struct ff_engine *e, const struct ff_one *one)
 
 	ff_json_set_int(record, "scope", (int64_t)one->scope->number + 1);
 	ff_json_set_str(record, "provider", one->scope->provider->name);
-	ff_json_set_str(record, "id", vm->id);
-	ff_json_set_str(record, "name", vm->name);
+	set_vm(record, vm);
+	ff_json_set_str(record, "health", ff_health_name(vm->health));
 	ff_json_set_bool(record, "running", vm->running);
 	ff_json_set_str(record, "disk", vm->disk_id);
 	ff_json_set_int(record, "disk_bytes", vm->disk_bytes);
@@ -130,8 +144,10 @@ void ff_record_admit(struct ff_engine *e, const struct ff_one *one)
 {
 	json_t *record = ff_record_new("admit", one);
 
-	ff_json_set_int(record, "rescue", (int64_t)one->rescue->number);
-	ff_json_set_int(record, "slot", one->slot);
+	if (one->rescue != NULL) {
+		ff_json_set_int(record, "rescue", (int64_t)one->rescue->number);
+		ff_json_set_int(record, "slot", one->slot);
+	}
 	ff_record(e, record);
 }
 
@@ -184,16 +200,23 @@ const char *ff_meaning_name(enum ff_meaning meaning)
 	return (unsigned)meaning < FF_COUNT(meanings) ? meanings[meaning] : "?";
 }
 
-static json_t *result_of(const struct ff_one *one, const struct ff_verdict *v)
+/* What an act's answer leaves open is told too: nobody can learn it again. */
+static json_t *result_of(const char *of, const struct ff_one *one, const char *step, const struct ff_verdict *v)
 {
 	json_t *member = json_object();
 
 	ff_json_set_int(member, "vm", one->number);
+	if (!ff_streq(ff_one_row(one)->name, step)) /* rows with the same act go together */
+		ff_json_set_str(member, "step", ff_one_row(one)->name);
 	ff_json_set_str(member, "meaning", ff_meaning_name(v->meaning));
 	if (v->meaning == FF_M_FAILED || v->meaning == FF_M_LOOK || v->meaning == FF_M_SPLIT) {
 		ff_json_set_str(member, "class", ff_class_name(v->err.class));
 		ff_json_set_str(member, "text", v->err.text);
 	}
+	if (of[0] == 'a' && one->touched)
+		ff_json_set_bool(member, "touched", true);
+	if (of[0] == 'a' && one->same_token)
+		ff_json_set_bool(member, "unknown", true);
 	if (v->facts != NULL)
 		ff_json_set_new(member, "facts", json_incref(v->facts));
 	return member;
@@ -202,6 +225,7 @@ static json_t *result_of(const struct ff_one *one, const struct ff_verdict *v)
 void ff_record_result(
 	struct ff_engine *e, const char *of, struct ff_one *const *ones, size_t n, const struct ff_verdict *v)
 {
+	const char *step = ff_one_row(ones[0])->name;
 	json_t *record, *members;
 	bool news = false;
 
@@ -213,9 +237,9 @@ void ff_record_result(
 	record = ff_record_new("result", NULL);
 	members = json_array();
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(members, result_of(ones[i], &v[i]));
+		json_array_append_new(members, result_of(of, ones[i], step, &v[i]));
 	ff_json_set_str(record, "of", of);
-	ff_json_set_str(record, "step", ff_one_row(ones[0])->name);
+	ff_json_set_str(record, "step", step);
 	ff_json_set_new(record, "members", members);
 	if (v[0].rescue_facts != NULL && ones[0]->rescue != NULL) {
 		ff_json_set_int(record, "rescue", (int64_t)ones[0]->rescue->number);
@@ -260,6 +284,18 @@ void ff_record_turn(struct ff_engine *e, const struct ff_one *one, enum ff_class
 	ff_record(e, record);
 }
 
+void ff_record_miss(struct ff_engine *e, const struct ff_one *one, const struct ff_err *err)
+{
+	json_t *record = ff_record_new("miss", one);
+
+	ff_json_set_str(record, "step", ff_one_row(one)->name);
+	ff_json_set_str(record, "way", one->homeward ? "home" : "forward");
+	ff_json_set_str(record, "goal", ff_outcome_name((enum ff_outcome)one->goal));
+	ff_json_set_str(record, "class", ff_class_name(err->class));
+	ff_json_set_str(record, "why", one->reason);
+	ff_record(e, record);
+}
+
 void ff_record_end(struct ff_engine *e, const struct ff_one *one)
 {
 	json_t *record;
@@ -269,6 +305,7 @@ void ff_record_end(struct ff_engine *e, const struct ff_one *one)
 	record = ff_record_new("end", one);
 	ff_json_set_str(record, "outcome", ff_outcome_name((enum ff_outcome)one->outcome));
 	ff_json_set_str(record, "reason", one->reason);
+	ff_json_set_str(record, "class", one->class ? ff_class_name((enum ff_class)one->class) : NULL);
 	ff_json_set_new(record, "removed", one->removed ? json_deep_copy(one->removed) : json_array());
 	ff_json_set_int(record, "ms", one->took_ms);
 	ff_json_set_new(record, "seconds", json_real((double)one->took_ms / 1000));
@@ -288,7 +325,15 @@ void ff_record_finish(struct ff_engine *e)
 	}
 	record = ff_record_new(ended == e->one_count ? "finish" : "stop", NULL);
 	if (ended != e->one_count)
-		ff_json_set_str(record, "why", "interrupted");
+		ff_json_set_str(record, "why", e->interrupts > 0 ? "interrupted" : "a cloud could not be read");
 	ff_json_set_new(record, "totals", totals);
+	ff_record(e, record);
+}
+
+void ff_record_resume(struct ff_engine *e)
+{
+	json_t *record = ff_record_new("resume", NULL);
+
+	ff_json_set_str(record, "program", FF_PROGRAM);
 	ff_record(e, record);
 }

@@ -217,15 +217,22 @@ static void say_notes(struct ff_engine *e, const struct ff_job *job, const json_
 static void repaired(struct ff_engine *e, struct ff_job *job)
 {
 	struct ff_one *one = job->one;
-	size_t count = json_array_size(job->manifest);
+	ff_auto_json json_t *files = ff_kept_with(one->kept, job->manifest);
+
+	ff_one_mended(one, files);
+	ff_job_free(e, job);
+	ff_one_step_done(e, one);
+}
+
+void ff_one_mended(struct ff_one *one, json_t *files)
+{
+	size_t count = json_array_size(files);
 
 	one->repaired = true;
 	json_decref(one->removed);
-	one->removed = json_incref(job->manifest);
+	one->removed = json_incref(files);
 	free(one->reason);
 	one->reason = ff_printf("%zu %s removed", count, count == 1 ? "file" : "files");
-	ff_job_free(e, job);
-	ff_one_step_done(e, one);
 }
 
 /* What the worker says of the end, as far as it fits what it said before. */
@@ -257,6 +264,8 @@ static void job_done(struct ff_engine *e, struct ff_job *job, const json_t *line
 		ff_job_fail(e, job, FF_E_BUG, text);
 	} else if (ff_streq(result, "repaired")) {
 		repaired(e, job);
+	} else if (ff_streq(result, "clean") && one->kept != NULL) {
+		repaired(e, job); /* nothing is left to remove: a worker before a crash did it */
 	} else if (ff_streq(result, "clean")) {
 		ff_job_free(e, job);
 		ff_one_turn_home(e, one, FF_O_CLEAN, FF_E_NONE, reason && reason[0] ? reason : "nothing to mend");

@@ -60,7 +60,7 @@ void ff_mates_leave(struct ff_one *one)
 
 /* ---------------------------------------------------------------- rescue VMs */
 
-static struct ff_rescue *rescue_new(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm)
+static struct ff_rescue *rescue_new(const struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm)
 {
 	struct ff_rescue *rescue = ff_calloc(1, sizeof(*rescue));
 
@@ -75,6 +75,13 @@ static struct ff_rescue *rescue_new(struct ff_engine *e, struct ff_scope *scope,
 		rescue->free += !rescue->used[i];
 	}
 	rescue->slots_usable = rescue->free;
+	return rescue;
+}
+
+static struct ff_rescue *rescue_add(struct ff_engine *e, struct ff_rescue *rescue)
+{
+	e->rescues = ff_realloc(e->rescues, e->rescue_count + 1, sizeof(*e->rescues));
+	e->rescues[e->rescue_count++] = rescue;
 	return rescue;
 }
 
@@ -100,11 +107,17 @@ void ff_rescues_find(struct ff_engine *e)
 		for (size_t i = 0; i < n; i++) {
 			if (!vms[i]->rescue || known(e, scope, vms[i]))
 				continue;
-			e->rescues = ff_realloc(e->rescues, e->rescue_count + 1, sizeof(*e->rescues));
-			e->rescues[e->rescue_count] = rescue_new(e, scope, vms[i]);
-			e->rescue_count++;
+			rescue_add(e, rescue_new(e, scope, vms[i]));
 		}
 	}
+}
+
+struct ff_rescue *ff_rescue_restore(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm)
+{
+	struct ff_rescue *rescue = rescue_add(e, rescue_new(e, scope, vm));
+
+	rescue->usable = false;
+	return rescue;
 }
 
 void ff_rescues_free(struct ff_engine *e)
@@ -114,6 +127,8 @@ void ff_rescues_free(struct ff_engine *e)
 		free(e->rescues[i]);
 	}
 	free(e->rescues);
+	e->rescues = NULL;
+	e->rescue_count = 0;
 }
 
 /* Less work a slot than the best so far? Without division: a/b < c/d. */
@@ -214,6 +229,21 @@ static void slot_take(struct ff_one *one)
 		one->slot_used = false;
 		return;
 	}
+}
+
+/* A slot that discovery shows as taken was not counted as one that may be used: it will be, when its VM has left it. */
+void ff_slot_retake(struct ff_one *one)
+{
+	struct ff_rescue *r = one->rescue;
+	unsigned slot = (unsigned)one->slot;
+
+	for (; r->slots <= slot; r->slots++)
+		r->used[r->slots] = 1; /* it had more of them then */
+	if (!r->used[slot])
+		r->free--;
+	else
+		r->slots_usable++;
+	r->used[slot] = 1;
 }
 
 void ff_slot_release(struct ff_engine *e, struct ff_one *one)
@@ -356,8 +386,12 @@ void ff_schedule_admit(struct ff_engine *e)
 	if (e->interrupts > 0 || e->stopped)
 		return;
 	close_scopes(e);
-	while (e->ready.head != NULL && e->under_way < (e->parallel > 0 ? e->parallel : READY_MAX))
-		ff_one_begin(e, take_waiting(e, &e->ready));
+	while (e->ready.head != NULL && e->under_way < (e->parallel > 0 ? e->parallel : READY_MAX)) {
+		struct ff_one *one = take_waiting(e, &e->ready);
+
+		ff_record_admit(e, one);
+		ff_one_begin(e, one);
+	}
 	/* one at a time round the rescue VMs, so that all of them get to work */
 	while (more && e->waiting > 0) {
 		more = false;

@@ -11,6 +11,7 @@
  *   repair.c    a VM's disk at the worker                              keep.c     the files it removes
  *   worker.c    the workers themselves
  *   schedule.c  rescue VMs, slots, admission                           record.c   the journal's records
+ *   resume.c    going on with a run: its VMs and the cloud             replay.c   its records, one after the other
  */
 #ifndef ENGINE_STATE_H
 #define ENGINE_STATE_H
@@ -135,6 +136,7 @@ enum ff_one_state {
 	FF_ONE_PAUSED,	/* its task says when it goes on */
 	FF_ONE_REPAIR,	/* at the worker */
 	FF_ONE_ENDED,
+	FF_ONE_LEFT, /* resumed: its cloud could not be read, so it stays as it is */
 };
 
 /* One selected VM on its way. 10,000 of them are normal: texts only where there is one. */
@@ -144,6 +146,7 @@ struct ff_one {
 	const struct ff_vm *vm;
 	json_t *facts; /* owned */
 	json_t *removed;
+	json_t *kept; /* resumed: files that the worker may have removed before; owned; NULL: it surely removed none */
 	struct ff_rescue *rescue;
 	struct ff_one *next, *prev;	      /* in the rescue VM's, the group's or the pool's queue */
 	struct ff_one *mate_next, *mate_prev; /* under way on the same rescue VM */
@@ -163,6 +166,7 @@ struct ff_one {
 	uint8_t state;		      /* enum ff_one_state */
 	uint8_t outcome, goal, class; /* class: enum ff_class, why it turned home or was skipped */
 	uint8_t rounds, pauses, unseen;
+	uint8_t kept_times; /* resumed: how often files were kept before */
 	bool planned : 1;
 	bool homeward : 1;   /* walking back */
 	bool tail : 1;	     /* its disk is home, something after failed: only what tidies up is still done */
@@ -232,7 +236,6 @@ struct ff_engine {
 	struct ff_chain chain;
 	struct ff_buf lines; /* records not yet appended */
 	bool unsynced;	     /* records appended and not yet durable, or still in `lines` */
-	bool finish_written;
 
 	unsigned interrupts;
 	bool interrupt_heard; /* by the VMs */
@@ -241,7 +244,11 @@ struct ff_engine {
 	bool started;	      /* a mutating request left */
 	struct ff_err broken;
 	struct ff_result result;
+	struct ff_vm **past_vms; /* resumed: VMs as the journal tells them */
+	size_t past_count;
 };
+
+#define FF_PROGRAM "fixfleet " FF_VERSION
 
 static inline int64_t ff_now(const struct ff_engine *e)
 {
@@ -254,6 +261,10 @@ void ff_say(struct ff_engine *e, enum ff_event_kind kind, const struct ff_scope 
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /** The run cannot go on. The first reason counts. */
 void ff_engine_break(struct ff_engine *e, const struct ff_err *why);
+/** Free what is kept of VMs. */
+void ff_engine_forget_ones(struct ff_engine *e);
+/** A key for a table of VMs, ids without case as Azure needs it. The caller frees. */
+char *ff_vm_key(const char *whose, const char *id);
 /** A random number in [0, below); below > 0. */
 uint64_t ff_engine_random(struct ff_engine *e, uint64_t below);
 
@@ -318,6 +329,11 @@ void ff_seeings_free(struct ff_engine *e);
 /* ---------------------------------------------------------------- driver.c, verdict.c */
 
 const struct ff_step *ff_one_row(const struct ff_one *one);
+static inline bool ff_row_is_repair(const struct ff_one *one)
+{
+	return ff_one_row(one)->kind == FF_STEP_REPAIR;
+}
+
 void ff_one_member(struct ff_engine *e, const struct ff_one *one, struct ff_member *m);
 /** Its slot is there: begin. */
 void ff_one_begin(struct ff_engine *e, struct ff_one *one);
@@ -328,6 +344,15 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 /** The task of a VM: its pause is over. */
 void ff_one_run(struct ff_engine *e, struct ff_task *task);
 void ff_one_step_done(struct ff_engine *e, struct ff_one *one);
+/** With the row it stands in done: is the mended disk home? Is nothing of it on the rescue VM any more? */
+bool ff_one_puts_disk_back(const struct ff_one *one);
+bool ff_one_frees_slot(const struct ff_one *one);
+/** A request of the row it stands in leaves: its effect may be there from now on. */
+void ff_one_attempt(struct ff_one *one);
+/** The row's effect was there already: it may have to be taken back on the way home, whoever did it. */
+void ff_one_found_done(struct ff_one *one);
+/** Resumed, in the middle of a row: look, then decide. */
+void ff_one_go_on(struct ff_engine *e, struct ff_one *one);
 /** Is a row with the act of `row` ahead of it, with no run of the worker in between? */
 bool ff_one_comes_soon(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row);
 /** Patience is over: -1, and why in words. */
@@ -369,6 +394,7 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 /** Walk back from the row it stands in. */
 void ff_one_turn_home(
 	struct ff_engine *e, struct ff_one *one, enum ff_outcome goal, enum ff_class class, const char *why);
+bool ff_is_failure(enum ff_outcome outcome);
 void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome, const char *reason);
 /** May the operator still have it home as it was? Not once the disk that it keeps is mended or in place. */
 bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one);
@@ -379,11 +405,15 @@ void ff_one_interrupt(struct ff_engine *e, struct ff_one *one);
 
 void ff_job_start(struct ff_engine *e, struct ff_one *one);
 void ff_job_drop(struct ff_engine *e, struct ff_one *one);
+/** The worker mended its disk; `files` is what it removed, borrowed. */
+void ff_one_mended(struct ff_one *one, json_t *files);
 /** Tell the worker to leave the disk alone; the VM goes home with `why` when it has answered. */
 void ff_job_give_up(struct ff_engine *e, struct ff_job *job, const char *why);
 /** "keep" and "keep-end" lines. */
 void ff_keep_piece(struct ff_engine *e, struct ff_job *job, const json_t *line);
 void ff_keep_end(struct ff_engine *e, struct ff_job *job, const json_t *line);
+/** Both lists of files as one; who is in both is told as in the second. Either may be NULL. A new array. */
+json_t *ff_kept_with(const json_t *before, const json_t *now);
 /** As if the worker had said nothing yet. */
 void ff_keep_reset(struct ff_job *job);
 /** It does not wait for "kept" any more. */
@@ -418,6 +448,8 @@ void ff_job_list_remove(struct ff_job *job);
 /** Know all rescue VMs of the found scopes; once. */
 void ff_rescues_find(struct ff_engine *e);
 void ff_rescues_free(struct ff_engine *e);
+/** A rescue VM that discovery does not show; no VM is begun on it. `vm` is borrowed. */
+struct ff_rescue *ff_rescue_restore(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm);
 /** Assign the fitting rescue VM with the most room, or NULL with the reason (why owned). */
 struct ff_rescue *ff_rescue_choose(struct ff_engine *e, struct ff_scope *scope, const struct ff_vm *vm, char **why);
 /** The VM needs no rescue VM: it is begun when --parallel allows. */
@@ -430,6 +462,8 @@ void ff_worker_lost(struct ff_engine *e, struct ff_worker *w);
 void ff_schedule_forsake(struct ff_engine *e);
 /** Begin whom slots, --parallel and --max-failures allow. */
 void ff_schedule_admit(struct ff_engine *e);
+/** The slot that it has by the journal is its own again, or was and is lost. */
+void ff_slot_retake(struct ff_one *one);
 void ff_slot_release(struct ff_engine *e, struct ff_one *one);
 /** Nothing may be put there in this run: something may still be attached. */
 void ff_slot_lose(struct ff_engine *e, struct ff_one *one);
@@ -440,6 +474,10 @@ void ff_mates_leave(struct ff_one *one);
 
 void ff_one_queue_add(struct ff_one_queue *q, struct ff_one *one);
 void ff_one_queue_remove(struct ff_one_queue *q, struct ff_one *one);
+
+/* ---------------------------------------------------------------- resume.c */
+
+void ff_past_vms_free(struct ff_engine *e);
 
 /* ---------------------------------------------------------------- record.c */
 
@@ -461,7 +499,12 @@ void ff_record_lost(
 	struct ff_engine *e, const char *of, struct ff_one *const *ones, size_t n, const struct ff_err *why);
 void ff_record_step(struct ff_engine *e, const struct ff_one *one);
 void ff_record_turn(struct ff_engine *e, const struct ff_one *one, enum ff_class class, const char *why);
+/** The row failed, and the VM goes on without it. */
+void ff_record_miss(struct ff_engine *e, const struct ff_one *one, const struct ff_err *err);
 void ff_record_end(struct ff_engine *e, const struct ff_one *one);
+void ff_record_resume(struct ff_engine *e);
+/** Whose resources its cloud has; NULL: not known. Borrowed. */
+const char *ff_scope_account(const struct ff_scope *scope);
 void ff_record_finish(struct ff_engine *e);
 /** Which disk is where now; owned. */
 char *ff_one_where(struct ff_engine *e, const struct ff_one *one);

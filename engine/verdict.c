@@ -78,22 +78,28 @@ static bool turned(struct ff_engine *e, struct ff_one *one, const struct ff_verd
 	return true;
 }
 
-/* What is there already may have to be taken back on the way home, whoever did it. */
-static void found_done(struct ff_one *one)
+void ff_one_attempt(struct ff_one *one)
 {
 	if (one->homeward)
 		return;
 	one->attempted |= (uint64_t)1 << one->at;
-	one->touched = true;
 	if (ff_one_row(one)->undo == one->scope->slot_row && one->scope->slot_row != FF_STEP_NONE)
 		one->slot_used = true;
+}
+
+void ff_one_found_done(struct ff_one *one)
+{
+	if (one->homeward || ff_one_row(one)->act == NULL)
+		return;
+	ff_one_attempt(one);
+	one->touched = true;
 }
 
 void ff_one_looked(struct ff_engine *e, struct ff_one *one, struct ff_verdict *v)
 {
 	ff_one_heard(one, &v->err);
-	if (v->meaning == FF_M_DONE && ff_one_row(one)->act != NULL)
-		found_done(one);
+	if (v->meaning == FF_M_DONE)
+		ff_one_found_done(one);
 	if (turned(e, one, v))
 		return;
 	switch (v->meaning) {

@@ -82,6 +82,13 @@ int ff_worker_say(struct ff_engine *e, struct ff_worker *w, const json_t *line, 
 	return e->world->worker_send(e->world->self, w->name, line, err);
 }
 
+/* All jobs of the list, failed. */
+static void fail_all(struct ff_engine *e, struct ff_job **list, const char *why)
+{
+	while (*list != NULL)
+		ff_job_fail(e, *list, FF_E_LOCAL, why);
+}
+
 /* ---------------------------------------------------------------- probing */
 
 static void probed(struct ff_engine *e, struct ff_worker *w, enum ff_worker_state state)
@@ -95,6 +102,9 @@ static void probed(struct ff_engine *e, struct ff_worker *w, enum ff_worker_stat
 	if (state == FF_WORKER_UNUSABLE) {
 		ff_say(e, FF_EV_WARN, NULL, NULL, "rescue VM '%s' cannot be used: %s", w->name, w->why.text);
 		ff_worker_lost(e, w);
+		fail_all(e, &w->held, w->why.text);
+	} else {
+		ff_worker_go_on(e, w);
 	}
 }
 
@@ -129,11 +139,11 @@ void ff_worker_distrust(struct ff_engine *e, struct ff_worker *w, const char *fm
 
 void ff_worker_take(struct ff_engine *e, struct ff_worker *w, struct ff_job *job)
 {
-	if (w->state != FF_WORKER_READY) {
+	if (w->state == FF_WORKER_UNUSABLE) {
 		ff_job_fail(e, job, FF_E_LOCAL, w->why.text);
 		return;
 	}
-	if (w->testing != NULL || w->suspects != NULL || w->killed)
+	if (w->state == FF_WORKER_PROBING || w->testing != NULL || w->suspects != NULL || w->killed)
 		ff_job_list_add(&w->held, job);
 	else
 		ff_job_send(e, job);
@@ -158,13 +168,6 @@ void ff_worker_go_on(struct ff_engine *e, struct ff_worker *w)
 		ff_job_list_remove(job);
 		ff_job_send(e, job);
 	}
-}
-
-/* All jobs of the list, failed. */
-static void fail_all(struct ff_engine *e, struct ff_job **list, const char *why)
-{
-	while (*list != NULL)
-		ff_job_fail(e, *list, FF_E_LOCAL, why);
 }
 
 static void unusable(struct ff_engine *e, struct ff_worker *w)

@@ -51,6 +51,7 @@ SLIST_HEAD(rt_kept, rt_kept_vm);
 struct rt_run {
 	char *dir;
 	int dir_fd, lock_fd, journal_fd, quarantine_fd;
+	int64_t sound_bytes;  /* the journal is torn after these: cut it before anything is appended; -1: it is whole */
 	bool unsynced;	      /* appended since the last sync */
 	struct ff_err broken; /* the first failure of the journal: it is final */
 };
@@ -132,6 +133,7 @@ void rt_workers_hurry(struct ff_runtime *rt);
 /* ---- run.c */
 void rt_run_init(struct rt_run *run);
 int rt_run_open(struct rt_run *run, const char *dir, struct ff_err *err);
+int rt_run_reopen(struct rt_run *run, const char *dir, char **journal, size_t *len, struct ff_err *err);
 void rt_run_close(struct rt_run *run);
 /** mkdir -p, mode 0700; each new one is durable. */
 int rt_make_folders(const char *path, struct ff_err *err);

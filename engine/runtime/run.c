@@ -12,12 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fixfleet/journal.h"
+
 #define LOCK_NAME    "lock"
 #define JOURNAL_NAME "journal.jsonl"
 
+#define JOURNAL_BYTES_MAX ((off_t)4 << 30)
+
 void rt_run_init(struct rt_run *run)
 {
-	*run = (struct rt_run){.dir_fd = -1, .lock_fd = -1, .journal_fd = -1, .quarantine_fd = -1};
+	*run = (struct rt_run){.dir_fd = -1, .lock_fd = -1, .journal_fd = -1, .quarantine_fd = -1, .sound_bytes = -1};
 }
 
 void rt_run_close(struct rt_run *run)
@@ -161,6 +165,64 @@ int rt_run_open(struct rt_run *run, const char *dir, struct ff_err *err)
 	return -1;
 }
 
+/* ---------------------------------------------------------------- a run that was begun */
+
+static int read_journal(struct rt_run *run, struct ff_buf *text, struct ff_err *err)
+{
+	char piece[65536];
+	struct stat st;
+	ssize_t n;
+
+	run->journal_fd = openat(run->dir_fd, JOURNAL_NAME, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (run->journal_fd < 0 || fstat(run->journal_fd, &st) < 0)
+		return ff_fail(err, FF_E_LOCAL, "run folder '%s': cannot open its journal: %m", run->dir);
+	if (!S_ISREG(st.st_mode) || st.st_size > JOURNAL_BYTES_MAX)
+		return ff_fail(
+			err, FF_E_LOCAL, "run folder '%s': its journal is no file, or larger than 4 GiB", run->dir);
+	while ((n = pread(run->journal_fd, piece, sizeof(piece), (off_t)text->len)) > 0)
+		ff_buf_add(text, piece, (size_t)n);
+	if (n < 0)
+		return ff_fail(err, FF_E_LOCAL, "run folder '%s': cannot read its journal: %m", run->dir);
+	return 0;
+}
+
+static int reopen_all(struct rt_run *run, struct ff_buf *text, struct ff_err *err)
+{
+	struct ff_chain chain;
+	size_t sound;
+
+	run->dir_fd = open(run->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (run->dir_fd < 0)
+		return ff_fail(err, FF_E_LOCAL, "cannot open run folder '%s': %m", run->dir);
+	if (faccessat(run->dir_fd, JOURNAL_NAME, F_OK, 0) < 0) /* or a lock would be made where no run is */
+		return ff_fail(err, FF_E_LOCAL, "run folder '%s' holds no journal", run->dir);
+	if (lock(run, err) < 0 || read_journal(run, text, err) < 0)
+		return -1;
+	if (ff_journal_read(text->text, text->len, NULL, NULL, &chain, &sound, err) < 0)
+		return ff_wrap(err, "run folder '%s'", run->dir);
+	if (sound < text->len)
+		run->sound_bytes = (int64_t)sound;
+	text->len = sound;
+	return 0;
+}
+
+int rt_run_reopen(struct rt_run *run, const char *dir, char **journal, size_t *len, struct ff_err *err)
+{
+	struct ff_buf text = {0};
+
+	if (run->dir != NULL)
+		return ff_fail(err, FF_E_BUG, "run folder '%s' is open already", run->dir);
+	run->dir = ff_strdup(dir);
+	if (reopen_all(run, &text, err) < 0) {
+		ff_buf_free(&text);
+		rt_run_close(run);
+		return -1;
+	}
+	*len = text.len;
+	*journal = ff_buf_take(&text);
+	return 0;
+}
+
 /*
  * After a failed write or sync nobody knows what the disk holds: the kernel may have dropped the pages, and a later
  * sync that succeeds says nothing about them. So the first failure is final.
@@ -189,6 +251,9 @@ int rt_run_append(struct rt_run *run, const char *line, size_t len, struct ff_er
 	if (check_sound(run, err) < 0)
 		return -1;
 	run->unsynced = true;
+	if (run->sound_bytes >= 0 && ftruncate(run->journal_fd, run->sound_bytes) < 0)
+		return fail_for_good(run, err, "cut");
+	run->sound_bytes = -1;
 	if (rt_write_all(run->journal_fd, line, len, -1) < 0)
 		return fail_for_good(run, err, "write");
 	return 0;

@@ -343,6 +343,12 @@ int ff_runtime_open_run(struct ff_runtime *rt, const char *run_dir, struct ff_er
 	return rt_run_open(&rt->run, run_dir, err);
 }
 
+int ff_runtime_reopen_run(
+	struct ff_runtime *rt, const char *run_dir, char **journal, size_t *journal_len, struct ff_err *err)
+{
+	return rt_run_reopen(&rt->run, run_dir, journal, journal_len, err);
+}
+
 /* ---------------------------------------------------------------- life */
 
 static int loop_init(struct ff_runtime *rt, struct ff_err *err)

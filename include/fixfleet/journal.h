@@ -19,7 +19,7 @@
 #include "fixfleet/err.h"
 #include "fixfleet/mem.h"
 
-#define FF_JOURNAL_VERSION 1
+#define FF_JOURNAL_VERSION 2 /* docs/journal.md tells what changed */
 
 /* The writer's end of a chain; all zero starts one. */
 struct ff_chain {
@@ -47,8 +47,8 @@ struct ff_past_vm {
 	int64_t took_ms;
 };
 struct ff_past {
-	char *run, *started, *ended; /* ended NULL: unfinished */
-	json_t *info;
+	char *run, *program, *started, *ended; /* ended NULL: unfinished */
+	json_t *info, *recipes;
 	struct ff_past_vm *vms;
 	size_t count;
 	bool torn; /* the last record was torn */

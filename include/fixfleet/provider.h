@@ -251,6 +251,12 @@ struct ff_provider {
 	void (*close)(struct ff_cloud *cloud);
 	/** "azure subscription 0000…, resource group prod", for people. Borrowed. */
 	const char *(*title)(const struct ff_cloud *cloud);
+	/**
+	 * Whose resources these are, as one word: Azure the subscription, AWS "ACCOUNT/REGION", GCP the project; NULL
+	 * while it is not known. A run is gone on with only where it was begun. Borrowed. The slot may be NULL: nothing
+	 * is compared.
+	 */
+	const char *(*account)(const struct ff_cloud *cloud);
 
 	/*
 	 * Identity. Called until DONE or FAILED, again when login_renew_at() has come or a 401 was seen (login_reset()

@@ -44,6 +44,15 @@ int ff_runtime_keep_evidence(const char *run_dir, const char *provider, const st
 	const struct ff_exhibit *exhibit, struct ff_err *err);
 
 /**
+ * Open the folder of a run that was begun, lock it and read its journal. Nothing is changed: a torn last record is cut
+ * off before the first record is appended.
+ * @journal  the bytes of the sound part; the caller frees
+ * FF_E_LOCAL: no such run, not writable, locked by another fixfleet (its pid named), damaged, of another version.
+ */
+int ff_runtime_reopen_run(
+	struct ff_runtime *rt, const char *run_dir, char **journal, size_t *journal_len, struct ff_err *err);
+
+/**
  * Turn the engine until its phase is at least `until`. SIGINT and SIGTERM reach ff_engine_interrupt(). `tick`, when not
  * NULL, is called about ten times a second (terminal view).
  */

@@ -18,6 +18,8 @@ static void retitle(struct ff_cloud *cloud)
 		ff_buf_addf(&text, ", profile '%s'", profile);
 	free(cloud->title);
 	cloud->title = ff_buf_take(&text);
+	free(cloud->owner);
+	cloud->owner = ff_printf("%s/%s", cloud->account ? cloud->account : "", cloud->region ? cloud->region : "");
 }
 
 int aws_set_region(struct ff_cloud *cloud, const char *region, struct ff_err *err)
@@ -59,6 +61,7 @@ static void aws_close(struct ff_cloud *cloud)
 	free(cloud->title);
 	free(cloud->region);
 	free(cloud->account);
+	free(cloud->owner);
 	free(cloud);
 }
 
@@ -84,6 +87,11 @@ static struct ff_cloud *aws_open(const struct ff_scope_options *options, const s
 static const char *aws_title(const struct ff_cloud *cloud)
 {
 	return cloud->title;
+}
+
+static const char *aws_account(const struct ff_cloud *cloud)
+{
+	return cloud->owner;
 }
 
 /* Signed for the service that was asked, and only for its own endpoint. */
@@ -112,6 +120,7 @@ const struct ff_provider ff_aws = {
 	.open = aws_open,
 	.close = aws_close,
 	.title = aws_title,
+	.account = aws_account,
 	.login_next = aws_login_next,
 	.login_read = aws_login_read,
 	.login_reset = aws_login_reset,

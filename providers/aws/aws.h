@@ -91,6 +91,7 @@ struct ff_cloud {
 	char *title;
 	char *region;			    /* NULL until it is known */
 	char *account;			    /* NULL until it is known */
+	char *owner;			    /* "ACCOUNT/REGION", "" for what is not known */
 	char *endpoints[AWS_SERVICE_COUNT]; /* "https://ec2.us-east-1.amazonaws.com", no slash at the end; NULL as
 					       region */
 	struct ff_strv rescues;

@@ -174,6 +174,11 @@ static const char *azure_title(const struct ff_cloud *cloud)
 	return cloud->title;
 }
 
+static const char *azure_account(const struct ff_cloud *cloud)
+{
+	return cloud->subscription;
+}
+
 /* ---------------------------------------------------------------- signing */
 
 /* "https://host[:port]", the scheme's own port left out: nextLink may name it (":443"). NULL when it is no URL. */
@@ -225,6 +230,7 @@ const struct ff_provider ff_azure = {
 	.open = azure_open,
 	.close = azure_close,
 	.title = azure_title,
+	.account = azure_account,
 	.login_next = azure_login_next,
 	.login_read = azure_login_read,
 	.login_reset = azure_login_reset,

@@ -128,6 +128,11 @@ static const char *title(const struct ff_cloud *cloud)
 	return cloud->title;
 }
 
+static const char *account(const struct ff_cloud *cloud)
+{
+	return cloud->project;
+}
+
 /* ---------------------------------------------------------------- signing */
 
 static int sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
@@ -245,6 +250,7 @@ const struct ff_provider ff_gcp = {
 	.open = open_cloud,
 	.close = close_cloud,
 	.title = title,
+	.account = account,
 	.login_next = gcp_login_next,
 	.login_read = gcp_login_read,
 	.login_reset = gcp_login_reset,

@@ -38,7 +38,7 @@ Test(engine_repair, the_worker_is_told_what_it_needs)
 	json_decref(config.recipes);
 	w.engine->recipes = NULL;
 	cr_expect_eq(traced(&w, "worker r1 mend 1"), 1);
-	cr_expect(strstr(w.journal.text, "\"recipes\":[\"x\"]") != NULL);
+	cr_expect(strstr(w.journal.text, "\"recipes\":[{\"name\":\"x\"}]") != NULL);
 }
 
 static json_t *mended;

@@ -33,15 +33,19 @@ struct ff_cloud {
 	bool asked_login, asked_list, listed, refuse_login,
 		claim_is_free; /* claim_is_free: look before the first act */
 	unsigned found;
-	bool split_build; /* building a request for more than one is refused */
-	int many;	  /* looks for many: so many at once, then one in 5 s; 0: 1000 */
-	int moves;	  /* attach and detach: so many at once, then one in 5 s; 0: 100 */
+	const char *account; /* NULL: "toy-1" */
+	bool split_build;    /* building a request for more than one is refused */
+	int many;	     /* looks for many: so many at once, then one in 5 s; 0: 1000 */
+	int moves;	     /* attach and detach: so many at once, then one in 5 s; 0: 100 */
 };
 
 /* ---------------------------------------------------------------- what the model knows of a VM: in its facts' stead */
 
 struct toy_state {
 	bool claimed, running, copied, attached, swapped;
+	bool mended; /* the copy */
+	int twice;   /* acts whose effect was there already */
+	int wrong;   /* acts that must not be: swaps of a running VM, starts with the disk away ... */
 };
 
 TOY const char *const toy_names[ROWS] = {"claim", "stop", "copy", "attach", "repair", "detach", "swap", "start",
@@ -55,8 +59,34 @@ TOY int toy_row_of(const char *name)
 	return -1;
 }
 
+TOY bool toy_holds(const struct toy_state *s, int row);
+
+/* May this be done to the VM now? */
+TOY bool toy_allows(const struct toy_state *s, int row)
+{
+	switch (row) {
+	case COPY:
+		return !s->running;
+	case ATTACH:
+		return s->copied && !s->running && !s->swapped;
+	case SWAP:
+		return s->copied && !s->running && !s->attached && s->mended;
+	case DELETE:
+		return !s->swapped && !s->attached;
+	case START:
+	case SWAP_BACK:
+		return !s->attached;
+	default:
+		return true;
+	}
+}
+
 TOY void toy_apply(struct toy_state *s, int row)
 {
+	s->twice += toy_holds(s, row);
+	s->wrong += !toy_allows(s, row);
+	if (row == DELETE)
+		s->mended = false;
 	if (row == CLAIM || row == RELEASE)
 		s->claimed = row == CLAIM;
 	else if (row == STOP || row == START)
@@ -281,6 +311,11 @@ TOY const char *toy_title(const struct ff_cloud *cloud)
 	return "toy cloud";
 }
 
+TOY const char *toy_account(const struct ff_cloud *cloud)
+{
+	return cloud->account ? cloud->account : "toy-1";
+}
+
 TOY enum ff_turn toy_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
 {
 	(void)wall_ms;
@@ -447,6 +482,7 @@ TOY const struct ff_provider toy = {
 	.name = "toy",
 	.close = toy_close,
 	.title = toy_title,
+	.account = toy_account,
 	.login_next = toy_login_next,
 	.login_read = toy_login_read,
 	.login_reset = toy_login_reset,

@@ -54,6 +54,10 @@ struct world {
 	bool append_fails, sync_fails, keep_fails, quiet;
 	size_t sync_fails_at; /* the n-th sync fails; 0: none */
 	size_t syncs, sends, turns;
+	size_t lines, dies_at_line; /* of the journal; the process dies when that line was written (0: never) */
+	size_t dies_at_send;	    /* when that request is sent: */
+	bool effect_stays;	    /* the cloud got it all the same */
+	bool dead;
 	struct delivery *queue; /* a heap would be nicer; the order is (at_ms, order) */
 	size_t count, room;
 	struct ff_table states; /* struct toy_state by VM name */
@@ -269,6 +273,12 @@ TOY void w_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
 
 	what[strcspn(what, "?")] = '\0';
 	w->sends++;
+	if (w->dead || (w->sends == w->dies_at_send && !w->effect_stays)) {
+		w->dead = true;
+		ff_ask_release(ask);
+		return;
+	}
+	w->dead = w->sends == w->dies_at_send;
 	note_trace(w, "send %s", what);
 	if (ask->mutates && !w->quiet && !intent_durable(w, ff_headers_get(&ask->headers, "x-token")))
 		w->unsynced_send = true;
@@ -285,11 +295,15 @@ TOY int w_append(void *self, const char *line, size_t len, struct ff_err *err)
 {
 	struct world *w = self;
 
-	if (w->append_fails)
+	if (w->append_fails || w->dead)
 		return ff_fail(err, FF_E_LOCAL, "no space left");
 	note_trace(w, "append");
-	ff_buf_add(&w->journal, line, len);
-	return 0;
+	for (size_t i = 0; i < len && !w->dead; i++) {
+		ff_buf_add(&w->journal, line + i, 1);
+		w->lines += line[i] == '\n';
+		w->dead = line[i] == '\n' && w->lines == w->dies_at_line;
+	}
+	return w->dead ? ff_fail(err, FF_E_LOCAL, "dead") : 0;
 }
 
 TOY int w_sync(void *self, struct ff_err *err)
@@ -399,7 +413,12 @@ TOY void worker_mends(struct world *w, const char *rescue, const char *job, cons
 		worker_says(w, rescue, "{\"event\":\"begin\",\"job\":\"%s\"}", job);
 		break;
 	default:
-		worker_keeps(w, rescue, job);
+		if (state_of(w, name)->mended)
+			worker_says(w, rescue,
+				"{\"event\":\"done\",\"job\":\"%s\",\"result\":\"clean\",\"reason\":\"no bad file\"}",
+				job);
+		else
+			worker_keeps(w, rescue, job);
 	}
 }
 
@@ -419,6 +438,7 @@ TOY void worker_hears(struct world *w, const char *rescue, const json_t *line)
 	else if (w->mood == DIES_AFTER_KEPT)
 		worker_ends(w, rescue);
 	else {
+		state_of(w, w->engine->ones[atoi(job) - 1].vm->name)->mended = true;
 		worker_says(w, rescue, "{\"event\":\"mended\",\"job\":\"%s\"}", job);
 		worker_says(w, rescue,
 			"{\"event\":\"done\",\"job\":\"%s\",\"result\":\"repaired\",\"removed\":" TOY_FILES "}", job);
@@ -430,6 +450,8 @@ TOY int w_worker_send(void *self, const char *rescue, const json_t *line, struct
 	struct world *w = self;
 	const char *job = ff_json_str(line, "job");
 
+	if (w->dead)
+		return 0;
 	if (w->mood == NEVER_STARTS)
 		return ff_fail(err, FF_E_LOCAL, "cannot start the worker");
 	note_trace(w, "worker %s %s %s", rescue, ff_json_str(line, "op"), job ? job : "");
@@ -606,9 +628,12 @@ TOY void world_finish(struct world *w)
 	world_run(w, FF_PHASE_ENDED);
 }
 
-TOY void world_close(struct world *w)
+/* The process is gone, and all that was on its way to it. What the cloud knows and what the journal holds stay. */
+TOY void world_dies(struct world *w)
 {
 	ff_engine_free(w->engine);
+	w->engine = NULL;
+	w->cloud = NULL;
 	while (w->count > 0) {
 		struct delivery d = take_first(w);
 
@@ -617,10 +642,17 @@ TOY void world_close(struct world *w)
 		json_decref(d.line);
 		free(d.rescue);
 	}
-	free(w->queue);
-	ff_table_free(&w->states, free);
 	ff_table_free(&w->started, NULL);
 	ff_table_free(&w->dying, NULL);
+	w->dead = false;
+	w->dies_at_line = w->dies_at_send = 0;
+}
+
+TOY void world_close(struct world *w)
+{
+	world_dies(w);
+	free(w->queue);
+	ff_table_free(&w->states, free);
 	ff_strv_free(&w->trace);
 	ff_strv_free(&w->events);
 	ff_buf_free(&w->journal);

@@ -62,7 +62,7 @@ Test(journal, a_line_is_json_with_number_time_kind_and_sum)
 	char hex[65];
 
 	cr_assert(j != NULL);
-	cr_expect(ff_has_prefix(text.text, "{\"n\":1,\"t\":\"2024-07-19T04:00:00.123Z\",\"k\":\"run\",\"version\":1,"));
+	cr_expect(ff_has_prefix(text.text, "{\"n\":1,\"t\":\"2024-07-19T04:00:00.123Z\",\"k\":\"run\",\"version\":2,"));
 	ff_sha256_hex(text.text, len - 26, hex); /* up to `,"sum":"` and 16 digits and `"}` */
 	cr_expect_eq(strncmp(ff_json_str(j, "sum"), hex, 16), 0);
 	cr_expect_eq(strlen(ff_json_str(j, "sum")), 16);
@@ -190,10 +190,10 @@ Test(journal, another_version_is_refused)
 {
 	struct ff_buf other = {0};
 	struct ff_chain c = {0};
-	ff_auto_json json_t *run = json_pack("{s:s,s:i}", "k", "run", "version", 2);
+	ff_auto_json json_t *run = json_pack("{s:s,s:i}", "k", "run", "version", 3);
 
 	ff_journal_line(&c, WALL_MS, run, &other);
-	expect_damage(other.text, other.len, "journal at byte 0 is of version 2, this program reads 1");
+	expect_damage(other.text, other.len, "journal at byte 0 is of version 3, this program reads 2");
 	ff_buf_free(&other);
 }
 
@@ -201,7 +201,7 @@ Test(journal, something_else_with_right_sums_is_refused)
 {
 	struct ff_buf other = {0};
 	struct ff_chain c = {0};
-	ff_auto_json json_t *record = json_pack("{s:s}", "k", "end"), *nameless = json_pack("{s:i}", "version", 1);
+	ff_auto_json json_t *record = json_pack("{s:s}", "k", "end"), *nameless = json_pack("{s:i}", "version", 2);
 
 	ff_journal_line(&c, WALL_MS, record, &other);
 	expect_damage(other.text, other.len, "damaged at byte 0: it does not begin with a run");

@@ -116,7 +116,8 @@ Test(journal_past, records_about_vms_that_no_plan_names_are_an_error)
 		struct ff_buf text = {0};
 		struct ff_chain chain = {0};
 		struct ff_err err;
-		ff_auto_json json_t *run = json_pack("{s:s,s:i,s:s}", "k", "run", "version", 1, "run", "r"),
+		ff_auto_json json_t *run = json_pack(
+					    "{s:s,s:i,s:s}", "k", "run", "version", FF_JOURNAL_VERSION, "run", "r"),
 				    *bad = json_pack("{s:s,s:i,s:[{s:i}]}", "k", kinds[i], "vm", 7, "members", "vm", 7);
 
 		ff_journal_line(&chain, 0, run, &text);
