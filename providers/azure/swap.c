@@ -139,7 +139,8 @@ static int ask_swap(const struct ff_cloud *cloud, const struct ff_member *m, con
 {
 	if (must_deallocate(m))
 		return ask_deallocate(cloud, m, ask, err);
-	if (disk_id == NULL || ff_json_str(m->facts, "os_disk/createOption") == NULL)
+	if (disk_id == NULL || ff_json_str(m->facts, "os_disk/createOption") == NULL ||
+		ff_json_str(m->facts, "os_disk/managedDisk/id") == NULL)
 		return ff_fail(err, FF_E_BUG, "the OS disk's record is incomplete");
 	if (azure_ask_resource(cloud, ask, "PATCH", m->vm->id, "?", AZ_VM_API, err) < 0)
 		return -1;
