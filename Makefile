@@ -3,7 +3,8 @@
 #   make             build build/fixfleet          make demo        mend a simulated fleet, everything else real
 #   make test        all tests                     make lint        clang-tidy and clang-format
 #   make check-asan  tests under ASan+UBSan+LSan   make contract    judge recorded traffic by the clouds' descriptions
-#   make deps        install what is missing       make install     PREFIX=/usr/local DESTDIR=
+#   make fuzz        hostile input, FUZZ_SECONDS=5 a target     make deps   install what is missing
+#   make install     PREFIX=/usr/local DESTDIR=
 #
 # "demo" and "test" begin with "deps", so they need nothing but git and make on Debian 12 or Ubuntu 22.04 and newer.
 
@@ -33,7 +34,10 @@ SIM_LIB  := $(O)/libcloudsim.a
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
 FIXTURE_SRC := $(wildcard tests/fixtures/*.c)
-ALL_C    = $(SOURCES) $(SIM_SRC) $(FIXTURE_SRC) $(wildcard tests/unit/*.c tests/bench/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/%)
+FUZZ_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)))
+ALL_C    = $(SOURCES) $(SIM_SRC) $(FIXTURE_SRC) $(wildcard tests/unit/*.c tests/bench/*.c tests/fuzz/*.c)
 ALL_H    = $(wildcard include/fixfleet/*.h $(addsuffix /*.h,$(FOLDERS)) tests/*/*.h)
 
 all: $(O)/fixfleet
@@ -68,9 +72,14 @@ $(O)/%.o: %.c
 $(O)/tests/test_%: $(O)/tests/unit/test_%.o $(SIM_LIB) $(LIBRARY)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(SIM_LIB) $(LIBRARY) $(LIBS) -lcriterion -lmicrohttpd -lssl -lgnutls
 
+$(O)/tests/fuzz/%.o: CPPFLAGS += -I. -Itests/cloudsim
+
+$(O)/fuzz_%: $(O)/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(SIM_LIB) $(LIBRARY)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lssl -lgnutls
+
 tools: $(O)/fixfleet $(O)/cloudsim $(O)/mkdisks
 
--include $(OBJECTS:.o=.d) $(SIM_OBJ:.o=.d) $(FIXTURE_SRC:%.c=$(O)/%.d) $(UNIT_SRC:%.c=$(O)/%.d)
+-include $(OBJECTS:.o=.d) $(SIM_OBJ:.o=.d) $(FIXTURE_SRC:%.c=$(O)/%.d) $(UNIT_SRC:%.c=$(O)/%.d) $(FUZZ_SRC:%.c=$(O)/%.d) $(FUZZ_OBJ:.o=.d)
 
 # ---------------------------------------------------------------- test
 
@@ -96,6 +105,13 @@ demo demo-azure demo-aws demo-gcp: deps
 check-asan:
 	$(MAKE) O=build/asan CFLAGS='-O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined' tools check-unit
 	O=build/asan FF_E2E=fast tests/run-e2e
+
+# FUZZ_SECONDS of each target (5); one alone: make fuzz FUZZ=journal FUZZ_SECONDS=300
+fuzz:
+	$(MAKE) O=build/fuzz CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined' fuzz-targets
+	O=build/fuzz tests/fuzz/run $(FUZZ)
+
+fuzz-targets: $(FUZZ_BIN)
 
 lint:
 	scripts/lint
@@ -126,6 +142,6 @@ clean:
 print-%:
 	@echo $($*)
 
-.PHONY: all tools deps check-unit check-e2e check test demo demo-azure demo-aws demo-gcp check-asan lint fmt contract bench-disks install uninstall clean
+.PHONY: all tools deps check-unit check-e2e check test demo demo-azure demo-aws demo-gcp check-asan fuzz fuzz-targets lint fmt contract bench-disks install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:

@@ -261,7 +261,8 @@ struct ff_provider {
 	/*
 	 * Identity. Called until DONE or FAILED, again when login_renew_at() has come or a 401 was seen (login_reset()
 	 * first). Sources are tried in the SDKs' order; a source that is not configured is passed over, one that is
-	 * configured and refused ends it. FAILED's err is FF_E_AUTH and says which sources were tried.
+	 * configured and refused ends it. FAILED's err is FF_E_AUTH and says which sources were tried, or FF_E_USAGE: a
+	 * setting in a file that was read is no good.
 	 */
 	enum ff_turn (*login_next)(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err);
 	void (*login_read)(

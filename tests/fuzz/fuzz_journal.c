@@ -1,0 +1,138 @@
+/*
+ * Journals. A first byte 'r': the bytes that follow are the file. Else each line is the JSON of a record without
+ * number, time and sum, which are put right, so that what a journal may say is tried behind its sums.
+ */
+#include "fixfleet/journal.h"
+#include "toy.h"
+
+#define WALL_MS INT64_C(1721372400000)
+
+struct seen {
+	size_t records;
+	bool stop;
+};
+
+static int each(void *arg, const json_t *record, struct ff_err *err)
+{
+	struct seen *seen = arg;
+
+	FUZZ_CHECK(json_is_object(record) && ff_json_str(record, "k") != NULL, "record");
+	seen->records++;
+	FUZZ_CHECK(ff_json_int(record, "n", 0) == (int64_t)seen->records, "record %zu", seen->records);
+	return seen->stop && seen->records == 3 ? ff_fail(err, FF_E_USAGE, "enough") : 0;
+}
+
+static void check_past(const char *text, size_t len)
+{
+	struct ff_past past;
+	struct ff_err err = {0};
+
+	if (ff_past_read(text, len, &past, &err) < 0) {
+		FUZZ_CHECK(err.class == FF_E_LOCAL && err.text[0] != '\0', "%d '%s'", (int)err.class, err.text);
+		return;
+	}
+	FUZZ_CHECK(past.run != NULL, "a run without a name");
+	for (size_t i = 0; i < past.count; i++) {
+		const struct ff_past_vm *vm = &past.vms[i];
+
+		FUZZ_CHECK(vm->provider && vm->id && vm->name && vm->reason && vm->where, "texts of VM %zu", i + 1);
+		FUZZ_CHECK(json_is_object(vm->facts) && json_is_array(vm->removed), "facts of VM %zu", i + 1);
+	}
+	ff_past_release(&past);
+}
+
+/* What was read can be gone on from, and is the same when it is read again without its torn tail. */
+static void check_sound(const char *text, size_t len, const struct ff_chain *end, size_t sound)
+{
+	ff_auto_json json_t *more = json_pack("{s:s}", "k", "stop");
+	struct ff_chain chain = *end, again;
+	struct seen seen = {0};
+	struct ff_err err = {0};
+	ff_auto_buf whole = {0};
+	size_t upto;
+
+	FUZZ_CHECK(sound <= len && (sound == 0 || text[sound - 1] == '\n'), "sound %zu of %zu", sound, len);
+	if (sound == 0)
+		return;
+	ff_buf_add(&whole, text, sound);
+	ff_journal_line(&chain, WALL_MS, more, &whole);
+	FUZZ_CHECK(ff_journal_read(whole.text, whole.len, each, &seen, &again, &upto, &err) == 0, "%s", err.text);
+	FUZZ_CHECK(upto == whole.len && seen.records == end->n + 1, "%zu of %zu bytes", upto, whole.len);
+}
+
+static void check(const char *text, size_t len)
+{
+	struct seen seen = {0}, stopped = {.stop = true};
+	struct ff_chain end;
+	struct ff_err err = {0};
+	size_t sound;
+
+	if (ff_journal_read(text, len, each, &seen, &end, &sound, &err) == 0)
+		check_sound(text, len, &end, sound);
+	else
+		FUZZ_CHECK(err.class == FF_E_LOCAL && strstr(err.text, "byte ") != NULL, "%d '%s'", (int)err.class,
+			err.text);
+	ff_journal_read(text, len, each, &stopped, &end, &sound, &err);
+	check_past(text, len);
+}
+
+static void chain_lines(const char *text, size_t len, struct ff_buf *journal)
+{
+	struct ff_chain chain = {0};
+
+	while (len > 0) {
+		const char *newline = memchr(text, '\n', len);
+		size_t line = newline ? (size_t)(newline - text) : len;
+		ff_auto_json json_t *record = fuzz_json(text, line);
+
+		if (json_is_object(record) && json_object_size(record) > 0) {
+			json_object_del(record, "n");
+			json_object_del(record, "t");
+			json_object_del(record, "sum");
+		}
+		if (json_is_object(record) && json_object_size(record) > 0)
+			ff_journal_line(&chain, WALL_MS, record, journal);
+		line += newline != NULL;
+		text += line;
+		len -= line;
+	}
+}
+
+/* FUZZ_SEEDS=DIR: the journal of a whole run, as file and as records. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	const char *dir = getenv("FUZZ_SEEDS");
+	struct fuzz_toy t = {.on_worker = fuzz_toy_good_worker};
+	ff_auto_free char *path = NULL;
+	FILE *f;
+
+	(void)argc;
+	(void)argv;
+	if (dir == NULL)
+		return 0;
+	path = ff_printf("%s/whole-run", dir);
+	f = fopen(path, "w");
+	FUZZ_CHECK(f != NULL, "%s", path);
+	fuzz_toy_open(&t);
+	fuzz_toy_repair(&t);
+	fuzz_toy_run(&t, FF_PHASE_ENDED);
+	FUZZ_CHECK(ff_engine_phase(t.engine) == FF_PHASE_ENDED, "a sound run");
+	fputc('r', f);
+	fwrite(t.journal.text, t.journal.len, 1, f);
+	fclose(f);
+	fuzz_toy_close(&t);
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	ff_auto_buf journal = {0};
+
+	if (size > 0 && data[0] == 'r')
+		ff_buf_add(&journal, data + 1, size - 1);
+	else
+		chain_lines((const char *)data, size, &journal);
+	ff_buf_adds(&journal, ""); /* so that its text is not NULL */
+	check(journal.text, journal.len);
+	return 0;
+}
