@@ -76,6 +76,31 @@ static void check(const char *text, size_t len)
 	check_past(text, len);
 }
 
+/*
+ * A run is gone on from it, in a cloud where nothing was done yet, so that the journal may be a lie: refused and
+ * nothing done, or an end for every VM. (toy.c: nothing is started while its disk is away.)
+ */
+static void check_resume(const char *text, size_t len)
+{
+	struct fuzz_toy t = {.on_worker = fuzz_toy_good_worker};
+	struct ff_err err = {0};
+	unsigned sends;
+
+	fuzz_toy_open(&t);
+	fuzz_toy_run(&t, FF_PHASE_FOUND);
+	sends = t.sends;
+	if (ff_engine_resume(t.engine, text, len, &err) < 0) {
+		FUZZ_CHECK_ERR(err);
+		fuzz_toy_turn(&t);
+		FUZZ_CHECK(t.sends == sends && t.journal.len == 0, "refused (%s), and something done", err.text);
+	} else {
+		fuzz_toy_run(&t, FF_PHASE_ENDED);
+		FUZZ_CHECK(ff_engine_phase(t.engine) == FF_PHASE_ENDED, "no end");
+	}
+	ff_buf_free(&t.journal); /* it goes on after the one that was read */
+	fuzz_toy_close(&t);
+}
+
 static void chain_lines(const char *text, size_t len, struct ff_buf *journal)
 {
 	struct ff_chain chain = {0};
@@ -134,5 +159,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		chain_lines((const char *)data, size, &journal);
 	ff_buf_adds(&journal, ""); /* so that its text is not NULL */
 	check(journal.text, journal.len);
+	check_resume(journal.text, journal.len);
 	return 0;
 }

@@ -1,7 +1,6 @@
 #include "toy.h"
 
 #include "fixfleet/journal.h"
-#include "tests/unit/test_engine_toy.h"
 
 #define A_DAY_MS 86400000
 
@@ -15,21 +14,18 @@ struct fuzz_toy_answer {
 
 /* ---------------------------------------------------------------- the cloud */
 
-/* The unit tests' model of one VM, kept in ours. */
 static void at_vm(struct fuzz_toy *t, const char *step, const char *name, bool apply, struct ff_buf *body)
 {
-	struct fuzz_toy_vm *vm = &t->vms[name[0] == 'b'];
-	struct toy_state s = {vm->claimed, vm->running, vm->copied, vm->attached, vm->swapped};
+	struct toy_state *vm = &t->vms[name[0] == 'b'];
 	int row = toy_row_of(step);
 
 	FUZZ_CHECK(row >= 0, "row '%s'", step);
 	if (apply)
-		toy_apply(&s, row);
-	ff_buf_addf(body, "%s%s", body->len ? "," : "", toy_holds(&s, row) ? "done" : "not-done");
-	*vm = (struct fuzz_toy_vm){s.claimed, s.running, s.copied, s.attached, s.swapped};
+		toy_apply(vm, row);
+	ff_buf_addf(body, "%s%s", body->len ? "," : "", toy_holds(vm, row) ? "done" : "not-done");
 	/* the promise in small: nothing runs on a disk that is away */
 	FUZZ_CHECK(
-		!(row == START && apply && s.attached), "'%s' is started while its disk is attached elsewhere", name);
+		!(row == START && apply && vm->attached), "'%s' is started while its disk is attached elsewhere", name);
 }
 
 static void answer(struct fuzz_toy *t, const struct ff_ask *ask, struct ff_answer *a)

@@ -7,6 +7,7 @@
 
 #include "fixfleet/engine.h"
 #include "fuzz.h"
+#include "tests/unit/test_engine_toy.h"
 
 struct fuzz_toy {
 	struct ff_world world;
@@ -20,9 +21,7 @@ struct fuzz_toy {
 	struct ff_strv says;  /* lines of the good worker that are not heard yet */
 	bool hello, killed; /* the good worker said hello; the worker was ended, and the engine does not know it yet */
 	struct fuzz_toy_answer *head, **tail;
-	struct fuzz_toy_vm {
-		bool claimed, running, copied, attached, swapped;
-	} vms[2]; /* "a" and "b" */
+	struct toy_state vms[2]; /* "a" and "b" */
 	/** The engine told the worker of rescue VM "r1" something. May be NULL. */
 	void (*on_worker)(struct fuzz_toy *t, const json_t *line);
 	void *arg;
