@@ -369,14 +369,18 @@ static struct ff_act *act_new(struct ff_engine *e, struct ff_scope *scope, struc
 static bool lingers(struct ff_engine *e, const struct ff_group *group)
 {
 	const struct ff_one *first = group->ready.head;
+	bool waits = false, leaves = false;
 
 	if (first->alone || group->ready.count >= group_max(first) || ff_now(e) >= first->queued_ms + LINGER_MS)
 		return false;
 	for (const struct ff_one *mate = first->rescue ? first->rescue->mates : NULL; mate != NULL;
-		mate = mate->mate_next)
+		mate = mate->mate_next) {
 		if (ff_one_comes_soon(e, mate, ff_one_row(first)))
 			return true;
-	return false;
+		waits = waits || mate->at_door;
+		leaves = leaves || (mate->row == mate->scope->slot_row && mate->state == FF_ONE_LOOKING);
+	}
+	return waits && leaves; /* who is at the door comes when the look has shown that a slot is free */
 }
 
 static void group_run(struct ff_engine *e, struct ff_task *task)

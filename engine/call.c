@@ -108,13 +108,14 @@ static void finish(struct ff_engine *e, struct ff_call *call, enum ff_class clas
 
 void ff_call_give_room(struct ff_engine *e, struct ff_call *call)
 {
+	struct ff_room *room = &call->o.scope->room[call->ask.held];
 	struct ff_call *next;
 
 	if (!call->has_room)
 		return;
 	call->has_room = false;
-	call->o.scope->in_flight--;
-	next = ff_call_queue_take(&call->o.scope->for_slot);
+	room->in_flight--;
+	next = ff_call_queue_take(&room->waiting);
 	if (next != NULL)
 		ff_task_queue(&e->tasks, &next->task, FF_LANE_NOW);
 }
@@ -156,12 +157,14 @@ static void go(struct ff_engine *e, struct ff_call *call)
 		return;
 	}
 	if (call->o.sign && !call->has_room) {
-		if (scope->in_flight >= FF_IN_FLIGHT_MAX) {
+		struct ff_room *room = &scope->room[call->ask.held];
+
+		if (room->in_flight >= (call->ask.held ? FF_HELD_MAX : FF_IN_FLIGHT_MAX)) {
 			ff_call_hold(call);
-			ff_call_queue_add(&scope->for_slot, call);
+			ff_call_queue_add(&room->waiting, call);
 			return;
 		}
-		scope->in_flight++;
+		room->in_flight++;
 		call->has_room = true;
 	}
 	unhold(call);

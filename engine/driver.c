@@ -90,18 +90,6 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 	ff_task_at(&e->tasks, &one->task, now + wait_ms);
 }
 
-void ff_one_run(struct ff_engine *e, struct ff_task *task)
-{
-	struct ff_one *one = FF_OWNER(task, struct ff_one, task);
-
-	if (one->state != FF_ONE_PAUSED)
-		return;
-	if (one->then_act)
-		ff_one_act(e, one);
-	else
-		ff_one_look(e, one);
-}
-
 /* ---------------------------------------------------------------- from row to row */
 
 static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
@@ -109,6 +97,8 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 	const struct ff_step *row = &one->scope->provider->steps[row_number];
 
 	one->row = (int16_t)row_number;
+	if (!one->homeward && row->undo != FF_STEP_NONE && row->undo == one->scope->slot_row && !ff_slot_enter(e, one))
+		return;
 	one->until_ms = ff_now(e) + patience_ms(e, row);
 	one->rounds = one->pauses = one->unseen = 0;
 	one->attempts = 0;
@@ -131,6 +121,20 @@ void ff_one_go_on(struct ff_engine *e, struct ff_one *one)
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
 	if (row->kind == FF_STEP_REPAIR)
 		ff_job_start(e, one);
+	else
+		ff_one_look(e, one);
+}
+
+void ff_one_run(struct ff_engine *e, struct ff_task *task)
+{
+	struct ff_one *one = FF_OWNER(task, struct ff_one, task);
+
+	if (one->state != FF_ONE_PAUSED)
+		return;
+	if (one->at_door) /* its slot has come */
+		begin_row(e, one, one->row);
+	else if (one->then_act)
+		ff_one_act(e, one);
 	else
 		ff_one_look(e, one);
 }
@@ -248,6 +252,8 @@ static bool comes_homeward(struct ff_engine *e, const struct ff_one *one, const 
 
 bool ff_one_comes_soon(struct ff_engine *e, const struct ff_one *one, const struct ff_step *row)
 {
+	if (one->at_door) /* not before somebody leaves */
+		return false;
 	if (one->state == FF_ONE_REPAIR && !one->job->mended) /* once it is, the appliance is only shut down */
 		return false;
 	if (one->state == FF_ONE_LOOKING && one->attempts == 0 && ff_one_row(one)->act == row->act)

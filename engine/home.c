@@ -50,6 +50,7 @@ static void leave_the_way(struct ff_engine *e, struct ff_one *one)
 		e->waiting--;
 	} else {
 		e->under_way--;
+		ff_slot_forget(one);
 		ff_mates_leave(one);
 	}
 	if (one->slot_held && one->slot_used)
@@ -117,6 +118,7 @@ void ff_one_turn_home(
 	}
 	note(one, why);
 	ff_record_turn(e, one, class, one->reason);
+	ff_slot_forget(one);
 	one->homeward = true;
 	one->at++; /* the row it stands in has an undo too */
 	ff_one_next(e, one);

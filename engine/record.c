@@ -144,10 +144,18 @@ void ff_record_admit(struct ff_engine *e, const struct ff_one *one)
 {
 	json_t *record = ff_record_new("admit", one);
 
-	if (one->rescue != NULL) {
+	if (one->rescue != NULL)
 		ff_json_set_int(record, "rescue", (int64_t)one->rescue->number);
+	if (one->rescue != NULL && one->slot >= 0)
 		ff_json_set_int(record, "slot", one->slot);
-	}
+	ff_record(e, record);
+}
+
+void ff_record_slot(struct ff_engine *e, const struct ff_one *one)
+{
+	json_t *record = ff_record_new("slot", one);
+
+	ff_json_set_int(record, "slot", one->slot);
 	ff_record(e, record);
 }
 

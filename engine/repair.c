@@ -267,6 +267,7 @@ static void job_done(struct ff_engine *e, struct ff_job *job, const json_t *line
 	} else if (ff_streq(result, "clean") && one->kept != NULL) {
 		repaired(e, job); /* nothing is left to remove: a worker before a crash did it */
 	} else if (ff_streq(result, "clean")) {
+		ff_rescue_proven(e, one->rescue);
 		ff_job_free(e, job);
 		ff_one_turn_home(e, one, FF_O_CLEAN, FF_E_NONE, reason && reason[0] ? reason : "nothing to mend");
 	} else {
@@ -300,6 +301,7 @@ static void mended(struct ff_engine *e, struct ff_job *job)
 		return;
 	}
 	job->mended = true;
+	ff_rescue_proven(e, job->one->rescue);
 	ff_record(e, ff_record_new("mended", job->one));
 }
 

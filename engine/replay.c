@@ -253,21 +253,31 @@ static int on_rescue(struct ff_replay *r, const json_t *record, struct ff_err *e
 	return 0;
 }
 
-/* The slot on a rescue VM; a flow that repairs nothing needs none. */
-static int take_slot(struct ff_replay *r, struct ff_one *one, const json_t *record, struct ff_err *err)
+static int take_slot(struct ff_one *one, const json_t *record, struct ff_err *err)
 {
-	struct ff_rescue *rescue = rescue_by_number(r->e, ff_json_int(record, "rescue", 0));
 	int64_t slot = ff_json_int(record, "slot", -1);
 
-	if (one->scope->repair_at < 0)
-		return 0;
-	if (rescue == NULL || rescue->scope != one->scope || slot < 0 || slot >= FF_SLOTS_MAX)
-		return wrong(record, err, "there is no such rescue VM, or no such slot");
-	one->rescue = rescue;
+	if (slot < 0 || slot >= FF_SLOTS_MAX)
+		return wrong(record, err, "there is no such slot");
 	one->slot = (int)slot;
 	one->slot_held = true;
 	one->slot_used = false;
 	return 0;
+}
+
+/* The rescue VM, and the slot on it where there was one already; a flow that repairs nothing needs none. */
+static int take_place(struct ff_replay *r, struct ff_one *one, const json_t *record, struct ff_err *err)
+{
+	struct ff_rescue *rescue = rescue_by_number(r->e, ff_json_int(record, "rescue", 0));
+
+	if (one->scope->repair_at < 0)
+		return 0;
+	if (rescue == NULL || rescue->scope != one->scope)
+		return wrong(record, err, "there is no such rescue VM");
+	one->rescue = rescue;
+	one->slot = -1;
+	one->slot_held = one->slot_used = false;
+	return json_object_get(record, "slot") != NULL ? take_slot(one, record, err) : 0;
 }
 
 static int on_admit(struct ff_replay *r, const json_t *record, struct ff_err *err)
@@ -282,7 +292,19 @@ static int on_admit(struct ff_replay *r, const json_t *record, struct ff_err *er
 	if (ff_time_parse(ff_json_str(record, "t"), &wall_ms) < 0 || wall_ms <= 0)
 		return wrong(record, err, "its time cannot be read");
 	trace_of(r, one)->begun_ms = wall_ms;
-	return take_slot(r, one, record, err);
+	return take_place(r, one, record, err);
+}
+
+/* Who was made ready ahead of a slot has one now. */
+static int on_slot(struct ff_replay *r, const json_t *record, struct ff_err *err)
+{
+	struct ff_one *one = one_of(r, record, record, err);
+
+	if (one == NULL)
+		return -1;
+	if (one->rescue == NULL || one->slot_held || one->homeward || one->state == FF_ONE_ENDED)
+		return wrong(record, err, "its VM waits for no slot");
+	return take_slot(one, record, err);
 }
 
 /* ---------------------------------------------------------------- steps */
@@ -546,6 +568,7 @@ static const struct {
 	{"plan", on_plan},
 	{"rescue", on_rescue},
 	{"admit", on_admit},
+	{"slot", on_slot},
 	{"intent", on_intent},
 	{"result", on_result},
 	{"step", on_step},

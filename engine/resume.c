@@ -146,8 +146,12 @@ static void take_up(struct ff_engine *e, struct ff_one *one, const struct ff_rep
 	ff_mates_join(one);
 	if (one->rescue != NULL)
 		one->rescue->planned++;
-	if (one->slot_held)
+	if (one->slot_held) {
 		ff_slot_retake(one);
+	} else if (one->rescue != NULL && one->slot < 0 && !one->homeward) { /* made ready ahead of a slot */
+		one->no_slot = true;
+		one->rescue->ahead++;
+	}
 }
 
 static void go_on(struct ff_engine *e, struct ff_one *one, const struct ff_replayed *trace)

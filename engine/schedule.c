@@ -1,6 +1,9 @@
 /*
- * Rescue VMs, their slots, and who begins when. A VM is stopped only when a slot for its disk is free: machines are
- * down no longer than they must be.
+ * Rescue VMs, their slots, and who begins when. A VM is stopped only when a slot for its disk is near: machines are
+ * down no longer than they must be. Near is a free slot, or, for a VM that is sick anyway, one that a disk under way
+ * will leave before long: for each slot one more VM is stopped and made ready meanwhile, and waits at the door. So the
+ * rescue VM is not idle while clouds stop machines, which takes minutes where a guest hangs. But nobody is stopped
+ * ahead for a rescue VM that has not mended a disk yet.
  */
 #include "state.h"
 
@@ -246,12 +249,73 @@ void ff_slot_retake(struct ff_one *one)
 	r->used[slot] = 1;
 }
 
+void ff_rescue_proven(struct ff_engine *e, struct ff_rescue *rescue)
+{
+	e->admit = e->admit || !rescue->proven;
+	rescue->proven = true;
+}
+
+/* Who was begun ahead of it has the slot before others. */
+static void let_in(struct ff_engine *e, struct ff_rescue *r)
+{
+	struct ff_one *one;
+
+	while (r->free > 0 && (one = r->door.head) != NULL) {
+		ff_one_queue_remove(&r->door, one);
+		one->no_slot = false;
+		r->ahead--;
+		slot_take(one);
+		ff_record_slot(e, one);
+		ff_task_queue(&e->tasks, &one->task, FF_LANE_NOW);
+	}
+}
+
 void ff_slot_release(struct ff_engine *e, struct ff_one *one)
 {
 	one->rescue->used[one->slot] = 0;
 	one->rescue->free++;
 	one->slot_held = false;
+	let_in(e, one->rescue);
 	e->admit = true;
+}
+
+bool ff_slot_enter(struct ff_engine *e, struct ff_one *one)
+{
+	if (one->slot_held) {
+		one->at_door = false;
+		return true;
+	}
+	one->state = FF_ONE_PAUSED;
+	one->at_door = true;
+	ff_one_queue_add(&one->rescue->door, one);
+	if (one->rescue->usable)
+		let_in(e, one->rescue);
+	else
+		e->forsake = e->admit = true;
+	return false;
+}
+
+void ff_slot_forget(struct ff_one *one)
+{
+	if (one->at_door && !one->slot_held)
+		ff_one_queue_remove(&one->rescue->door, one);
+	one->at_door = false;
+	if (one->no_slot)
+		one->rescue->ahead--;
+	one->no_slot = false;
+}
+
+/* No slot will come any more: their disks go home from where they are. */
+static void turn_away(struct ff_engine *e, struct ff_rescue *r, const char *reason)
+{
+	struct ff_err err;
+	struct ff_one *one;
+
+	while ((one = r->door.head) != NULL) {
+		ff_fail(&err, FF_E_LOCAL, "%s", reason);
+		ff_slot_forget(one);
+		ff_one_fail(e, one, &err);
+	}
 }
 
 /* Nothing more fits where nothing is free and nobody will leave. */
@@ -303,6 +367,16 @@ void ff_worker_lost(struct ff_engine *e, struct ff_worker *w)
 
 /* ---------------------------------------------------------------- admission */
 
+/* One for each slot; a VM that may be well is not stopped to wait. Those ready at the door come first. */
+static bool has_room(const struct ff_rescue *r)
+{
+	unsigned most = r->slots_usable - r->slots_lost;
+
+	if (r->free > r->ahead)
+		return true;
+	return r->proven && r->ahead < most && r->waiting.head->vm->health == FF_AFFECTED;
+}
+
 static struct ff_one *take_waiting(struct ff_engine *e, struct ff_one_queue *queue)
 {
 	struct ff_one *one = queue->head;
@@ -318,7 +392,12 @@ static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
 {
 	struct ff_one *one = take_waiting(e, &rescue->waiting);
 
-	slot_take(one);
+	if (rescue->free > rescue->ahead) {
+		slot_take(one);
+	} else {
+		one->no_slot = true;
+		rescue->ahead++;
+	}
 	ff_mates_join(one);
 	if (!rescue->recorded)
 		ff_record_rescue(e, rescue);
@@ -358,6 +437,7 @@ static void forsake_unusable(struct ff_engine *e)
 			reason = ff_printf("rescue VM '%s': %s", r->vm->name, r->worker->why.text);
 		else
 			reason = ff_printf("no slot of rescue VM '%s' can be used any more", r->vm->name);
+		turn_away(e, r, reason);
 		forsake(e, r, reason);
 	}
 }
@@ -398,8 +478,8 @@ void ff_schedule_admit(struct ff_engine *e)
 		for (size_t i = 0; i < e->rescue_count; i++) {
 			struct ff_rescue *r = e->rescues[i];
 
-			if (!r->usable || r->free == 0 || r->waiting.head == NULL ||
-				r->worker->state != FF_WORKER_READY)
+			if (!r->usable || r->waiting.head == NULL || r->worker->state != FF_WORKER_READY ||
+				!has_room(r))
 				continue;
 			if (e->parallel > 0 && e->under_way >= e->parallel)
 				return;

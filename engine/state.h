@@ -35,6 +35,7 @@
 #define FF_PROBE_PATIENCE_MS   (5 * 60 * 1000)	/* of the worker's first appliance */
 #define FF_FINDING_PATIENCE_MS 20000		/* of a request while nothing was begun: the operator sits there */
 #define FF_IN_FLIGHT_MAX       128		/* requests of one scope at once */
+#define FF_HELD_MAX	       256		/* beside them, those whose answers the cloud holds back */
 #define FF_ROUNDS_MAX	       8		/* uncertain looks, and acts that had no effect, in one step */
 #define FF_ROWS_MAX	       64		/* of a table: the sets below are bits of a uint64_t */
 
@@ -61,8 +62,12 @@ struct ff_scope {
 	unsigned login_tries, login_asks; /* of this signing in */
 	bool login_out;			  /* one of its requests is out */
 	size_t asks_out;		  /* of discovery */
-	struct ff_call_queue for_login, for_slot;
-	unsigned in_flight;
+	struct ff_call_queue for_login;
+	/* room for requests: [1] for those whose answers are held back, which the others never wait for */
+	struct ff_room {
+		unsigned in_flight;
+		struct ff_call_queue waiting;
+	} room[2];
 	/* the table */
 	const int *order; /* of the flow's rows */
 	int count;	  /* of them */
@@ -121,11 +126,14 @@ struct ff_rescue {
 	json_t *facts; /* owned; shared by all VMs on it */
 	struct ff_worker *worker;
 	bool usable, recorded;
+	bool proven; /* its worker has mended a disk, or seen that there was nothing to mend */
 	uint8_t used[FF_SLOTS_MAX];
 	unsigned slots, free, planned;
 	unsigned slots_usable, slots_lost; /* free at the start; of those, left occupied by a VM that ended */
 	struct ff_one_queue waiting;
-	struct ff_one *mates; /* under way on it: admitted, and not ended */
+	struct ff_one_queue door; /* begun ahead of a free slot, and ready for one */
+	unsigned ahead;		  /* begun, and have no slot yet; those at the door are among them */
+	struct ff_one *mates;	  /* under way on it: admitted, and not ended */
 };
 
 enum ff_one_state {
@@ -178,6 +186,8 @@ struct ff_one {
 	bool alone : 1;	     /* not in a group: it was refused with others */
 	bool look_alone : 1; /* looks by itself */
 	bool then_act : 1;   /* after the pause act, not look */
+	bool no_slot : 1;    /* begun ahead of a free slot: it counts as `ahead` of its rescue VM */
+	bool at_door : 1;    /* ready for a slot, and waits for one in the rescue VM's queue or has just got it */
 	bool slot_held : 1;  /* the slot is its own */
 	bool slot_used : 1;  /* something may be attached there */
 	bool late : 1;	     /* patience ended */
@@ -464,6 +474,12 @@ void ff_schedule_forsake(struct ff_engine *e);
 void ff_schedule_admit(struct ff_engine *e);
 /** The slot that it has by the journal is its own again, or was and is lost. */
 void ff_slot_retake(struct ff_one *one);
+/** Its worker did what it is for. */
+void ff_rescue_proven(struct ff_engine *e, struct ff_rescue *rescue);
+/** It comes to the row that needs its slot: true when it has one; otherwise its task runs when it has. */
+bool ff_slot_enter(struct ff_engine *e, struct ff_one *one);
+/** It goes another way, or ends: it wants no slot any more. */
+void ff_slot_forget(struct ff_one *one);
 void ff_slot_release(struct ff_engine *e, struct ff_one *one);
 /** Nothing may be put there in this run: something may still be attached. */
 void ff_slot_lose(struct ff_engine *e, struct ff_one *one);
@@ -491,6 +507,7 @@ void ff_record_run(struct ff_engine *e, const json_t *info);
 void ff_record_rescue(struct ff_engine *e, struct ff_rescue *rescue);
 void ff_record_plan(struct ff_engine *e, const struct ff_one *one);
 void ff_record_admit(struct ff_engine *e, const struct ff_one *one);
+void ff_record_slot(struct ff_engine *e, const struct ff_one *one);
 void ff_record_intent(struct ff_engine *e, struct ff_one *const *ones, size_t n, const struct ff_ask *ask);
 /** `of` is "look", "act" or "poll". */
 void ff_record_result(

@@ -12,7 +12,8 @@
  * handshake per change and buys nothing that the count does not give.
  *
  * Waiting for a connection. No more than options.connections exchanges run with one host; others wait in our own line,
- * not in libcurl's, so that an ask's time begins when it can be sent and a waiting ask holds no libcurl handle.
+ * not in libcurl's, so that an ask's time begins when it can be sent and a waiting ask holds no libcurl handle. Asks
+ * whose answers are held back by the server have a line of their own: they would hold all connections for minutes.
  */
 #include "rt.h"
 
@@ -33,10 +34,14 @@
 #define HEADER_BYTES_MAX     ((size_t)256 * 1024)
 #define IDLE_CONNECTIONS_MAX 256L
 
-struct host {
-	char *name; /* with port */
+struct line {
 	unsigned active;
 	struct rt_ops waiting;
+};
+
+struct host {
+	char *name;	      /* with port */
+	struct line lines[2]; /* [1]: asks whose answers are held back */
 	SLIST_ENTRY(host) next;
 };
 
@@ -320,7 +325,7 @@ static struct rt_op *exchange_free(struct rt_http *http, struct exchange *x)
 	struct rt_op *op = x->op;
 
 	TAILQ_REMOVE(&http->exchanges, x, next);
-	x->host->active--;
+	x->host->lines[op->ask.held].active--;
 	curl_multi_remove_handle(http->multi, x->easy);
 	curl_easy_cleanup(x->easy);
 	for (struct curl_slist *h = x->headers; h != NULL; h = h->next)
@@ -345,7 +350,7 @@ static void exchange_start(struct rt_http *http, struct host *host, struct rt_op
 	x->easy = curl_easy_init();
 	if (x->easy == NULL)
 		ff_oom();
-	host->active++;
+	host->lines[op->ask.held].active++;
 	TAILQ_INSERT_TAIL(&http->exchanges, x, next);
 	set_request(x);
 	set_headers(x);
@@ -402,7 +407,8 @@ static struct host *host_of_op(struct rt_http *http, const struct rt_op *op)
 	}
 	host = ff_calloc(1, sizeof(*host));
 	host->name = FF_STEAL(name);
-	STAILQ_INIT(&host->waiting);
+	STAILQ_INIT(&host->lines[0].waiting);
+	STAILQ_INIT(&host->lines[1].waiting);
 	SLIST_INSERT_HEAD(&http->hosts, host, next);
 	return host;
 }
@@ -411,9 +417,14 @@ static void start_waiting(struct rt_http *http, struct host *host)
 {
 	struct rt_op *op;
 
-	while (host->active < http->connections && (op = STAILQ_FIRST(&host->waiting)) != NULL) {
-		STAILQ_REMOVE_HEAD(&host->waiting, next);
-		exchange_start(http, host, op);
+	for (size_t i = 0; i < FF_COUNT(host->lines); i++) {
+		struct line *line = &host->lines[i];
+		unsigned most = i == 0 ? http->connections : RT_HELD_CONNECTIONS;
+
+		while (line->active < most && (op = STAILQ_FIRST(&line->waiting)) != NULL) {
+			STAILQ_REMOVE_HEAD(&line->waiting, next);
+			exchange_start(http, host, op);
+		}
 	}
 }
 
@@ -426,7 +437,7 @@ void rt_http_start(struct rt_http *http, struct rt_op *op)
 		return;
 	}
 	host = host_of_op(http, op);
-	STAILQ_INSERT_TAIL(&host->waiting, op, next);
+	STAILQ_INSERT_TAIL(&host->lines[op->ask.held].waiting, op, next);
 	start_waiting(http, host);
 }
 
@@ -613,9 +624,11 @@ void rt_http_free(struct rt_http *http)
 		rt_op_free(exchange_free(http, x));
 	while ((host = SLIST_FIRST(&http->hosts)) != NULL) {
 		SLIST_REMOVE_HEAD(&http->hosts, next);
-		while ((op = STAILQ_FIRST(&host->waiting)) != NULL) {
-			STAILQ_REMOVE_HEAD(&host->waiting, next);
-			rt_op_free(op);
+		for (size_t i = 0; i < FF_COUNT(host->lines); i++) {
+			while ((op = STAILQ_FIRST(&host->lines[i].waiting)) != NULL) {
+				STAILQ_REMOVE_HEAD(&host->lines[i].waiting, next);
+				rt_op_free(op);
+			}
 		}
 		free(host->name);
 		free(host);

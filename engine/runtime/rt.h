@@ -27,6 +27,7 @@
 #define RT_TIMEOUT_MS	    60000
 #define RT_ANSWER_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define RT_CONNECTIONS	    64
+#define RT_HELD_CONNECTIONS 256 /* beside them, waiting for answers that are held back */
 
 /* An ask that is being carried out, until rt_op_finish(). */
 struct rt_op {

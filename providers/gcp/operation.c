@@ -245,6 +245,7 @@ int gcp_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct
 	}
 	gcp_ask(cloud, ask, GCP_OPERATION, "POST", path, "/wait");
 	ask->timeout_ms = WAIT_TIMEOUT_MS;
+	ask->held = true;
 	return 0;
 }
 

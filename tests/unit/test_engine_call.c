@@ -170,9 +170,28 @@ Test(engine_call, no_more_requests_are_out_than_there_is_room_for)
 
 	while (ff_engine_phase(w.engine) < FF_PHASE_ENDED) {
 		world_step(&w);
-		most = w.engine->scopes[0]->in_flight > most ? w.engine->scopes[0]->in_flight : most;
+		most = w.engine->scopes[0]->room[0].in_flight > most ? w.engine->scopes[0]->room[0].in_flight : most;
 	}
 	cr_expect_eq(most, FF_IN_FLIGHT_MAX);
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 300);
+}
+
+Test(engine_call, answers_that_are_held_back_keep_no_other_request_waiting)
+{
+	world_open(&w, 300, NULL);
+	w.cloud->vms[0]->slots_max = FF_SLOTS_MAX;
+	w.cloud->held_polls = true;
+	w.op_ms = 600000;
+	world_repair(&w);
+	unsigned most = 0;
+
+	while (w.now_ms < w.op_ms / 2 && world_step(&w)) {
+		most = w.engine->scopes[0]->room[1].in_flight > most ? w.engine->scopes[0]->room[1].in_flight : most;
+	}
+	cr_expect_eq(traced(&w, "send POST https://toy.test/claim:"), FF_SLOTS_MAX);
+	cr_expect_gt(most, FF_IN_FLIGHT_MAX);
+	cr_expect_leq(most, FF_HELD_MAX);
+	world_run(&w, FF_PHASE_ENDED);
 	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 300);
 }
 

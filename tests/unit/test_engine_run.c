@@ -76,7 +76,7 @@ static void count_stopped(struct world *world, const char *what)
 	most_stopped = n > most_stopped ? n : most_stopped;
 }
 
-Test(engine_run, a_vm_begins_only_when_a_slot_is_free)
+Test(engine_run, no_more_disks_are_attached_than_there_are_slots)
 {
 	most_stopped = 0;
 	w.on_send = count_stopped;
@@ -86,7 +86,7 @@ Test(engine_run, a_vm_begins_only_when_a_slot_is_free)
 	world_repair(&w);
 	while (traced(&w, "/stop") < 3)
 		world_step(&w);
-	cr_expect_eq(w.engine->under_way, 3);
+	cr_expect_eq(w.engine->under_way, 3, "nobody is begun ahead before a disk was mended");
 	world_run(&w, FF_PHASE_ENDED);
 	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 12);
 	cr_expect_eq(most_stopped, 3);
@@ -121,10 +121,78 @@ Test(engine_run, a_slot_that_may_still_be_occupied_is_not_used_again)
 Test(engine_run, when_no_slot_is_left_those_who_wait_are_skipped)
 {
 	RULES({"POST https://toy.test/detach:a", .body = "failed"});
-	world_open(&w, 2, NULL);
+	world_open(&w, 3, NULL);
 	w.cloud->vms[0]->slots_max = 1;
 	world_finish(&w);
-	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: no slot of rescue VM 'r1' can be used any more");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "attach: no slot of rescue VM 'r1' can be used any more");
+	cr_expect(!state_of(&w, "b")->copied && !state_of(&w, "b")->claimed && state_of(&w, "b")->running);
+	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun: no slot of rescue VM 'r1' can be used any more");
+}
+
+/* Steps until the trace holds that text. */
+static void step_until(const char *text)
+{
+	while (traced(&w, text) == 0)
+		cr_assert(world_step(&w), "'%s' never comes", text);
+}
+
+Test(engine_run, while_a_slot_is_taken_the_next_disk_is_made_ready)
+{
+	RULES({"POST https://toy.test/detach:a", .latency_ms = 60000});
+	world_open(&w, 3, NULL);
+	w.cloud->vms[0]->slots_max = 1;
+	world_repair(&w);
+	step_until("worker r1 kept 1");
+	cr_expect_eq(traced(&w, "/claim:b"), 0, "nobody is begun ahead before a disk was mended");
+	step_until("/copy:b");
+	while (!w.engine->ones[1].at_door)
+		cr_assert(world_step(&w));
+	cr_expect_eq(traced(&w, "attach:b"), 0);
+	cr_expect_eq(traced(&w, "/claim:c"), 0, "one for each slot");
+	cr_expect_eq(w.engine->rescues[0]->ahead, 1);
+	step_until("attach:b");
+	cr_expect_eq(w.engine->ones[1].slot, 0);
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 3);
+	cr_expect(strstr(w.journal.text, "\"k\":\"slot\",\"vm\":2,\"slot\":0") != NULL);
+	cr_expect_eq(w.engine->rescues[0]->ahead, 0);
+	cr_expect_eq(w.engine->rescues[0]->free, 1);
+}
+
+Test(engine_run, a_vm_that_may_be_well_is_not_stopped_before_a_slot_is_free)
+{
+	RULES({"POST https://toy.test/detach:a", .latency_ms = 60000});
+	world_open(&w, 2, NULL);
+	w.cloud->vms[0]->slots_max = 1;
+	w.cloud->vms[2]->health = FF_HEALTHY;
+	world_repair(&w);
+	step_until("look/verify/a");
+	cr_expect_leq(traced(&w, "/stop:b"), 1);
+	cr_expect_eq(w.engine->rescues[0]->ahead, 0);
+	world_run(&w, FF_PHASE_ENDED);
+	for (size_t i = 0, freed = 0; i < w.trace.count; i++) {
+		freed += strstr(w.trace.items[i], "detach:a") != NULL;
+		if (strstr(w.trace.items[i], "/claim:b") != NULL)
+			cr_expect_eq(freed, 1);
+	}
+}
+
+Test(engine_run, who_is_ready_for_a_slot_goes_home_at_an_interrupt)
+{
+	RULES({"POST https://toy.test/detach:a", .latency_ms = 60000});
+	world_open(&w, 2, NULL);
+	w.cloud->vms[0]->slots_max = 1;
+	world_repair(&w);
+	step_until("/copy:b");
+	while (!w.engine->ones[1].at_door)
+		cr_assert(world_step(&w));
+	ff_engine_interrupt(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "interrupted before it was mended");
+	cr_expect_eq(traced(&w, "attach:b"), 0);
+	cr_expect(!state_of(&w, "b")->copied && !state_of(&w, "b")->claimed && state_of(&w, "b")->running);
+	cr_expect_null(w.engine->rescues[0]->door.head);
 }
 
 Test(engine_run, parallel_limits_how_many_are_under_way)
@@ -485,12 +553,12 @@ static uint64_t work_for(size_t vms)
 	memset(&w, 0, sizeof(w));
 	w.quiet = true;
 	world_open(&w, vms, NULL);
-	w.cloud->vms[0]->slots_max = 64;
+	w.cloud->vms[0]->slots_max = 16; /* few also wait for slots */
 	for (int i = 2; i <= 8; i++) {
 		char name[32];
 
 		snprintf(name, sizeof(name), "r%d", i);
-		toy_add(w.cloud, name, true)->slots_max = 64;
+		toy_add(w.cloud, name, true)->slots_max = 16;
 	}
 	world_finish(&w);
 	cr_assert_eq(w.engine->ended[FF_O_REPAIRED], vms);

@@ -34,6 +34,7 @@ struct ff_cloud {
 		claim_is_free; /* claim_is_free: look before the first act */
 	unsigned found;
 	const char *account; /* NULL: "toy-1" */
+	bool held_polls;     /* answers to polls are held back by the cloud */
 	bool split_build;    /* building a request for more than one is refused */
 	int many;	     /* looks for many: so many at once, then one in 5 s; 0: 1000 */
 	int moves;	     /* attach and detach: so many at once, then one in 5 s; 0: 100 */
@@ -183,10 +184,10 @@ TOY int toy_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, st
 {
 	ff_auto_buf url = {0};
 
-	(void)cloud;
 	(void)err;
 	toy_members(&url, m, n);
 	ff_ask_http(ask, "GET", "https://toy.test/poll/%s", url.text);
+	ask->held = cloud->held_polls;
 	return 0;
 }
 

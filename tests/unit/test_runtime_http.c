@@ -464,6 +464,35 @@ Test(runtime_http, asks_under_way_and_waiting_are_dropped_at_the_end, .timeout =
 	cr_assert_eq(kept.times, 0);
 }
 
+static bool serve_all_but_held(struct server *s, int fd, unsigned connection, unsigned n)
+{
+	return strstr(s->request, "/wait") != NULL || serve_ok(s, fd, connection, n);
+}
+
+Test(runtime_http, an_answer_that_is_held_back_keeps_no_other_ask_waiting, .timeout = 20)
+{
+	struct ff_runtime_options options = {.connections = 1};
+	struct ff_runtime *rt = fake_runtime(&options);
+	const struct ff_world *world = ff_runtime_world(rt);
+	struct ff_engine engine = {.ended = fake_has_answers, .wanted = 1};
+	struct kept_answer held = {.engine = &engine}, other = {.engine = &engine};
+	struct ff_ask ask;
+
+	server_start(&server, serve_all_but_held);
+	ask = ask_for("GET", "/wait");
+	ask.held = true;
+	world->send(world->self, &ask, keep_answer, &held);
+	ask = ask_for("GET", "/");
+	world->send(world->self, &ask, keep_answer, &other);
+	ff_runtime_run(rt, &engine, FF_PHASE_ENDED, NULL, NULL);
+	cr_expect_eq(held.times, 0);
+	cr_assert_eq(other.times, 1);
+	cr_expect_eq(other.a.transport, FF_T_OK, "%s", other.a.why);
+	ff_answer_release(&other.a, false);
+	ff_runtime_free(rt);
+	server_stop(&server);
+}
+
 /* ---------------------------------------------------------------- proxies */
 
 Test(runtime_http, a_direct_ask_passes_no_proxy, .timeout = 20)
