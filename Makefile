@@ -31,13 +31,15 @@ LIBRARY  := $(O)/libfixfleet.a
 SIM_SRC  := $(wildcard tests/cloudsim/*.c)
 SIM_OBJ  := $(SIM_SRC:%.c=$(O)/%.o)
 SIM_LIB  := $(O)/libcloudsim.a
+VW_SRC   := $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c))
+VW_OBJ   := $(VW_SRC:%.c=$(O)/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(O)/tests/%)
 FIXTURE_SRC := $(wildcard tests/fixtures/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/%)
 FUZZ_OBJ := $(patsubst %.c,$(O)/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)))
-ALL_C    = $(SOURCES) $(SIM_SRC) $(FIXTURE_SRC) $(wildcard tests/unit/*.c tests/bench/*.c tests/fuzz/*.c)
+ALL_C    = $(SOURCES) $(SIM_SRC) $(wildcard tests/sim/*.c) $(FIXTURE_SRC) $(wildcard tests/unit/*.c tests/bench/*.c tests/fuzz/*.c)
 ALL_H    = $(wildcard include/fixfleet/*.h $(addsuffix /*.h,$(FOLDERS)) tests/*/*.h)
 
 all: $(O)/fixfleet
@@ -63,6 +65,7 @@ $(O)/mkdisks: $(FIXTURE_SRC:%.c=$(O)/%.o) $(LIBRARY)
 
 # Tests see what is inside the folders.
 $(O)/tests/cloudsim/%.o: CPPFLAGS += -Itests/cloudsim
+$(O)/tests/sim/%.o $(O)/tests/bench/%.o: CPPFLAGS += -I. -Itests/cloudsim -Itests/sim
 $(O)/tests/unit/%.o: CPPFLAGS += -I. -Itests/cloudsim -DFF_SOURCE_DIR='"$(CURDIR)"'
 
 $(O)/%.o: %.c
@@ -71,6 +74,12 @@ $(O)/%.o: %.c
 
 $(O)/tests/test_%: $(O)/tests/unit/test_%.o $(SIM_LIB) $(LIBRARY)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(SIM_LIB) $(LIBRARY) $(LIBS) -lcriterion -lmicrohttpd -lssl -lgnutls
+
+# Benchmarks in virtual time.
+$(O)/bench-%: $(O)/tests/bench/%.o $(VW_OBJ) $(SIM_LIB) $(LIBRARY)
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(VW_OBJ) $(SIM_LIB) $(LIBRARY) $(LIBS)
+
+-include $(VW_OBJ:.o=.d)
 
 $(O)/tests/fuzz/%.o: CPPFLAGS += -I. -Itests/cloudsim
 
@@ -124,6 +133,10 @@ contract:
 
 bench-disks: tools
 	O=$(O) tests/bench/disks
+
+.PHONY: bench-clouds
+bench-clouds: $(O)/bench-clouds
+	$<
 
 # ---------------------------------------------------------------- install
 

@@ -1,0 +1,161 @@
+/*
+ * A world in virtual time for the engine and the providers exactly as they ship: cloudsim's model called in process, a
+ * worker on every rescue VM that speaks the worker's lines, a journal in memory. One seed decides everything: the same
+ * calls give the same story to the last random bit. Nothing here sleeps, opens a socket or a file.
+ *
+ *   vw_new -> vw_disk (each image of the scenario) -> vw_open (the clouds) -> vw_host_new -> vw_host_begin
+ *   -> vw_run_until / vw_step -> ... -> vw_free
+ *
+ * A "host" is an operator's machine: it runs one engine, and holds its journal. There may be several over the same
+ * clouds. Time is one int64_t of milliseconds since 1970, the clouds' time; a host's monotonic clock counts from the
+ * begin of the world.
+ */
+#ifndef TESTS_SIM_VW_H
+#define TESTS_SIM_VW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model.h"
+#include "engine/table.h"
+
+#include "fixfleet/engine.h"
+#include "fixfleet/mem.h"
+#include "fixfleet/world.h"
+
+#define VW_BASE	     "https://cloud.sim"    /* all clouds are there; who a request is for shows its path */
+#define VW_BEGAN     INT64_C(1721368800000) /* 2024-07-19T06:00:00Z */
+#define VW_HOSTS_MAX 2
+
+struct vw;
+struct vw_host;
+
+/* ---------------------------------------------------------------- time (events.c) */
+
+struct vw_event {
+	int64_t at_ms;
+	uint64_t order; /* equal times: first come, first served */
+	void (*run)(struct vw *vw, struct vw_event *event);
+	void (*free)(struct vw_event *event); /* also after run() */
+};
+
+struct vw_events {
+	struct vw_event **heap;
+	size_t count, room;
+	uint64_t order;
+};
+void vw_event_add(struct vw *vw, struct vw_event *event, int64_t at_ms);
+struct vw_event *vw_event_take(struct vw *vw);
+void vw_events_free(struct vw *vw);
+
+/* ---------------------------------------------------------------- disks (disks.c) */
+
+/* What is on a disk. A copy is made of its source's content as it was at that moment. */
+struct vw_disk {
+	char *origin;	/* the VM whose OS disk it was at first, "azure:web-1" */
+	bool bad;	/* a machine that boots from it crashes */
+	bool half;	/* a repair was begun and not ended: nobody knows what is on it */
+	unsigned files; /* bad files on it */
+	unsigned mends; /* how often the worker wrote to it */
+	int64_t bytes;
+};
+
+/** The disk behind an image's name; NULL. Borrowed. */
+struct vw_disk *vw_disk_of(const struct vw *vw, const char *image);
+/** A disk of the scenario, before vw_open(). */
+struct vw_disk *vw_disk_add(struct vw *vw, const char *image, const char *origin, bool bad, int64_t bytes);
+/** The image that is seen on that rescue VM at one of the paths; NULL: none (yet). Borrowed. */
+const char *vw_image_at(const struct vw *vw, const char *rescue, const json_t *paths);
+
+/* ---------------------------------------------------------------- the worker (worker.c) */
+
+/* How long things take on a rescue VM, and what goes wrong there. */
+struct vw_worker_times {
+	int64_t appliance_ms; /* until an appliance is up: 12 s measured without KVM */
+	int64_t disk_ms;      /* for each disk in it */
+	int64_t close_ms;
+	unsigned disks_max; /* in one appliance */
+};
+
+struct vw_worker;
+void vw_worker_hear(struct vw_host *host, const char *rescue, const json_t *line);
+void vw_worker_kill(struct vw_host *host, const char *rescue, const char *why);
+void vw_workers_free(struct vw_host *host);
+
+/* ---------------------------------------------------------------- requests (cloud.c) */
+
+struct vw_exchange;
+/** Forget what waits for a connection: its host is gone. */
+void vw_lines_drop(struct vw_host *host);
+void vw_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg);
+
+/* ---------------------------------------------------------------- hosts and the whole (vw.c) */
+
+/* What a host's run is asked for. Borrowed for the call. */
+struct vw_run {
+	const char *run;
+	bool azure, aws, gcp;		    /* which scopes */
+	const struct ff_strv *azure_groups; /* NULL: the whole subscription */
+	unsigned parallel, max_failures;
+	bool no_backup;
+};
+
+struct vw_host {
+	struct vw *vw;
+	struct ff_world world;
+	struct ff_engine *engine; /* NULL: it does not run */
+	char *run;
+	unsigned life; /* counts engines: answers for an earlier one are dropped */
+	unsigned number;
+	int64_t wake_ms, skew_ms; /* wake: mono; skew: of its wall clock */
+	bool dirty;		  /* something was delivered: turn it */
+	struct ff_buf journal;
+	size_t synced; /* bytes of it that survive a crash */
+	uint64_t records, syncs, sends;
+	struct ff_table workers;
+	struct vw_line {
+		unsigned out;
+		struct vw_exchange *first, *last;
+	} lines[SIM_PARTS_MAX][2]; /* for connections, as the runtime has them; [1]: answers that are held back */
+	json_t *recipes;
+	int64_t found_ms, ended_ms;
+};
+
+struct vw {
+	int64_t now_ms;
+	uint64_t random;
+	struct sim *sim;
+	struct vw_events events;
+	struct ff_table disks, places; /* image -> disk; "rescue path" -> image (owned text) */
+	unsigned images;
+	struct vw_host *hosts[VW_HOSTS_MAX];
+	size_t host_count;
+	struct vw_worker_times times;
+	int64_t rtt_ms; /* of a request, give or take a quarter */
+	uint64_t requests, mutations, turns;
+	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
+	bool trace;
+};
+
+struct vw *vw_new(uint64_t seed);
+/** Make the clouds of the scenario. -1 with err: it is no good. */
+int vw_open(struct vw *vw, const json_t *scenario, struct ff_err *err);
+void vw_free(struct vw *vw);
+uint64_t vw_random(struct vw *vw);
+/** In [low, high]. */
+int64_t vw_between(struct vw *vw, int64_t low, int64_t high);
+
+struct vw_host *vw_host_new(struct vw *vw);
+/** Start an engine with the scopes of `run`; it begins to find at once. */
+int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err *err);
+/** Repair all that is affected, as `fixfleet --yes` does. Only in FF_PHASE_FOUND. */
+int vw_host_repair(struct vw_host *host, struct ff_err *err);
+void vw_host_end(struct vw_host *host);
+/** Everything that happens at the next moment. false: nothing will ever happen again. */
+bool vw_step(struct vw *vw);
+/** Step until the host is in that phase. -1 with err: nothing goes on, or it takes more than `limit_ms`. */
+int vw_run_until(struct vw_host *host, enum ff_phase phase, int64_t limit_ms, struct ff_err *err);
+
+#endif
