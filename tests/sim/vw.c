@@ -253,7 +253,7 @@ int vw_host_repair(struct vw_host *host, struct ff_err *err)
 		selected = ff_realloc(selected, n + count + 1, sizeof(*selected));
 		for (size_t i = 0; i < count; i++)
 			if (vms[i]->health == FF_AFFECTED)
-				selected[n++] = (struct ff_selected){s, vms[i]};
+				selected[n++] = (struct ff_selected){.scope = s, .vm = vms[i]};
 	}
 	rc = ff_engine_repair(host->engine, selected, n, NULL, err);
 	free(selected);
