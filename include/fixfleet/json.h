@@ -46,4 +46,7 @@ void ff_json_merge(json_t *object, const json_t *patch);
 /** Compact text, keys in order of insertion. The caller frees; aborts when out of memory. */
 char *ff_json_text(const json_t *j);
 
+/** Call once, before any other JSON: what jansson frees is overwritten first, since keys pass through it. */
+void ff_json_wipe_freed(void);
+
 #endif
