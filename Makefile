@@ -24,7 +24,7 @@ LIBS     = $(shell pkg-config --libs $(PACKAGES))
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 
 # A folder is compiled with -Iinclude and itself, nothing else: a wrong arrow is a failed include.
-FOLDERS  := base engine engine/runtime providers providers/azure providers/aws providers/gcp diskops cmd
+FOLDERS  := base keys engine engine/runtime providers providers/azure providers/aws providers/gcp diskops cmd
 SOURCES  := $(foreach d,$(FOLDERS),$(wildcard $(d)/*.c))
 OBJECTS  := $(SOURCES:%.c=$(O)/%.o)
 LIBRARY  := $(O)/libfixfleet.a
