@@ -35,6 +35,20 @@ int cmd_worker(struct options *o);
 /** Print the error on stderr, return the exit status that its class stands for before anything was started. */
 int fail_with(const struct ff_err *err);
 
+/* ---- keys of encrypted volumes */
+
+#define KEY_SOURCES_MAX 8
+
+struct key_sources {
+	struct ff_key_source items[KEY_SOURCES_MAX];
+	size_t count;
+};
+
+/** Make the sources that the options name, in the order in which they are asked. 0, or -1 with FF_E_USAGE; release in
+ * both cases. */
+int key_sources_open(struct key_sources *sources, const struct options *o, struct ff_err *err);
+void key_sources_release(struct key_sources *sources);
+
 /* ---- finding: what list and repair begin with */
 
 struct found {

@@ -258,6 +258,7 @@ int cmd_repair(struct options *o)
 {
 	ff_auto_json json_t *recipes = json_pack("[o]", ff_recipe_builtin("crowdstrike-291"));
 	ff_auto_free char *id = make_run_id(), *folder = NULL, *run_dir = NULL;
+	struct key_sources keys;
 	struct view *view;
 	struct ff_engine_config config = {
 		.run = id,
@@ -280,6 +281,12 @@ int cmd_repair(struct options *o)
 	else
 		return fail_with(&err);
 	config.run_dir = run_dir;
+	if (key_sources_open(&keys, o, &err) < 0) {
+		key_sources_release(&keys);
+		return fail_with(&err);
+	}
+	config.keys = keys.items;
+	config.key_source_count = keys.count;
 	view = view_new(o->verbosity < 0);
 	config.event_arg = view;
 	status = find(&f, o, &config);
@@ -287,5 +294,6 @@ int cmd_repair(struct options *o)
 		status = begin(&f, o, view, id, run_dir);
 	view_free(view);
 	found_release(&f);
+	key_sources_release(&keys);
 	return status;
 }

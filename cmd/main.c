@@ -9,6 +9,7 @@
  *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
  *   find.c          open the scopes (providers/), sign in and discover through the engine (engine/) and its runtime
  *   evidence.c      --evidence: consoles and screens into the run's folder
+ *   keys.c          --keys, --key-command (keys/): what opens encrypted volumes
  *   select.c        --name, --tag, --instances          report.c   tables, JSON, CSV on stdout
  *   view.c          progress on stderr
  * The engine's contract is include/fixfleet/engine.h, a cloud's is include/fixfleet/provider.h.
@@ -18,6 +19,7 @@
 #include <sys/prctl.h>
 
 #include "cmd.h"
+#include "fixfleet/json.h"
 
 static const struct command commands[] = {
 	{"repair", FOR_FIND | FOR_REPAIR | FOR_OUTPUT, cmd_repair, "mend what cannot boot (the default)"},
@@ -80,6 +82,7 @@ int main(int argc, char **argv)
 	int status;
 
 	keep_to_ourselves();
+	ff_json_wipe_freed();
 	if (argc > 1 && argv[1][0] != '-') {
 		command = command_by_name(argv[1]);
 		if (command == NULL) {

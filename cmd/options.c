@@ -265,6 +265,8 @@ TEXT_SETTER(dev_root)
 TEXT_SETTER(run_dir)
 TEXT_SETTER(ca_file)
 TEXT_SETTER(csek_file)
+TEXT_SETTER(keys_file)
+TEXT_SETTER(key_command)
 SWITCH_SETTER(all, o->all = true)
 SWITCH_SETTER(yes, o->yes = true)
 SWITCH_SETTER(evidence, o->evidence = true)
@@ -304,6 +306,11 @@ static const struct row rows[] = {
 	{FOR_REPAIR, 0, "worker", "WHERE", set_worker,
 		"where disks are mended: local, ssh (to the rescue VM, default) or ssh:HOST"},
 	{FOR_REPAIR, 0, "dev-root", "DIR", set_dev_root, "instead of /dev; {rescue} in it is the rescue VM's name"},
+	{FOR_REPAIR, 0, "keys", "FILE", set_keys_file,
+		"BitLocker keys, CSV or JSON: key protector id, VM or disk -> recovery password or base64 of a .BEK "
+		"file"},
+	{FOR_REPAIR, 0, "key-command", "CMD", set_key_command,
+		"program that is asked for a BitLocker key: JSON on its stdin, the key on its stdout"},
 	{FOR_REPAIR, 0, "allow-deallocate", NULL, set_allow_deallocate,
 		"azure: deallocate, where the swap demands it, also if a dynamic public address is lost"},
 	{FOR_REPAIR, 'y', "yes", NULL, set_yes, "do not ask"},

@@ -25,6 +25,7 @@ struct options {
 	bool all;
 	struct ff_strv rescues;
 	const char *worker, *dev_root;
+	const char *keys_file, *key_command;
 	bool yes, dry_run;
 	const char *run_dir;
 	bool evidence; /* --evidence: keep consoles and screens in the run's folder */

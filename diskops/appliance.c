@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bitlocker.h"
+#include "nbd.h"
+
 #define MEMORY_BASE_MB	   512 /* ntfs-3g and the tools need a fraction; less memory boots sooner */
 #define MEMORY_PER_DISK_MB 8
 #define SMP		   2 /* more do not help: udev's probing of disks is all that runs side by side */
@@ -100,6 +103,36 @@ static void label_of(size_t index, char out[4])
 	out[3] = '\0';
 }
 
+/* "v" and a letter for its number before the disk's. */
+static void volume_label_of(size_t index, size_t volume, char out[6])
+{
+	out[0] = 'v';
+	out[1] = (char)('a' + volume);
+	label_of(index, out + 2);
+}
+
+/* An open BitLocker volume is a disk of its own to the appliance. */
+static int add_volumes(guestfs_h *g, const struct job *job, size_t index)
+{
+	for (size_t i = 0; i < job->locked_count; i++) {
+		ff_auto_free char *server = NULL;
+		const char *servers[] = {NULL, NULL};
+		char label[6];
+
+		if (job->locked[i].server == NULL)
+			continue;
+		server = ff_printf("unix:%s", nbd_socket(job->locked[i].server));
+		servers[0] = server;
+		volume_label_of(index, i, label);
+		if (guestfs_add_drive_opts(g, "", GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw", GUESTFS_ADD_DRIVE_OPTS_READONLY,
+			    (int)job->scan_only, GUESTFS_ADD_DRIVE_OPTS_PROTOCOL, "nbd", GUESTFS_ADD_DRIVE_OPTS_SERVER,
+			    (char *const *)(uintptr_t)servers, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "writeback",
+			    GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_drives(guestfs_h *g, struct job *const *jobs, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -109,7 +142,8 @@ static int add_drives(guestfs_h *g, struct job *const *jobs, size_t count)
 		/* writeback: guest flushes reach the disk, which is what guestfs_shutdown() ends with */
 		if (guestfs_add_drive_opts(g, jobs[i]->path, GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw",
 			    GUESTFS_ADD_DRIVE_OPTS_READONLY, (int)jobs[i]->scan_only, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE,
-			    "writeback", GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0)
+			    "writeback", GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0 ||
+			add_volumes(g, jobs[i], i) < 0)
 			return -1;
 	}
 	/* libguestfs wants a drive to launch; /dev/null is one of no bytes to it */
@@ -181,6 +215,33 @@ static int try_launch(
 	return rc;
 }
 
+static char *device_of(char *const *table, const char *label)
+{
+	for (char *const *t = table; *t != NULL; t += 2)
+		if (ff_streq(t[0], label))
+			return ff_strdup(t[1]);
+	return NULL;
+}
+
+static bool find_device(char *const *table, struct job *job, size_t index)
+{
+	char label[6];
+
+	label_of(index, label);
+	free(job->device);
+	job->device = device_of(table, label);
+	for (size_t i = 0; i < job->locked_count; i++) {
+		struct locked *l = &job->locked[i];
+
+		volume_label_of(index, i, label);
+		free(l->device);
+		l->device = l->server != NULL ? device_of(table, label) : NULL;
+		if (l->server != NULL && l->device == NULL)
+			return false;
+	}
+	return job->device != NULL;
+}
+
 /* The device of each job, by its label: the kernel may find the disks in any order. */
 static int find_devices(const struct appliance *a, struct job *const *jobs, size_t count, struct ff_err *err)
 {
@@ -189,13 +250,7 @@ static int find_devices(const struct appliance *a, struct job *const *jobs, size
 	if (table == NULL)
 		return appliance_fail(a, err, FF_E_LOCAL, "cannot list the appliance's disks");
 	for (size_t i = 0; i < count; i++) {
-		char label[4];
-
-		label_of(i, label);
-		for (char **t = table; *t != NULL && jobs[i]->device == NULL; t += 2)
-			if (ff_streq(t[0], label))
-				jobs[i]->device = ff_strdup(t[1]);
-		if (jobs[i]->device == NULL) {
+		if (!find_device(table, jobs[i], i)) {
 			appliance_free_list(table);
 			return ff_fail(err, FF_E_LOCAL, "'%s' did not appear in the appliance", jobs[i]->path);
 		}

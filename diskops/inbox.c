@@ -97,7 +97,7 @@ static void take_line(struct inbox *b, const char *line, size_t len)
 
 static void take_lines(struct inbox *b, size_t searched)
 {
-	size_t from = 0;
+	size_t from = 0, seen;
 	char *newline;
 
 	while (!b->over && (newline = memchr(b->text.text + searched, '\n', b->text.len - searched)) != NULL) {
@@ -106,13 +106,35 @@ static void take_lines(struct inbox *b, size_t searched)
 		take_line(b, b->text.text + from, end - from);
 		from = searched = end + 1;
 	}
+	seen = b->text.len;
 	ff_buf_drop(&b->text, from);
+	if (seen > b->text.len)
+		ff_wipe(b->text.text + b->text.len, seen - b->text.len);
 	if (!b->over && b->text.len > FF_WORKER_LINE_BYTES_MAX) {
 		struct ff_err err;
 
 		ff_fail(&err, FF_E_BUG, "line longer than %d bytes", FF_WORKER_LINE_BYTES_MAX);
 		push(b, INBOX_BROKEN, NULL, &err);
 	}
+}
+
+/* Lines may hold keys: what a growing buffer leaves behind is overwritten, as is what is taken out of it. */
+static void add_secret(struct ff_buf *b, const char *bytes, size_t len)
+{
+	struct ff_buf bigger = {0};
+
+	if (b->room - b->len > len) {
+		ff_buf_add(b, bytes, len);
+		return;
+	}
+	bigger.room = (b->len + len) * 2 + 1;
+	bigger.text = ff_calloc(bigger.room, 1);
+	ff_buf_add(&bigger, b->text, b->len);
+	ff_buf_add(&bigger, bytes, len);
+	if (b->text != NULL)
+		ff_wipe(b->text, b->room);
+	ff_buf_free(b);
+	*b = bigger;
 }
 
 static void read_some(struct inbox *b)
@@ -134,7 +156,8 @@ static void read_some(struct inbox *b)
 	} else {
 		size_t searched = b->text.len;
 
-		ff_buf_add(&b->text, bytes, (size_t)n);
+		add_secret(&b->text, bytes, (size_t)n);
+		ff_wipe(bytes, (size_t)n);
 		take_lines(b, searched);
 	}
 }

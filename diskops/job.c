@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bitlocker.h"
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
 
@@ -86,6 +87,7 @@ static int read_job(struct job *job, const json_t *line, struct ff_err *err)
 	if (job->wait_ms < 0 || job->wait_ms > WAIT_MS_MAX)
 		return ff_fail(err, FF_E_BUG, "wait_ms: not in 0..%d", WAIT_MS_MAX);
 	job->scan_only = ff_json_bool(line, "scan_only", false);
+	job->keys = ff_json_bool(line, "keys", false);
 	if (read_paths(job, json_object_get(line, "paths"), err) < 0)
 		return -1;
 	return read_recipes(job, json_object_get(line, "recipes"), err);
@@ -110,6 +112,7 @@ struct job *job_parse(const json_t *line, int64_t now_mono_ms)
 
 void job_reset(struct job *job)
 {
+	bitlocker_forget(job);
 	for (size_t i = 0; i < job->place_count; i++) {
 		free(job->places[i].partition);
 		free(job->places[i].dir);

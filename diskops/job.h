@@ -1,8 +1,9 @@
 /*
  * One disk to mend: what the controller asked for, what was found, what became of it.
  *
- * A job goes WAITING (for its device) -> READY -> OPEN (in an appliance) -> ENDED; any state may go to ENDED. ENDED
- * means that the outcome is fixed, not yet that the disk is closed.
+ * A job goes WAITING (for its device) -> LOCKED (waiting for keys of its BitLocker volumes) -> READY -> OPEN (in an
+ * appliance) -> ENDED; any state may go to ENDED. ENDED means that the outcome is fixed, not yet that the disk is
+ * closed.
  */
 #ifndef DISKOPS_JOB_H
 #define DISKOPS_JOB_H
@@ -16,7 +17,7 @@
 #include "fixfleet/mem.h"
 #include "recipe.h"
 
-enum job_state { JOB_WAITING, JOB_READY, JOB_OPEN, JOB_ENDED };
+enum job_state { JOB_WAITING, JOB_LOCKED, JOB_READY, JOB_OPEN, JOB_ENDED };
 enum job_result { JOB_FAILED, JOB_CLEAN, JOB_REPAIRED };
 
 /* A directory that was looked at, as it was: everything in it but the removed files must still be there afterwards. */
@@ -36,6 +37,8 @@ struct victim {
 	bool gone;
 };
 
+struct locked;
+
 struct job {
 	/* what was asked */
 	char *id, *name, *dev_root, *serial;
@@ -43,12 +46,13 @@ struct job {
 	uint64_t size_bytes; /* 0: not known */
 	int64_t wait_ms;
 	bool scan_only;
+	bool keys; /* the controller answers "key-wanted" */
 	struct recipe *recipes;
 	size_t recipe_count;
 
 	/* its way */
 	enum job_state state;
-	int64_t accepted_mono_ms, asked_mono_ms;
+	int64_t accepted_mono_ms, asked_mono_ms, locked_mono_ms;
 	bool asked, kept; /* its files were sent; the controller has made them durable */
 	bool dropped;	  /* the controller does not want it touched further */
 	bool retried;	  /* it was in an appliance that died of another disk */
@@ -58,6 +62,9 @@ struct job {
 	dev_t device_id; /* st_rdev of a block device, st_dev of a file */
 	ino_t inode;	 /* of a file; 0 for a block device */
 	char *device;	 /* in the appliance */
+
+	struct locked *locked; /* its BitLocker volumes; see bitlocker.h */
+	size_t locked_count;
 
 	/* what was found */
 	struct place *places;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bitlocker.h"
 #include "device.h"
 #include "fixfleet/json.h"
 #include "mend.h"
@@ -233,20 +234,21 @@ static void close_all(struct appliance *a, struct job *const *jobs, size_t count
 {
 	struct ff_err err;
 
-	if (appliance_shutdown(a, &err) == 0) {
-		appliance_close(a);
-		return;
-	}
-	ff_wrap(&err, "files were removed, but it is not certain that this reached the disk");
-	for (size_t i = 0; i < count; i++) {
-		if (jobs[i]->state != JOB_ENDED || jobs[i]->result != JOB_REPAIRED)
-			continue;
-		jobs[i]->result = JOB_FAILED;
-		jobs[i]->err = err;
-		free(jobs[i]->reason);
-		jobs[i]->reason = ff_printable(err.text);
-	}
+	bool flushed = appliance_shutdown(a, &err) == 0;
+
 	appliance_close(a);
+	for (size_t i = 0; i < count; i++) {
+		struct ff_err mine = err;
+		bool locked = bitlocker_close(jobs[i], &mine) == 0;
+
+		if (jobs[i]->state != JOB_ENDED || jobs[i]->result != JOB_REPAIRED || (flushed && locked))
+			continue;
+		ff_wrap(&mine, "files were removed, but it is not certain that this reached the disk");
+		jobs[i]->result = JOB_FAILED;
+		jobs[i]->err = mine;
+		free(jobs[i]->reason);
+		jobs[i]->reason = ff_printable(mine.text);
+	}
 }
 
 static void run_open(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
@@ -347,6 +349,8 @@ void *lane_run(void *arg)
 	struct lane *lane = arg;
 	struct worker *w = lane->w;
 
+	for (size_t i = 0; i < lane->count; i++)
+		bitlocker_open(&w->out, lane->jobs[i]);
 	run_or_halve(lane, lane->jobs, lane->count, false);
 	pthread_mutex_lock(&w->lock);
 	w->lanes_running--;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
+#include "bitlocker.h"
 #include "fixfleet/json.h"
 #include "fixfleet/log.h"
 
@@ -58,6 +59,15 @@ static void take_kept(struct worker *w, const json_t *line)
 		job->kept = true;
 }
 
+/* Nor is a key that nobody waits for any more. */
+static void take_key(struct worker *w, const json_t *line)
+{
+	struct job *job = find_job(w, ff_json_str(line, "job"));
+
+	if (job != NULL && job->state == JOB_LOCKED)
+		bitlocker_take(job, line);
+}
+
 static void take_drop(struct worker *w, const json_t *line)
 {
 	struct job *job = find_job(w, ff_json_str(line, "job"));
@@ -78,6 +88,8 @@ static void take_line(struct worker *w, const json_t *line)
 		take_mend(w, line);
 	} else if (ff_streq(op, "kept")) {
 		take_kept(w, line);
+	} else if (ff_streq(op, "key")) {
+		take_key(w, line);
 	} else if (ff_streq(op, "drop")) {
 		take_drop(w, line);
 	} else {

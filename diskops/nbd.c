@@ -37,7 +37,7 @@ enum command { CMD_READ = 0, CMD_WRITE = 1, CMD_DISCONNECT = 2, CMD_FLUSH = 3 };
 #define COMMAND_FUA	   1u
 
 struct nbd {
-	struct volume *volume;
+	struct plain *volume;
 	bool readonly;
 	char *dir, *path;
 	int listener;
@@ -315,7 +315,7 @@ static void release(struct nbd *n)
 	free(n);
 }
 
-struct nbd *nbd_start(struct volume *volume, bool readonly, struct ff_err *err)
+struct nbd *nbd_start(struct plain *volume, bool readonly, struct ff_err *err)
 {
 	struct nbd *n = ff_calloc(1, sizeof(*n));
 

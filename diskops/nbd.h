@@ -12,7 +12,7 @@
 struct nbd;
 
 /** Serve `volume` (borrowed). NULL with FF_E_LOCAL. */
-struct nbd *nbd_start(struct volume *volume, bool readonly, struct ff_err *err);
+struct nbd *nbd_start(struct plain *volume, bool readonly, struct ff_err *err);
 /** The path of its socket. Borrowed. */
 const char *nbd_socket(const struct nbd *nbd);
 /** End it. NULL is fine. */

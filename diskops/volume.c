@@ -11,7 +11,7 @@
 
 #define AES_BLOCK 16
 
-struct volume {
+struct plain {
 	int fd;
 	uint64_t at, bytes, header_at, header_bytes, copies[FVE_COPIES];
 	unsigned sector;
@@ -38,7 +38,7 @@ static void clip(struct stretch *s, uint64_t offset, uint64_t from, uint64_t byt
 	}
 }
 
-static struct stretch stretch_at(const struct volume *v, uint64_t offset)
+static struct stretch stretch_at(const struct plain *v, uint64_t offset)
 {
 	struct stretch s = {.at = offset, .bytes = v->bytes - offset};
 
@@ -52,7 +52,7 @@ static struct stretch stretch_at(const struct volume *v, uint64_t offset)
 
 /* ---------------------------------------------------------------- sectors */
 
-static bool crypt_sector(struct volume *v, EVP_CIPHER_CTX *ctx, uint64_t at, uint8_t *bytes)
+static bool crypt_sector(struct plain *v, EVP_CIPHER_CTX *ctx, uint64_t at, uint8_t *bytes)
 {
 	uint8_t iv[AES_BLOCK] = {0};
 	uint64_t number = v->xts ? at / v->sector : at;
@@ -66,7 +66,7 @@ static bool crypt_sector(struct volume *v, EVP_CIPHER_CTX *ctx, uint64_t at, uin
 	       EVP_CipherUpdate(ctx, bytes, &len, bytes, (int)v->sector) == 1 && len == (int)v->sector;
 }
 
-static int crypt_all(struct volume *v, EVP_CIPHER_CTX *ctx, uint64_t at, uint8_t *bytes, size_t len)
+static int crypt_all(struct plain *v, EVP_CIPHER_CTX *ctx, uint64_t at, uint8_t *bytes, size_t len)
 {
 	for (size_t done = 0; done < len; done += v->sector)
 		if (!crypt_sector(v, ctx, at + done, bytes + done))
@@ -74,7 +74,7 @@ static int crypt_all(struct volume *v, EVP_CIPHER_CTX *ctx, uint64_t at, uint8_t
 	return 0;
 }
 
-static int disk_io(const struct volume *v, bool write, uint64_t at, uint8_t *bytes, size_t len)
+static int disk_io(const struct plain *v, bool write, uint64_t at, uint8_t *bytes, size_t len)
 {
 	while (len > 0) {
 		ssize_t n = write ? pwrite(v->fd, bytes, len, (off_t)(v->at + at))
@@ -91,14 +91,14 @@ static int disk_io(const struct volume *v, bool write, uint64_t at, uint8_t *byt
 	return 0;
 }
 
-static int check_range(const struct volume *v, uint64_t offset, size_t len)
+static int check_range(const struct plain *v, uint64_t offset, size_t len)
 {
 	if (len == 0 || len > VOLUME_PIECE_MAX || offset % v->sector != 0 || len % v->sector != 0)
 		return EINVAL;
 	return offset > v->bytes || len > v->bytes - offset ? EINVAL : 0;
 }
 
-int volume_read(struct volume *v, uint64_t offset, uint8_t *bytes, size_t len)
+int volume_read(struct plain *v, uint64_t offset, uint8_t *bytes, size_t len)
 {
 	int rc = check_range(v, offset, len);
 
@@ -117,7 +117,7 @@ int volume_read(struct volume *v, uint64_t offset, uint8_t *bytes, size_t len)
 	return rc;
 }
 
-int volume_write(struct volume *v, uint64_t offset, uint8_t *bytes, size_t len)
+int volume_write(struct plain *v, uint64_t offset, uint8_t *bytes, size_t len)
 {
 	int rc = check_range(v, offset, len);
 
@@ -136,7 +136,7 @@ int volume_write(struct volume *v, uint64_t offset, uint8_t *bytes, size_t len)
 	return rc;
 }
 
-int volume_flush(struct volume *v)
+int volume_flush(struct plain *v)
 {
 	if (fdatasync(v->fd) == 0)
 		return 0;
@@ -144,17 +144,17 @@ int volume_flush(struct volume *v)
 	return EIO;
 }
 
-bool volume_broken(const struct volume *v)
+bool volume_broken(const struct plain *v)
 {
 	return v->broken;
 }
 
-uint64_t volume_bytes(const struct volume *v)
+uint64_t volume_bytes(const struct plain *v)
 {
 	return v->bytes;
 }
 
-unsigned volume_sector_bytes(const struct volume *v)
+unsigned volume_sector_bytes(const struct plain *v)
 {
 	return v->sector;
 }
@@ -183,7 +183,7 @@ static const struct {
 	{0x8005, EVP_aes_256_xts, NULL},
 };
 
-static int set_ciphers(struct volume *v, unsigned method, const struct fve_key *key, struct ff_err *err)
+static int set_ciphers(struct plain *v, unsigned method, const struct fve_key *key, struct ff_err *err)
 {
 	const char *name = fve_method_name(method);
 
@@ -201,11 +201,11 @@ static int set_ciphers(struct volume *v, unsigned method, const struct fve_key *
 	return ff_fail(err, FF_E_DISK, "its encryption method (%s) is not supported", name != NULL ? name : "unknown");
 }
 
-struct volume *volume_new(int fd, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err)
+struct plain *volume_new(int fd, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err)
 {
-	struct volume *v = ff_calloc(1, sizeof(*v));
+	struct plain *v = ff_calloc(1, sizeof(*v));
 
-	*v = (struct volume){.fd = fd,
+	*v = (struct plain){.fd = fd,
 		.at = at,
 		.bytes = fve->volume_bytes - fve->volume_bytes % fve->sector_bytes,
 		.header_at = fve->header_at,
@@ -218,7 +218,7 @@ struct volume *volume_new(int fd, uint64_t at, const struct fve *fve, const stru
 	return NULL;
 }
 
-void volume_free(struct volume *v)
+void volume_free(struct plain *v)
 {
 	if (v == NULL)
 		return;

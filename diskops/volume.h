@@ -17,7 +17,7 @@
 
 #include "fve_key.h"
 
-struct volume;
+struct plain;
 
 /**
  * @fd    the disk; borrowed for the volume's life
@@ -25,11 +25,11 @@ struct volume;
  * @key   of fve_unlock(); not needed afterwards
  * @return  NULL with FF_E_DISK when its encryption method is not supported
  */
-struct volume *volume_new(int fd, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err);
-void volume_free(struct volume *v); /* NULL is fine; overwrites the key */
+struct plain *volume_new(int fd, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err);
+void volume_free(struct plain *v); /* NULL is fine; overwrites the key */
 
-uint64_t volume_bytes(const struct volume *v);
-unsigned volume_sector_bytes(const struct volume *v);
+uint64_t volume_bytes(const struct plain *v);
+unsigned volume_sector_bytes(const struct plain *v);
 
 /**
  * Whole sectors of the plain volume, at most VOLUME_PIECE_MAX bytes. `bytes` of a write is overwritten (encrypted in
@@ -38,13 +38,13 @@ unsigned volume_sector_bytes(const struct volume *v);
  * @return  0, or an errno: EINVAL for what is no whole sector or outside of the volume, EIO for the disk's errors and
  * for writing to what reads as zeros
  */
-int volume_read(struct volume *v, uint64_t offset, uint8_t *bytes, size_t len);
-int volume_write(struct volume *v, uint64_t offset, uint8_t *bytes, size_t len);
+int volume_read(struct plain *v, uint64_t offset, uint8_t *bytes, size_t len);
+int volume_write(struct plain *v, uint64_t offset, uint8_t *bytes, size_t len);
 /** What was written has reached the disk. 0 or an errno. */
-int volume_flush(struct volume *v);
+int volume_flush(struct plain *v);
 
 /** Did a write or a flush ever fail? Then nobody knows what is on the disk. */
-bool volume_broken(const struct volume *v);
+bool volume_broken(const struct plain *v);
 
 #define VOLUME_PIECE_MAX (2 * 1024 * 1024)
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bitlocker.h"
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
 #include "tree.h"
@@ -283,6 +284,26 @@ static int look_at_ntfs(struct scan *s, const char *partition, unsigned number, 
 	return rc;
 }
 
+/* Open: look inside, as if it stood there plain. */
+static int look_at_bitlocker(struct scan *s, unsigned number, struct ff_err *err)
+{
+	const struct locked *l = bitlocker_volume(s->job, number);
+	ff_auto_free char *part = part_name(number);
+
+	enum volume plain = VOLUME_OTHER;
+
+	if (l != NULL && l->device != NULL && volume_of(s->a, l->device, &plain, err) < 0)
+		return ff_wrap(err, "%s", part);
+	if (l != NULL && l->device != NULL)
+		return plain == VOLUME_NTFS ? look_at_ntfs(s, l->device, number, err) : 0;
+	note(s->job, ff_printf("the volume on %s is BitLocker-encrypted and %s", part,
+			     l != NULL && l->why != NULL ? l->why : "no key was given"));
+	if (!s->bitlocker)
+		s->bitlocker_number = number;
+	s->bitlocker = true;
+	return 0;
+}
+
 static int look_at_partition(struct scan *s, const char *partition, unsigned number, struct ff_err *err)
 {
 	ff_auto_free char *part = part_name(number);
@@ -297,12 +318,8 @@ static int look_at_partition(struct scan *s, const char *partition, unsigned num
 			s->unreadable = *err;
 		return 0;
 	}
-	if (volume == VOLUME_BITLOCKER) {
-		note(s->job, ff_printf("the volume on %s is BitLocker-encrypted", part));
-		if (!s->bitlocker)
-			s->bitlocker_number = number;
-		s->bitlocker = true;
-	}
+	if (volume == VOLUME_BITLOCKER)
+		return look_at_bitlocker(s, number, err);
 	return volume == VOLUME_NTFS ? look_at_ntfs(s, partition, number, err) : 0;
 }
 
@@ -335,11 +352,13 @@ static int look_at_partitions(struct scan *s, char *const *partitions, struct ff
 /* No Windows: the most telling reason first. */
 static int no_windows(const struct scan *s, struct ff_err *err)
 {
+	const struct locked *l = bitlocker_volume(s->job, s->bitlocker_number);
 	ff_auto_free char *part = part_name(s->bitlocker_number);
 
 	ff_strv_free(&s->job->notes); /* the reason says it */
 	if (s->bitlocker)
-		return ff_fail(err, FF_E_DISK, "the volume on %s is BitLocker-encrypted and no key was given", part);
+		return ff_fail(err, FF_E_DISK, "the volume on %s is BitLocker-encrypted and %s", part,
+			l != NULL && l->why != NULL ? l->why : "no key was given");
 	if (s->unreadable.class != FF_E_NONE) {
 		*err = s->unreadable;
 		return -1;

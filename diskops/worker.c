@@ -12,6 +12,8 @@
  *   tree.c       directories, any case
  *   mend.c       removing and proving
  *   device.c     the right disk, unused
+ *   bitlocker.c  its encrypted volumes: part.c where they are, fve.c what protects them, fve_key.c opening that,
+ *                volume.c their sectors, nbd.c those for the appliance
  *   job.c        what a job is
  *   recipe.c     what to mend
  */
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #include "batch.h"
+#include "bitlocker.h"
 #include "device.h"
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
@@ -36,6 +39,7 @@
 #define GATHER_MAX_MS	  3000 /* how long ready disks wait for those that have not appeared yet */
 #define LOOK_MS		  200  /* between looks for a device */
 #define STAGE_MS	  50
+#define KEYS_MS		  300000 /* how long the controller may take to find keys: it may have to ask a vault */
 
 int64_t worker_now_ms(void)
 {
@@ -47,16 +51,55 @@ int64_t worker_now_ms(void)
 
 /* ---------------------------------------------------------------- devices */
 
+/* Is its device known? */
+static bool is_found(const struct job *job)
+{
+	return job->state == JOB_LOCKED || job->state == JOB_READY;
+}
+
 static bool same_as_another(struct worker *w, const struct job *job, struct ff_err *err)
 {
 	struct job *other;
 
 	TAILQ_FOREACH (other, &w->waiting, next)
-		if (other != job && other->state == JOB_READY && device_same(other, job)) {
+		if (other != job && is_found(other) && device_same(other, job)) {
 			ff_fail(err, FF_E_LOCAL, "'%s' is also the disk of '%s'", job->path, other->name);
 			return true;
 		}
 	return false;
+}
+
+static void make_ready(struct worker *w, struct job *job)
+{
+	job->state = JOB_READY;
+	if (w->ready_since_ms == 0)
+		w->ready_since_ms = worker_now_ms();
+}
+
+/* Its device is there: are keys needed to see what is on it? */
+static void look_for_locks(struct worker *w, struct job *job)
+{
+	bitlocker_find(job);
+	job->locked_mono_ms = worker_now_ms();
+	if (bitlocker_ask(&w->out, job))
+		job->state = JOB_LOCKED;
+	else
+		make_ready(w, job);
+}
+
+static void look_for_keys(struct worker *w, struct job *job)
+{
+	struct ff_err err;
+
+	if (job->dropped) {
+		ff_fail(&err, FF_E_LOCAL, "dropped by the controller: nothing was removed");
+		job_fail(job, &err);
+		return;
+	}
+	if (w->ended || worker_now_ms() - job->locked_mono_ms >= KEYS_MS)
+		bitlocker_give_up(job, w->ended ? "the controller left" : "none came within 5 minutes");
+	if (!bitlocker_waits(job))
+		make_ready(w, job);
 }
 
 static void look_for_device(struct worker *w, struct job *job)
@@ -75,9 +118,7 @@ static void look_for_device(struct worker *w, struct job *job)
 	if (found < 0)
 		job_fail(job, &err);
 	else if (found == 1)
-		job->state = JOB_READY;
-	if (found == 1 && w->ready_since_ms == 0)
-		w->ready_since_ms = worker_now_ms();
+		look_for_locks(w, job);
 }
 
 static void look_for_devices(struct worker *w)
@@ -87,6 +128,8 @@ static void look_for_devices(struct worker *w)
 	TAILQ_FOREACH (job, &w->waiting, next)
 		if (job->state == JOB_WAITING || (job->state == JOB_READY && job->dropped))
 			look_for_device(w, job);
+		else if (job->state == JOB_LOCKED)
+			look_for_keys(w, job);
 	for (job = TAILQ_FIRST(&w->waiting); job != NULL; job = after) {
 		after = TAILQ_NEXT(job, next);
 		if (job->state != JOB_ENDED)
@@ -120,7 +163,7 @@ static bool time_to_start(const struct worker *w)
 		return false;
 	if (ready >= batch_room(w) || w->ended || now - w->ready_since_ms >= GATHER_MAX_MS)
 		return true;
-	return count_state(w, JOB_WAITING) == 0 && now - w->last_job_ms >= GATHER_MS;
+	return count_state(w, JOB_WAITING) + count_state(w, JOB_LOCKED) == 0 && now - w->last_job_ms >= GATHER_MS;
 }
 
 static void start_batch(struct worker *w)

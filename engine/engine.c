@@ -69,6 +69,8 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	e->run_dir = ff_strdup(config->run_dir);
 	e->dev_root = ff_strdup(config->dev_root ? config->dev_root : "/dev");
 	e->recipes = config->recipes;
+	e->keys = config->keys;
+	e->key_source_count = config->keys != NULL ? config->key_source_count : 0;
 	e->journal = config->journal;
 	e->parallel = config->parallel;
 	e->max_failures = config->max_failures;
@@ -103,6 +105,7 @@ void ff_engine_free(struct ff_engine *e)
 		return;
 	ff_engine_forget_ones(e);
 	ff_calls_release(e);
+	ff_hunts_free(e);
 	ff_acts_free(e);
 	ff_looks_free(e);
 	ff_seeings_free(e);

@@ -111,6 +111,8 @@ static json_t *mend_line(
 	ff_json_set_int(line, "wait_ms", WAIT_MS);
 	ff_json_set_new(line, "recipes", e->recipes ? json_incref((json_t *)e->recipes) : json_array());
 	ff_json_set_bool(line, "scan_only", false);
+	if (e->key_source_count > 0)
+		ff_json_set_bool(line, "keys", true);
 	return line;
 }
 
@@ -328,6 +330,8 @@ void ff_job_line(struct ff_engine *e, struct ff_worker *w, const char *event, co
 		begun(e, job);
 	else if (ff_streq(event, "stage"))
 		ff_say(e, FF_EV_STEP, job->one->scope, job->one->vm, "%s", text ? text : "");
+	else if (ff_streq(event, "key-wanted"))
+		ff_key_wanted(e, job, line);
 	else if (ff_streq(event, "keep"))
 		ff_keep_piece(e, job, line);
 	else if (ff_streq(event, "keep-end"))

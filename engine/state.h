@@ -9,7 +9,7 @@
  *   look.c      looks, one VM or many in a request
  *   act.c       groups of VMs in one request, and its operation        home.c     going home, and ends
  *   repair.c    a VM's disk at the worker                              keep.c     the files it removes
- *   worker.c    the workers themselves
+ *   worker.c    the workers themselves                             keys.c     keys for encrypted volumes
  *   schedule.c  rescue VMs, slots, admission                           record.c   the journal's records
  *   resume.c    going on with a run: its VMs and the cloud             replay.c   its records, one after the other
  */
@@ -210,6 +210,9 @@ struct ff_engine {
 	char *run, *run_dir, *dev_root, *of;
 	enum ff_flow flow;
 	const json_t *recipes;
+	const struct ff_key_source *keys;
+	size_t key_source_count;
+	struct ff_hunt *hunts; /* keys that are being looked for */
 	bool journal;
 	unsigned parallel, max_failures;
 	int64_t verify_ms;
@@ -452,6 +455,12 @@ void ff_worker_distrust(struct ff_engine *e, struct ff_worker *w, const char *fm
 void ff_workers_free(struct ff_engine *e);
 void ff_job_list_add(struct ff_job **list, struct ff_job *job);
 void ff_job_list_remove(struct ff_job *job);
+
+/* ---------------------------------------------------------------- keys.c */
+
+/** The worker needs a key for a volume of that disk. */
+void ff_key_wanted(struct ff_engine *e, struct ff_job *job, const json_t *line);
+void ff_hunts_free(struct ff_engine *e);
 
 /* ---------------------------------------------------------------- schedule.c */
 

@@ -17,7 +17,9 @@
 struct rt_exec {
 	struct rt_op *op;
 	uv_process_t process;
-	uv_pipe_t out, err;
+	uv_pipe_t in, out, err;
+	uv_write_t write;	   /* of the body to `in` */
+	bool feeds;		   /* there is a body: `in` is used */
 	uv_timer_t timer;	   /* the ask's time; after the exit: how long the pipes may stay open */
 	unsigned handles, streams; /* not yet closed; not yet at their end */
 	bool exited, answered, timed_out, too_large;
@@ -44,12 +46,32 @@ static void on_closed(uv_handle_t *handle)
 
 static void close_handles(struct rt_exec *x)
 {
-	uv_handle_t *all[] = {
-		(uv_handle_t *)&x->process, (uv_handle_t *)&x->out, (uv_handle_t *)&x->err, (uv_handle_t *)&x->timer};
+	uv_handle_t *all[] = {(uv_handle_t *)&x->process, (uv_handle_t *)&x->out, (uv_handle_t *)&x->err,
+		(uv_handle_t *)&x->timer, (uv_handle_t *)&x->in};
 
 	TAILQ_REMOVE(&x->op->rt->execs, x, next);
-	for (size_t i = 0; i < FF_COUNT(all); i++)
-		uv_close(all[i], on_closed);
+	for (size_t i = 0; i < FF_COUNT(all) - !x->feeds; i++)
+		if (!uv_is_closing(all[i]))
+			uv_close(all[i], on_closed);
+}
+
+/* The body is written, or the program does not want it: end of input. */
+static void on_fed(uv_write_t *request, int status)
+{
+	struct rt_exec *x = request->data;
+
+	(void)status;
+	if (!uv_is_closing((uv_handle_t *)&x->in))
+		uv_close((uv_handle_t *)&x->in, on_closed);
+}
+
+static void feed(struct rt_exec *x)
+{
+	uv_buf_t buf = uv_buf_init(x->op->ask.body, (unsigned)x->op->ask.body_len);
+
+	x->write.data = x;
+	if (uv_write(&x->write, (uv_stream_t *)&x->in, &buf, 1, on_fed) != 0)
+		on_fed(&x->write, 0);
 }
 
 /* What the ended program's answer is. The last line that it complained is shown: a whole stderr may hold anything. */
@@ -172,12 +194,14 @@ void rt_exec_start(struct rt_op *op)
 	}
 	x = ff_calloc(1, sizeof(*x));
 	x->op = op;
-	x->handles = 4;
+	x->feeds = op->ask.body != NULL;
+	x->handles = x->feeds ? 5 : 4;
 	x->streams = 2;
 	uv_timer_init(&op->rt->loop, &x->timer);
 	TAILQ_INSERT_TAIL(&op->rt->execs, x, next);
-	rc = rt_child_spawn(&op->rt->loop, &x->process, op->ask.argv.items, NULL, NULL, &x->out, &x->err, on_exited);
-	x->process.data = x->out.data = x->err.data = x->timer.data = x;
+	rc = rt_child_spawn(&op->rt->loop, &x->process, op->ask.argv.items, NULL, x->feeds ? &x->in : NULL, &x->out,
+		&x->err, on_exited);
+	x->process.data = x->in.data = x->out.data = x->err.data = x->timer.data = x;
 	if (rc != 0) {
 		rt_op_fail(op, FF_T_LOCAL, -rc, "cannot run '%s': %s", op->ask.argv.items[0], uv_strerror(rc));
 		close_handles(x);
@@ -189,6 +213,8 @@ void rt_exec_start(struct rt_op *op)
 	uv_timer_start(&x->timer, on_time, rt_op_timeout_ms(op), 0);
 	uv_read_start((uv_stream_t *)&x->out, on_alloc, on_output);
 	uv_read_start((uv_stream_t *)&x->err, on_alloc, on_complaint);
+	if (x->feeds)
+		feed(x);
 }
 
 void rt_exec_kill_all(struct ff_runtime *rt)

@@ -34,8 +34,8 @@ void ff_headers_free(struct ff_headers *h);
 enum ff_ask_kind {
 	FF_ASK_HTTP, /* method, url, headers, body */
 	FF_ASK_FILE, /* read the file `path`; answer.status 0, or errno */
-	FF_ASK_EXEC, /* run argv (no shell, stdin empty, stderr kept out); answer.status is the exit status, body its
-			stdout */
+	FF_ASK_EXEC, /* run argv (no shell, `body` on stdin, stderr kept out); answer.status is the exit status, body
+			its stdout */
 };
 
 /*
@@ -53,7 +53,7 @@ struct ff_ask {
 	enum ff_ask_kind kind;
 	char *method, *url; /* HTTP; url absolute, already encoded, sent as it is */
 	struct ff_headers headers;
-	char *body; /* NULL: none. POST, PUT and PATCH without one are sent with Content-Length: 0 */
+	char *body; /* of HTTP and EXEC; NULL: none. POST, PUT and PATCH without one are sent with Content-Length: 0 */
 	size_t body_len;
 	char *ca_file;	     /* HTTP: trust these certificates; NULL: those of the environment. --ca-file goes first */
 	char *path;	     /* FILE */

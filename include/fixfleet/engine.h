@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "fixfleet/err.h"
+#include "fixfleet/keys.h"
 #include "fixfleet/provider.h"
 #include "fixfleet/world.h"
 
@@ -64,6 +65,9 @@ struct ff_engine_config {
 	const char *of;	     /* rollback and cleanup: id of the run that is taken back or cleaned up after; copied */
 	const char *run_dir; /* for the results only; copied; NULL for list */
 	json_t *recipes;     /* array of recipe objects for the worker; borrowed for the engine's life; NULL for list */
+	/* where keys of encrypted volumes come from, in order; borrowed for the engine's life; may be NULL */
+	const struct ff_key_source *keys;
+	size_t key_source_count;
 	const char *dev_root;  /* "/dev", or with {rescue} in it; copied */
 	bool journal;	       /* false for list: nothing is appended, and no mutating ask may leave */
 	unsigned parallel;     /* VMs under way at once over all; 0: as the rescue slots allow */

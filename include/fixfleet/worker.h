@@ -8,6 +8,9 @@
  *    "serial":null,"wait_ms":60000,"recipes":[{...}],"scan_only":false}
  *                                      a disk to mend. Paths are tried in order, relative to dev_root, until one exists
  * or wait_ms have passed. size_bytes 0 and serial null: not known
+ *    With "keys":true the controller answers "key-wanted"; without it, volumes that need a key stay closed.
+ *   {"op":"key","job":"17","volume":0,"keys":[{"protector":"GUID"|null,"key":"48 digits, or a .BEK file in base64"}],
+ *    "reason":null}                    what may open that volume, at most 8, tried in turn; none: "reason" says why
  *   {"op":"kept","job":"17"}           what was sent by "keep" is durable: go on and remove
  *   {"op":"drop","job":"17"}           do not touch that disk further; answered by "done" with result "failed"
  *   end of input                       finish nothing new, close everything cleanly, exit 0
@@ -16,6 +19,9 @@
  *   {"event":"ready","libguestfs":"1.48.6","acceleration":"tcg","note":"..."}        note: e.g. the fall back from KVM;
  * once
  *   {"event":"unable","class":"local","reason":"libguestfs cannot launch: ..."}
+ *   {"event":"key-wanted","job":"17","volume":0,"partition":3,"volume_id":"GUID",
+ *    "protectors":[{"id":"GUID","kind":"recovery-password"|"startup-key"|"tpm"|...}]}   before "begin"; answered by
+ * "key"
  *   {"event":"begin","job":"17"}                                  its appliance is being launched
  *   {"event":"stage","job":"17","text":"windows root on /dev/sda3"}     progress, for people
  *   {"event":"keep","job":"17","index":0,"path":"/Windows/.../C-00000291-00.sys","offset":0,"data":"<base64>"}

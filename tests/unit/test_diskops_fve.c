@@ -301,12 +301,12 @@ Test(fve, survives_any_bytes)
 
 /* ---------------------------------------------------------------- the plain volume */
 
-static struct volume *open_volume(const struct made *m)
+static struct plain *open_volume(const struct made *m)
 {
 	const struct fve_protector *p = protector(&m->fve, FVE_RECOVERY_PASSWORD);
 	struct fve_key *key = NULL;
 	struct ff_err err = {0};
-	struct volume *v;
+	struct plain *v;
 
 	cr_assert_eq(fve_unlock(&m->fve, p, key_of(m, p->id), &key, &err), 0, "%s", err.text);
 	v = volume_new(m->fd, 0, &m->fve, key, &err);
@@ -325,7 +325,7 @@ Test(volume, gives_back_what_was_written_and_spares_the_metadata)
 {
 	for (size_t i = 0; i < FF_COUNT(methods); i++) {
 		struct made m = make(methods[i].what);
-		struct volume *v = open_volume(&m);
+		struct plain *v = open_volume(&m);
 		uint8_t boot[512], before[65536], now[65536], bytes[16384], copy[16384], raw[16384];
 
 		cr_assert_eq(pread(m.fd, boot, sizeof(boot), 0), 512);
@@ -361,7 +361,7 @@ Test(volume, gives_back_what_was_written_and_spares_the_metadata)
 Test(volume, is_served_to_qemu)
 {
 	struct made m = make("xts-128");
-	struct volume *v = open_volume(&m);
+	struct plain *v = open_volume(&m);
 	struct ff_err err = {0};
 	ff_auto_free uint8_t *bytes = ff_calloc(1024 * 1024, 1), *out = ff_calloc(1024 * 1024, 1);
 	ff_auto_free char *copy = ff_printf("%s/copy.raw", m.dir), *source = NULL;

@@ -1,0 +1,218 @@
+/*
+ * Keys for encrypted volumes. The worker says which volume is closed and who protects it ("key-wanted"); the sources of
+ * config.keys are asked in order, and the first that has a key answers for all. So keys are fetched for those disks
+ * only that need them. What the worker says is hostile until parsed; keys go to its stdin and nowhere else.
+ */
+#include "state.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUESTIONS_MAX 16	      /* of one source for one volume */
+#define PATIENCE_MS   (4 * 60 * 1000) /* less than the worker has */
+
+/* One volume's keys being looked for. */
+struct ff_hunt {
+	struct ff_hunt *next, **link;
+	unsigned number, volume; /* of the VM, and of the volume on its disk */
+	const struct ff_vm *vm;
+	struct ff_scope *scope;
+	struct ff_worker *worker;
+	char *volume_id;
+	struct ff_key_want want;
+	size_t source;
+	unsigned step;
+	int64_t until_ms;
+	struct ff_buf refusals; /* why each source had none */
+};
+
+static void hunt_free(struct ff_hunt *h)
+{
+	*h->link = h->next;
+	if (h->next != NULL)
+		h->next->link = h->link;
+	ff_buf_free(&h->refusals);
+	free(h->volume_id);
+	free(h);
+}
+
+void ff_hunts_free(struct ff_engine *e)
+{
+	while (e->hunts != NULL)
+		hunt_free(e->hunts);
+}
+
+/* ---------------------------------------------------------------- telling the worker */
+
+static json_t *key_line(const struct ff_hunt *h, const struct ff_keys *found)
+{
+	json_t *line = json_object(), *list = json_array();
+	char number[16];
+
+	snprintf(number, sizeof(number), "%u", h->number);
+	for (size_t i = 0; i < found->count; i++) {
+		const struct ff_key *key = &found->items[i];
+		json_t *entry = json_object();
+
+		ff_json_set_new(entry, "protector", key->protector[0] ? json_string(key->protector) : json_null());
+		ff_json_set_str(entry, "key", key->text);
+		if (json_array_append_new(list, entry) != 0)
+			ff_oom();
+	}
+	ff_json_set_str(line, "op", "key");
+	ff_json_set_str(line, "job", number);
+	ff_json_set_int(line, "volume", h->volume);
+	ff_json_set_new(line, "keys", list);
+	ff_json_set_new(line, "reason", found->count > 0 ? json_null() : json_string(h->refusals.text));
+	return line;
+}
+
+/* The end: with keys, or with why there are none. */
+static void answer(struct ff_engine *e, struct ff_hunt *h, const struct ff_keys *found)
+{
+	const struct ff_one *one = &e->ones[h->number - 1];
+	ff_auto_json json_t *line = NULL;
+	struct ff_err err;
+
+	ff_buf_adds(&h->refusals, "");
+	line = key_line(h, found);
+	if (found->count > 0)
+		ff_say(e, FF_EV_STEP, h->scope, h->vm, "key of volume %s found in %s", h->volume_id,
+			e->keys[h->source].name);
+	/* a worker that cannot be told is gone, which is told as well */
+	if (one->job != NULL && one->job->worker == h->worker)
+		ff_worker_say(e, h->worker, line, &err);
+	hunt_free(h);
+}
+
+/* ---------------------------------------------------------------- asking the sources */
+
+static void go_on(struct ff_engine *e, struct ff_hunt *h, const struct ff_answer *got);
+
+static void refuse(struct ff_engine *e, struct ff_hunt *h, const char *why)
+{
+	ff_buf_addf(&h->refusals, "%s%s: %.300s", h->refusals.len > 0 ? "; " : "", e->keys[h->source].name, why);
+	h->source++;
+	h->step = 0;
+}
+
+static void replied(struct ff_engine *e, void *owner, const struct ff_reply *reply)
+{
+	struct ff_hunt *h = owner;
+
+	h->step++;
+	if (reply->answer == NULL || reply->answer->transport != FF_T_OK) {
+		refuse(e, h, reply->err.text);
+		go_on(e, h, NULL);
+		return;
+	}
+	go_on(e, h, reply->answer);
+}
+
+static void send(struct ff_engine *e, struct ff_hunt *h, struct ff_ask *ask)
+{
+	const struct ff_call_options options = {.scope = h->scope,
+		.vm = h->vm,
+		.what = "look for a key",
+		.until_ms = h->until_ms,
+		.replied = replied,
+		.owner = h};
+
+	ff_call_start(e, &options, ask);
+}
+
+/* Ask the source whose turn it is, and those after it, until one has a key or wants to ask outside. */
+static void go_on(struct ff_engine *e, struct ff_hunt *h, const struct ff_answer *got)
+{
+	struct ff_keys found = {0};
+
+	while (h->source < e->key_source_count) {
+		const struct ff_key_source *source = &e->keys[h->source];
+		struct ff_ask ask = {0};
+		struct ff_err err = {0};
+		enum ff_key_step step = source->look(source->self, &h->want, h->step, got, &ask, &found, &err);
+
+		got = NULL;
+		if (step == FF_KEY_ASK && h->step < QUESTIONS_MAX) {
+			send(e, h, &ask);
+			return;
+		}
+		ff_ask_release(&ask);
+		if (step == FF_KEY_DONE && found.count > 0)
+			break;
+		refuse(e, h,
+			step == FF_KEY_DONE  ? "has none for it"
+			: step == FF_KEY_ASK ? "asks without end"
+					     : err.text);
+	}
+	answer(e, h, &found);
+	ff_keys_release(&found);
+}
+
+/* ---------------------------------------------------------------- what the worker says */
+
+static bool is_guid(const char *text)
+{
+	if (text == NULL || strlen(text) != FF_GUID_BYTES - 1)
+		return false;
+	for (size_t i = 0; i < FF_GUID_BYTES - 1; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-'
+							    : strchr("0123456789abcdef", text[i]) == NULL)
+			return false;
+	return true;
+}
+
+static int read_protectors(struct ff_key_want *want, const json_t *list)
+{
+	const json_t *entry;
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) > FF_PROTECTORS_MAX)
+		return -1;
+	json_array_foreach (list, i, entry) {
+		const char *id = ff_json_str(entry, "id"), *kind = ff_json_str(entry, "kind");
+		struct ff_protector *p = &want->protectors[want->protector_count++];
+
+		if (!is_guid(id) || kind == NULL || strlen(kind) >= sizeof(p->kind) ||
+			strspn(kind, "abcdefghijklmnopqrstuvwxyz-") != strlen(kind))
+			return -1;
+		snprintf(p->id, sizeof(p->id), "%s", id);
+		snprintf(p->kind, sizeof(p->kind), "%s", kind);
+	}
+	return 0;
+}
+
+void ff_key_wanted(struct ff_engine *e, struct ff_job *job, const json_t *line)
+{
+	const struct ff_one *one = job->one;
+	int64_t volume = ff_json_int(line, "volume", -1);
+	const char *id = ff_json_str(line, "volume_id");
+	struct ff_hunt *h = ff_calloc(1, sizeof(*h));
+
+	h->link = &e->hunts;
+	h->next = e->hunts;
+	if (h->next != NULL)
+		h->next->link = &h->next;
+	e->hunts = h;
+	if (volume < 0 || volume > 255 || !is_guid(id) ||
+		read_protectors(&h->want, json_object_get(line, "protectors")) < 0) {
+		hunt_free(h);
+		ff_worker_distrust(e, job->worker, "job %u wants a key for something that is no volume", one->number);
+		return;
+	}
+	h->number = one->number;
+	h->volume = (unsigned)volume;
+	h->vm = one->vm;
+	h->scope = one->scope;
+	h->worker = job->worker;
+	h->volume_id = ff_strdup(id);
+	h->until_ms = ff_now(e) + PATIENCE_MS;
+	h->want.provider = one->scope->provider->name;
+	h->want.vm_name = one->vm->name;
+	h->want.vm_id = one->vm->id;
+	h->want.disk_id = one->vm->disk_id;
+	h->want.volume_id = h->volume_id;
+	go_on(e, h, NULL);
+}
