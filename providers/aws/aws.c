@@ -138,6 +138,9 @@ const struct ff_provider ff_aws = {
 	.steps = aws_steps,
 	.step_count = AWS_STEP_COUNT,
 	.forward = aws_forward,
+	.rollback = aws_rollback,
+	.cleanup = aws_cleanup,
+	.recall = aws_recall,
 	/* no operations to poll: what EC2 accepts shows in the resource's own state */
 	.place = aws_place,
 	.where = aws_where,

@@ -12,8 +12,9 @@
  *   errors.c     what class an answer is
  *   discover.c   the questions of discovery; found.c reads instances and volumes; hazards.c judges them
  *   evidence.c   console output and screen
- *   steps.c      the rows; claim.c, standby.c, power.c, backup.c, volume.c, home.c hold their functions; look.c is what
- *                their looks share; place.c says where the disk is
+ *   steps.c      the rows; claim.c, standby.c, power.c, backup.c, volume.c, home.c hold their functions, make.c and
+ *                later.c those of what comes after a repair; look.c is what their looks share; place.c says where the
+ *                disk is
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   root         {volume, device, delete, size_gib}: the root volume as it was found attached
@@ -29,6 +30,10 @@
  *   flag         true: the volume is home, its DeleteOnTermination is still to be set
  *   launching    it was seen pending after StartInstances
  *   missing_ms   since when EC2 does not know it
+ *   of           rollback, cleanup: the run that is taken back or tidied up after
+ *   like         rollback: {type, iops, throughput, size_gib, kms_key, zone, tags} of the replaced volume
+ *   made, in     rollback: id of the volume made of the snapshot; true: it is the root
+ *   left         cleanup: id of the snapshot or volume to be deleted
  * and of a rescue VM: devices (names in use when it was found), "slot-N" how many names slot N has used up.
  */
 #ifndef FIXFLEET_AWS_H
@@ -486,7 +491,11 @@ enum aws_side {
 	AWS_SEE_STATUS,	  /* DescribeInstanceStatus, of stopped ones too: its item, or NULL */
 	AWS_SEE_VOLUME,	  /* DescribeVolumes of the root volume: its item */
 	AWS_SEE_MEMBER,	  /* DescribeAutoScalingInstances: its member, or NULL */
-	AWS_SEE_SNAPSHOT, /* DescribeSnapshots of this volume, of any run: the whole answer */
+	/* the whole answer, in which it may be missing: */
+	AWS_SEE_SNAPSHOT,      /* DescribeSnapshots of this volume, of any run */
+	AWS_SEE_MADE,	       /* DescribeVolumes made of the fact `snapshot` by any run */
+	AWS_SEE_LEFT_VOLUME,   /* DescribeVolumes: the fact `left` */
+	AWS_SEE_LEFT_SNAPSHOT, /* DescribeSnapshots: the fact `left`, or `snapshot` */
 };
 /* What that says of one member. */
 typedef void aws_see_fn(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v);
@@ -529,7 +538,10 @@ void aws_act_refused(const struct ff_member *m, size_t n, const struct aws_reply
 void aws_act_answered(const struct ff_member *m, size_t n, int64_t wall_ms, const struct ff_answer *answer,
 	const char *fact, struct ff_verdict *v);
 
+/** The volume that the row is about: the root, or, in a rollback, the one made to take its place. "" unknown. */
 const char *aws_volume(const struct ff_member *m);
+/** A fact's text; "" when there is none. Borrowed. */
+const char *aws_text(const struct ff_member *m, const char *fact);
 const char *aws_root_device(const struct ff_member *m);
 /** blockDeviceMapping/item of that volume in an instance; NULL. */
 const xmlNode *aws_mapping(const xmlNode *instance, const char *volume);
@@ -552,10 +564,19 @@ enum aws_step {
 	AWS_VERIFY,
 	AWS_UNSTANDBY,
 	AWS_RELEASE,
+	AWS_CHECK,
+	AWS_MAKE,
+	AWS_DELETE_MADE,
+	AWS_PUT_IN,
+	AWS_TAKE_NEW_OUT,
+	AWS_CONFIRM,
+	AWS_RELEASE_NEW,
+	AWS_DELETE_SNAPSHOT,
+	AWS_DELETE_VOLUME,
 	AWS_STEP_COUNT
 };
 extern const struct ff_step aws_steps[AWS_STEP_COUNT];
-extern const int aws_forward[];
+extern const int aws_forward[], aws_rollback[], aws_cleanup[];
 
 /* claim.c */
 extern const struct aws_view aws_claim_view, aws_release_view;
@@ -610,6 +631,25 @@ struct aws_held aws_held_by(const struct ff_member *m, const xmlNode *volume);
 extern const struct aws_view aws_put_back_view;
 AWS_ACT_FN(aws_put_back);
 AWS_ACTED_FN(aws_put_back_acted);
+
+/* make.c: a rollback's new volume */
+extern const struct aws_view aws_check_view, aws_make_view, aws_delete_made_view, aws_take_new_out_view;
+AWS_ACT_FN(aws_make);
+AWS_ACTED_FN(aws_make_acted);
+AWS_ACT_FN(aws_delete_made);
+AWS_ACTED_FN(aws_delete_made_acted);
+bool aws_is_made(const struct ff_member *m);
+
+/* later.c: the rest of a rollback, and the cleanup */
+extern const struct aws_view aws_confirm_view, aws_delete_snapshot_view, aws_delete_volume_view;
+AWS_ACT_FN(aws_release_new);
+AWS_ACT_FN(aws_delete_snapshot);
+AWS_ACT_FN(aws_delete_volume);
+AWS_ACTED_FN(aws_deleted);
+bool aws_left_snapshot(const struct ff_member *m);
+bool aws_left_volume(const struct ff_member *m);
+json_t *aws_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
+	bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err);
 
 /* place.c */
 int aws_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);

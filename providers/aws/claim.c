@@ -56,7 +56,9 @@ static void see_status(const struct ff_member *m, int64_t wall_ms, const xmlNode
 {
 	bool began = aws_since(m, "claim_ms", wall_ms) != INT64_MAX;
 
-	if (!began && m->vm->health == FF_AFFECTED && ff_streq(aws_xml_str(node, "instanceStatus/status"), "ok"))
+	/* a rollback does not ask how it is */
+	if (!began && ff_json_str(m->facts, "of") == NULL && m->vm->health == FF_AFFECTED &&
+		ff_streq(aws_xml_str(node, "instanceStatus/status"), "ok"))
 		aws_failed(v, FF_E_CONFLICT, "it passes its instance status check by now");
 	else
 		aws_other_side(v);

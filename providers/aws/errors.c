@@ -33,6 +33,7 @@ static const struct {
 	{"IncorrectInstanceState", NULL, FF_E_CONFLICT}, {"ScalingActivityInProgress*", NULL, FF_E_CONFLICT},
 	{"ResourceInUse*", NULL, FF_E_CONFLICT}, {"InvalidInstanceID.NotFound", NULL, FF_E_GONE},
 	{"InvalidVolume.NotFound", NULL, FF_E_GONE}, {"InvalidSnapshot.NotFound", NULL, FF_E_GONE},
+	{"InvalidSnapshot.InUse", NULL, FF_E_PERMANENT}, /* an image is made of it */
 	{"UnauthorizedOperation", NULL, FF_E_DENIED}, {"AccessDenied*", NULL, FF_E_DENIED},
 	{"AuthFailure", NULL, FF_E_AUTH}, /* wrong or outdated keys: they may have been renewed in the file */
 	{"InvalidClientTokenId", NULL, FF_E_AUTH}, {"UnrecognizedClientException", NULL, FF_E_AUTH},

@@ -37,6 +37,12 @@ static void fill_flag(const struct ff_member *m, struct ff_buf *form)
 	ff_form_add(form, "BlockDeviceMapping.1.Ebs.DeleteOnTermination", recorded_flag(m) ? "true" : "false");
 }
 
+/* A rollback's new volume is put in by the same functions: when was the attach accepted? */
+static const char *attach_fact(const struct ff_member *m)
+{
+	return m->step == AWS_PUT_IN ? "put_in_ms" : "put_back_ms";
+}
+
 AWS_ACT_FN(aws_put_back)
 {
 	struct ff_buf form = {0};
@@ -51,7 +57,7 @@ AWS_ACT_FN(aws_put_back)
 AWS_ACTED_FN(aws_put_back_acted)
 {
 	(void)cloud;
-	aws_act_answered(m, n, wall_ms, answer, flag_is_due(m) ? "flag_ms" : "put_back_ms", v);
+	aws_act_answered(m, n, wall_ms, answer, flag_is_due(m) ? "flag_ms" : attach_fact(m), v);
 	if (!flag_is_due(m) && v->meaning == FF_M_DONE)
 		aws_verdict(v, FF_M_LOOK); /* half done: the look says when the flag is due */
 }
@@ -59,7 +65,8 @@ AWS_ACTED_FN(aws_put_back_acted)
 /* A detach whose answer was lost may still be about to happen: what is seen from before it proves nothing. */
 static bool may_still_leave(const struct ff_member *m, int64_t wall_ms)
 {
-	return aws_lags(m, "take_out_ms", wall_ms) && ff_json_at(m->facts, "put_back_ms") == NULL;
+	return m->step != AWS_PUT_IN && aws_lags(m, "take_out_ms", wall_ms) &&
+	       ff_json_at(m->facts, "put_back_ms") == NULL;
 }
 
 static void see_volume(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
@@ -68,7 +75,7 @@ static void see_volume(const struct ff_member *m, int64_t wall_ms, const xmlNode
 	bool right = ff_streq(held.device, aws_root_device(m));
 
 	if (held.holder == AWS_HELD_BY_NONE && ff_streq(held.state, "available") &&
-		!aws_lags(m, "put_back_ms", wall_ms)) {
+		!aws_lags(m, attach_fact(m), wall_ms)) {
 		aws_verdict(v, FF_M_NOT_DONE);
 		if (flag_is_due(m))
 			ff_json_set_new(aws_patch(v), "flag", json_null());
@@ -100,6 +107,8 @@ static void see_instance(const struct ff_member *m, int64_t wall_ms, const xmlNo
 	} else if (aws_xml_true(item, "ebs/deleteOnTermination") == recorded_flag(m)) {
 		aws_verdict(v, FF_M_DONE);
 		ff_json_set_str(aws_patch(v), "at", "home");
+		if (m->step == AWS_PUT_IN)
+			ff_json_set_bool(aws_patch(v), "in", true);
 		if (flag_is_due(m))
 			ff_json_set_new(aws_patch(v), "flag", json_null());
 	} else if (flag_is_due(m) && aws_lags(m, "flag_ms", wall_ms)) {

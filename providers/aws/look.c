@@ -76,9 +76,21 @@ bool aws_lags(const struct ff_member *m, const char *fact, int64_t wall_ms)
 
 const char *aws_volume(const struct ff_member *m)
 {
-	const char *volume = ff_json_str(m->facts, "root/volume");
+	const char *volume = ff_json_str(m->facts, "root/volume"), *made = ff_json_str(m->facts, "made");
+	bool of_made = m->step == AWS_PUT_IN || m->step == AWS_TAKE_NEW_OUT;
 
+	/* a rollback: which of the two is meant is the row's matter, and then which one is in place */
+	if (made != NULL && (of_made || (ff_json_bool(m->facts, "in", false) && m->step != AWS_TAKE_OUT &&
+						m->step != AWS_PUT_BACK && m->step != AWS_RELEASE)))
+		return made;
 	return volume ? volume : "";
+}
+
+const char *aws_text(const struct ff_member *m, const char *fact)
+{
+	const char *text = ff_json_str(m->facts, fact);
+
+	return text ? text : "";
 }
 
 const char *aws_root_device(const struct ff_member *m)
@@ -99,6 +111,12 @@ static const char *id_of(enum aws_side side, const struct ff_member *m)
 	case AWS_SEE_VOLUME:
 	case AWS_SEE_SNAPSHOT:
 		return aws_volume(m);
+	case AWS_SEE_MADE:
+		return aws_text(m, "snapshot");
+	case AWS_SEE_LEFT_VOLUME:
+		return aws_text(m, "left");
+	case AWS_SEE_LEFT_SNAPSHOT:
+		return ff_json_str(m->facts, "left") ? aws_text(m, "left") : aws_text(m, "snapshot");
 	case AWS_SEE_RESCUE:
 		return m->rescue ? m->rescue->id : "";
 	default:
@@ -118,7 +136,16 @@ static const struct {
 	[AWS_SEE_MEMBER] = {AWS_AUTOSCALING, "DescribeAutoScalingInstances", "InstanceIds.member", NULL,
 		"DescribeAutoScalingInstancesResult/AutoScalingInstances/member", "InstanceId"},
 	[AWS_SEE_SNAPSHOT] = {AWS_EC2, "DescribeSnapshots", NULL, "volume-id", NULL, NULL},
+	[AWS_SEE_MADE] = {AWS_EC2, "DescribeVolumes", NULL, "snapshot-id", NULL, NULL},
+	[AWS_SEE_LEFT_VOLUME] = {AWS_EC2, "DescribeVolumes", NULL, "volume-id", NULL, NULL},
+	[AWS_SEE_LEFT_SNAPSHOT] = {AWS_EC2, "DescribeSnapshots", NULL, "snapshot-id", NULL, NULL},
 };
+
+/* Is the whole answer shown? What is asked for may not be there. */
+static bool is_whole(enum aws_side side)
+{
+	return side >= AWS_SEE_SNAPSHOT;
+}
 
 int aws_view_looks(const struct aws_view *view, const struct ff_cloud *cloud, const struct ff_member *m, size_t n,
 	struct ff_ask *ask)
@@ -134,10 +161,10 @@ int aws_view_looks(const struct aws_view *view, const struct ff_cloud *cloud, co
 			ff_strv_add(&ids, id_of(side, &m[i]));
 	}
 	aws_form(&form, sides[side].service, sides[side].action);
-	if (side == AWS_SEE_SNAPSHOT) {
+	if (side == AWS_SEE_SNAPSHOT || side == AWS_SEE_LEFT_SNAPSHOT)
 		aws_form_nth(&form, "Owner", 1, "self");
-		aws_form_filter(&form, 2, "tag-key", AWS_TAG_RUN); /* whose it is: see backup.c */
-	}
+	if (side == AWS_SEE_SNAPSHOT || side == AWS_SEE_MADE)
+		aws_form_filter(&form, 2, "tag-key", AWS_TAG_RUN); /* whose it is: see backup.c, later.c */
 	if (by_filter)
 		ff_form_add(&form, "Filter.1.Name", sides[side].filter);
 	for (size_t i = 0; i < ids.count; i++)
@@ -164,7 +191,7 @@ static const xmlNode *node_of(enum aws_side side, const xmlNode *root, const cha
 {
 	const xmlNode *reservation, *node = NULL;
 
-	if (side == AWS_SEE_SNAPSHOT)
+	if (is_whole(side))
 		return root;
 	if (sides[side].path != NULL)
 		return find(aws_xml_at(root, sides[side].path), sides[side].id, id);

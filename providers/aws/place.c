@@ -34,7 +34,19 @@ void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct f
 	const char *at = ff_json_str(m->facts, "at"), *snapshot = ff_json_str(m->facts, "snapshot");
 	const char *volume = aws_volume(m), *device = aws_root_device(m), *region = cloud->region ? cloud->region : "";
 	const char *flag = ff_json_bool(m->facts, "root/delete", false) ? "true" : "false";
+	const char *made = ff_json_str(m->facts, "made"), *replaced = ff_json_str(m->facts, "root/volume");
 
+	if (ff_json_str(m->facts, "left") != NULL) {
+		ff_buf_addf(text, "root volume '%s' is on the VM as %s; '%s' is left over", volume, device,
+			aws_text(m, "left"));
+		return;
+	}
+	if (made != NULL && ff_json_bool(m->facts, "in", false)) {
+		ff_buf_addf(text,
+			"volume '%s', made of snapshot '%s', is on the VM as %s; the mended volume '%s' is detached",
+			made, snapshot ? snapshot : "", device, replaced ? replaced : "");
+		return;
+	}
 	if (at == NULL || ff_streq(at, "home"))
 		ff_buf_addf(text, "root volume '%s' is on the VM as %s", volume, device);
 	else if (ff_streq(at, "rescue"))
@@ -44,6 +56,8 @@ void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct f
 		ff_buf_addf(text, "root volume '%s' was last detached", volume);
 	if (snapshot != NULL)
 		ff_buf_addf(text, "; snapshot '%s'", snapshot);
+	if (made != NULL)
+		ff_buf_addf(text, "; volume '%s' was made of it", made);
 	if (at == NULL || (ff_streq(at, "home") && !ff_json_bool(m->facts, "flag", false)))
 		return;
 	ff_buf_adds(text, "; home again: ");

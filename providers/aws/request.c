@@ -28,6 +28,9 @@ static const struct {
 	{"StartInstances", 5, 2},
 	{"StopInstances", 50, 5},
 	{"CreateSnapshot", 100, 5},
+	{"CreateVolume", 100, 5},
+	{"DeleteVolume", 100, 5},
+	{"DeleteSnapshot", 100, 5},
 	{"CreateTags", 100, 10},
 };
 

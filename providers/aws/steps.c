@@ -46,9 +46,21 @@ VIEW(start)
 VIEW(verify)
 VIEW(unstandby)
 VIEW(release)
+VIEW(check)
+VIEW(make)
+VIEW(delete_made)
+VIEW(take_new_out)
+VIEW(confirm)
+VIEW(delete_snapshot)
+VIEW(delete_volume)
 
 const int aws_forward[] = {AWS_CLAIM, AWS_STANDBY, AWS_STOP, AWS_BACKUP, AWS_TAKE_OUT, AWS_ATTACH, AWS_REPAIR,
 	AWS_DETACH, AWS_PUT_BACK, AWS_START, AWS_VERIFY, AWS_UNSTANDBY, AWS_RELEASE, FF_STEP_NONE};
+
+/* the check comes before the claim: where there is no way back nothing is touched */
+const int aws_rollback[] = {AWS_CHECK, AWS_CLAIM, AWS_STANDBY, AWS_MAKE, AWS_STOP, AWS_TAKE_OUT, AWS_PUT_IN, AWS_START,
+	AWS_CONFIRM, AWS_UNSTANDBY, AWS_RELEASE_NEW, FF_STEP_NONE};
+const int aws_cleanup[] = {AWS_DELETE_SNAPSHOT, AWS_DELETE_VOLUME, FF_STEP_NONE};
 
 const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 	[AWS_CLAIM] = {.name = "claim",
@@ -143,6 +155,73 @@ const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 		.undo = FF_STEP_NONE,
 		.patience_ms = 10 * MINUTE_MS,
 		.applies = aws_standby_applies},
+	[AWS_CHECK] = {.name = "check",
+		.doing = "checking its snapshot",
+		LOOKS(check, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE},
+	[AWS_MAKE] = {.name = "make-volume",
+		.doing = "making a volume of its snapshot",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER, /* made like the one that it replaces, and found by its tags */
+		.act = aws_make,
+		.acted = aws_make_acted,
+		LOOKS(make, LOOKS_AT_ONCE),
+		.undo = AWS_DELETE_MADE,
+		.patience_ms = 30 * MINUTE_MS},
+	[AWS_DELETE_MADE] = {.name = "delete-made",
+		.doing = "deleting the new volume",
+		.flags = FF_LOOK_FIRST | FF_BEST_EFFORT,
+		.act = aws_delete_made,
+		.acted = aws_delete_made_acted,
+		LOOKS(delete_made, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE,
+		.patience_ms = 5 * MINUTE_MS},
+	[AWS_PUT_IN] = {.name = "put-in",
+		.doing = "attaching the new volume",
+		.flags = FF_LOOK_AFTER | FF_PUTS_IN,
+		.act = aws_put_back,
+		.acted = aws_put_back_acted,
+		LOOKS(put_back, LOOKS_AT_ONCE),
+		.undo = AWS_TAKE_NEW_OUT,
+		.patience_ms = 30 * MINUTE_MS},
+	[AWS_TAKE_NEW_OUT] = {.name = "take-new-out",
+		.doing = "detaching the new volume",
+		.flags = FF_LOOK_AFTER,
+		.act = aws_take_out,
+		.acted = aws_take_out_acted,
+		LOOKS(take_new_out, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE,
+		.applies = aws_is_made},
+	[AWS_CONFIRM] = {.name = "confirm",
+		.doing = "waiting until it runs",
+		.flags = FF_IF_RUNNING,
+		LOOKS(confirm, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE},
+	/* the replaced volume keeps the tags: only what has them is ever deleted */
+	[AWS_RELEASE_NEW] = {.name = "release-new",
+		.doing = "releasing",
+		.flags = FF_BEST_EFFORT,
+		.act = aws_release_new,
+		.acted = aws_release_acted,
+		LOOKS(release, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE},
+	[AWS_DELETE_SNAPSHOT] = {.name = "delete-snapshot",
+		.doing = "deleting its snapshot",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER,
+		.act = aws_delete_snapshot,
+		.acted = aws_deleted,
+		LOOKS(delete_snapshot, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE,
+		.patience_ms = 5 * MINUTE_MS,
+		.applies = aws_left_snapshot},
+	[AWS_DELETE_VOLUME] = {.name = "delete-volume",
+		.doing = "deleting the volume that is left over",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER,
+		.act = aws_delete_volume,
+		.acted = aws_deleted,
+		LOOKS(delete_volume, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE,
+		.patience_ms = 5 * MINUTE_MS,
+		.applies = aws_left_volume},
 	[AWS_RELEASE] = {.name = "release",
 		.doing = "releasing",
 		.flags = FF_BEST_EFFORT,

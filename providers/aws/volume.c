@@ -92,6 +92,7 @@ AWS_ACT_FN(aws_take_out)
 
 AWS_ACTED_FN(aws_take_out_acted)
 {
+	const char *fact = m->step == AWS_TAKE_NEW_OUT ? "take_new_out_ms" : "take_out_ms";
 	aws_auto_reply reply = {0};
 
 	(void)cloud;
@@ -100,27 +101,33 @@ AWS_ACTED_FN(aws_take_out_acted)
 		aws_wait(v, RUNNING_MS, "%s", reply.err.text); /* not stopped yet, as this call sees it */
 		return;
 	}
-	aws_act_answered(m, n, wall_ms, answer, "take_out_ms", v);
+	aws_act_answered(m, n, wall_ms, answer, fact, v);
 	if (reply.class == FF_E_NONE || reply.unknown)
 		ff_json_set_str(aws_patch(v), "at", "out");
 }
 
 static void see_take_out(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
+	const char *fact = m->step == AWS_TAKE_NEW_OUT ? "take_new_out_ms" : "take_out_ms";
 	struct aws_held held = aws_held_by(m, node);
 
 	switch (held.holder) {
 	case AWS_HELD_BY_NONE:
-		if (is(&held, "available"))
-			done_at(v, "out");
-		else
+		/* the attach of a new volume whose answer was lost may only not show yet */
+		if (!is(&held, "available") || (m->step == AWS_TAKE_NEW_OUT && aws_lags(m, "put_in_ms", wall_ms) &&
+						       aws_since(m, fact, wall_ms) == INT64_MAX)) {
 			wait_for(m, &held, v);
+			break;
+		}
+		done_at(v, "out");
+		if (m->step == AWS_TAKE_NEW_OUT)
+			ff_json_set_new(aws_patch(v), "in", json_null());
 		break;
 	case AWS_HELD_BY_RESCUE:
 		done_at(v, "rescue");
 		break;
 	case AWS_HELD_BY_VM:
-		if (is(&held, "attached") && !aws_lags(m, "take_out_ms", wall_ms))
+		if (is(&held, "attached") && !aws_lags(m, fact, wall_ms))
 			aws_verdict(v, FF_M_NOT_DONE);
 		else
 			wait_for(m, &held, v);
@@ -131,6 +138,7 @@ static void see_take_out(const struct ff_member *m, int64_t wall_ms, const xmlNo
 }
 
 const struct aws_view aws_take_out_view = {.first = AWS_SEE_VOLUME, .see_first = see_take_out};
+const struct aws_view aws_take_new_out_view = {.first = AWS_SEE_VOLUME, .see_first = see_take_out};
 
 /* ---------------------------------------------------------------- attach to the rescue VM */
 

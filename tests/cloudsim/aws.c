@@ -36,6 +36,8 @@ const struct aw_action aw_actions[] = {
 	{AW_EC2, "ModifyInstanceAttribute", DRY "InstanceId BlockDeviceMapping.#.DeviceName BlockDeviceMapping.#.Ebs.DeleteOnTermination BlockDeviceMapping.#.Ebs.VolumeId DisableApiStop.Value", aw_modify_attribute, CHANGE(50, 5)},
 	{AW_EC2, "AttachVolume", DRY "VolumeId InstanceId Device", aw_attach, CHANGE(50, 5)},
 	{AW_EC2, "DetachVolume", DRY "VolumeId InstanceId Device Force", aw_detach, CHANGE(50, 5)},
+	{AW_EC2, "CreateVolume", DRY TAG_SPEC "AvailabilityZone SnapshotId VolumeType Size Iops Throughput Encrypted KmsKeyId MultiAttachEnabled ClientToken", aw_create_volume, CHANGE(100, 5)},
+	{AW_EC2, "DeleteVolume", DRY "VolumeId", aw_delete_volume, CHANGE(100, 5)},
 	{AW_EC2, "CreateSnapshot", DRY TAG_SPEC "VolumeId Description", aw_create_snapshot, CHANGE(100, 5)},
 	{AW_EC2, "DeleteSnapshot", DRY "SnapshotId", aw_delete_snapshot, CHANGE(100, 5)},
 	{AW_EC2, "CreateTags", DRY TAGS "ResourceId.#", aw_create_tags, CHANGE(100, 10)},

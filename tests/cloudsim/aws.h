@@ -67,7 +67,10 @@ enum aw_start_fault { AW_STARTS, AW_NO_GRANT, AW_NO_CAPACITY, AW_REFUSED_CAPACIT
 /* A volume. Its attachment is in its past. */
 struct aw_vol {
 	char *id, *zone, *type, *kms_key, *snapshot, *image;
-	int64_t size_bytes, created_ms;
+	int64_t size_bytes, created_ms, ready_ms, iops, throughput; /* ready_ms: "creating" until then; 0s: none */
+	char *client_token;					    /* that it was made with; NULL */
+	struct aw_vol *origin; /* whose content it had when it was made of a snapshot; NULL */
+	bool made_by_run;
 	bool encrypted, multi_attach, managed, marketplace, bad;
 	bool gone;	    /* deleted */
 	struct aw_vm *home; /* whose root it is when the scenario begins; NULL: loose */
@@ -77,7 +80,9 @@ struct aw_vol {
 
 struct aw_snap {
 	char *id, *volume, *description;
-	char *run; /* fixfleet-run tag that it was made with; NULL */
+	char *run;   /* fixfleet-run tag that it was made with; NULL */
+	char *image; /* the volume's bytes of that moment; NULL in process */
+	bool bad;
 	int64_t size_gib, started_ms;
 	bool completed, failed, encrypted, gone;
 	struct aw_past tags;
@@ -143,6 +148,7 @@ enum aw_latency {
 	AW_L_ATTACH,
 	AW_L_DETACH,
 	AW_L_SNAPSHOT,
+	AW_L_CREATE,
 	AW_L_STANDBY,
 	AW_L_REPLACE,
 	AW_L_BOOT,
@@ -315,6 +321,8 @@ int aw_known_vms(struct aw_call *c, const struct ff_strv *ids);
 void aw_note_vm(struct aw_call *c, const struct aw_vm *vm);
 void aw_note_vol(struct aw_call *c, const struct aw_vol *vol, const struct aw_vm *vm);
 void aw_check_running(struct sim *sim, const struct aw_vm *vm);
+/** Is it that root itself, or made by a run of the snapshot of one that is? */
+bool aw_is_successor(const struct aw_vol *vol, const struct aw_vol *root);
 bool aw_vol_is_bad(const struct sim *sim, const struct aw_vol *vol);
 
 /* aws_jobs.c: what is under way */
@@ -347,6 +355,14 @@ void aw_hold(struct sim *sim, struct aws *aws, struct aw_vol *vol, enum aw_held 
 void aw_release_volume(struct sim *sim, struct aws *aws, struct aw_vol *vol);
 void aw_hold_at(struct sim *sim, struct aws *aws, struct aw_vol *vol, struct aw_vm *vm, const char *device,
 	bool delete_on_termination, enum aw_held state);
+/** The tags of a TagSpecification for that type, or NULL after a refusal. */
+json_t *aw_new_tags(struct aw_call *c, const char *resource_type);
+/** "creating", "available" or "in-use". */
+const char *aw_vol_status(const struct sim *sim, const struct aw_vol *vol, const struct aw_seen *held);
+/** The members that both the list and the answer to CreateVolume have. */
+void aw_volume_members(struct aw_call *c, const struct aw_vol *vol, const struct aw_seen *held, const json_t *tags);
+/* aws_make.c */
+aw_handler aw_create_volume, aw_delete_volume;
 aw_handler aw_describe_snapshots, aw_create_snapshot, aw_delete_snapshot;
 aw_handler aw_create_tags, aw_delete_tags;
 aw_handler aw_scaling_instances, aw_enter_standby, aw_exit_standby;

@@ -129,6 +129,13 @@ void aw_note_vol(struct aw_call *c, const struct aw_vol *vol, const struct aw_vm
 		aw_note_vm(c, vm);
 }
 
+bool aw_is_successor(const struct aw_vol *vol, const struct aw_vol *root)
+{
+	while (vol != NULL && vol != root)
+		vol = vol->made_by_run ? vol->origin : NULL;
+	return vol != NULL;
+}
+
 /* Of a machine that runs, at every change. */
 void aw_check_running(struct sim *sim, const struct aw_vm *vm)
 {
@@ -137,7 +144,7 @@ void aw_check_running(struct sim *sim, const struct aw_vm *vm)
 
 	if (vm->root == NULL || (power->state != AW_RUNNING && power->state != AW_PENDING))
 		return;
-	if (root != vm->root) {
+	if (root != vm->root && !aw_is_successor(root, vm->root)) {
 		sim_violation(sim, "'%s' runs without its own root: %s is at %s", vm->name,
 			root != NULL ? root->id : "nothing", vm->root_device);
 		return;

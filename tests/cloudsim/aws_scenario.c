@@ -17,6 +17,7 @@ static int read_latencies(struct sim *sim, struct aws *aws, const json_t *part, 
 		[AW_L_ATTACH] = {"attach", 4000},
 		[AW_L_DETACH] = {"detach", 6000},
 		[AW_L_SNAPSHOT] = {"snapshot", 60000},
+		[AW_L_CREATE] = {"create", 3000},
 		[AW_L_STANDBY] = {"standby", 5000},
 		[AW_L_REPLACE] = {"replace", 60000},
 		[AW_L_BOOT] = {"boot", 120000},
@@ -230,6 +231,7 @@ static void free_vol(struct aw_vol *vol)
 	free(vol->type);
 	free(vol->kms_key);
 	free(vol->snapshot);
+	free(vol->client_token);
 	free(vol->image);
 	aw_past_free(&vol->held);
 	aw_past_free(&vol->tags);
@@ -242,6 +244,7 @@ static void free_snap(struct aw_snap *s)
 	free(s->volume);
 	free(s->description);
 	free(s->run);
+	free(s->image);
 	aw_past_free(&s->tags);
 	free(s);
 }

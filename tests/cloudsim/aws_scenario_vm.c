@@ -29,8 +29,8 @@ static char *read_id(struct sim *sim, const struct aws *aws, const json_t *o, co
 /* ---- volumes */
 
 #define VOLUME_MEMBERS                                                                                                 \
-	"id", "image", "size_gib", "size_bytes", "type", "encrypted", "kms_key", "multi_attach", "managed",            \
-		"marketplace", "bad", "tags", "snapshot"
+	"id", "image", "size_gib", "size_bytes", "type", "iops", "throughput", "encrypted", "kms_key", "multi_attach", \
+		"managed", "marketplace", "bad", "tags", "snapshot"
 
 static int read_size(const json_t *o, const char *where, struct aw_vol *vol, struct ff_err *err)
 {
@@ -96,6 +96,11 @@ static struct aw_vol *read_volume(struct sim *sim, struct aws *aws, const json_t
 		ff_fail(err, FF_E_USAGE, "%s: with an image its bytes decide what is bad: leave 'bad' out", where);
 		return NULL;
 	}
+	vol->iops = ff_streq(type, "gp3") ? 3000 : 0;
+	vol->throughput = ff_streq(type, "gp3") ? 125 : 0;
+	if (sim_int(o, where, "iops", 100, 256000, &vol->iops, err) < 0 ||
+		sim_int(o, where, "throughput", 125, 2000, &vol->throughput, err) < 0)
+		return NULL;
 	vol->zone = ff_strdup(zone);
 	vol->type = ff_strdup(type);
 	vol->snapshot = ff_strdup(snapshot);

@@ -129,14 +129,13 @@ struct aw_snap *aw_new_snap(struct sim *sim, struct aws *aws, const char *volume
 	return s;
 }
 
-/* The tags of the TagSpecification, or NULL after a refusal. */
-static json_t *new_tags(struct aw_call *c)
+json_t *aw_new_tags(struct aw_call *c, const char *resource_type)
 {
 	ff_auto_json json_t *tags = json_object();
 	const char *type, *key;
 
 	for (size_t i = 1; (type = aw_getf(c, "TagSpecification.%zu.ResourceType", i)) != NULL; i++) {
-		if (!ff_streq(type, "snapshot")) {
+		if (!ff_streq(type, resource_type)) {
 			aw_refuse(c, 400, "InvalidParameterValue", "'%s' is not a valid taggable resource type", type);
 			return NULL;
 		}
@@ -166,11 +165,23 @@ static int check_rate(struct aw_call *c, const struct aw_vol *vol)
 	return 0;
 }
 
+/* Its point in time is the request. */
+static void keep_bytes(struct aw_call *c, struct aw_snap *s, const struct aw_vol *vol)
+{
+	const struct sim_hooks *h = &c->sim->hooks;
+
+	s->bad = vol->bad;
+	if (vol->image == NULL || h->image_name == NULL)
+		return;
+	s->image = h->image_name(h->arg, s->id, ++c->aws->images);
+	sim_effect(c->sim, 0, SIM_COPY_IMAGE, vol->image, s->image, NULL, -1);
+}
+
 void aw_create_snapshot(struct aw_call *c)
 {
 	const char *id = aw_need(c, "VolumeId"), *description = aw_get(c, "Description");
 	struct aw_vol *vol = id != NULL ? aw_find_vol(c, id) : NULL;
-	json_t *tags = vol != NULL ? new_tags(c) : NULL;
+	json_t *tags = vol != NULL ? aw_new_tags(c, "snapshot") : NULL;
 	struct aw_snap *s;
 
 	if (tags == NULL)
@@ -185,6 +196,7 @@ void aw_create_snapshot(struct aw_call *c)
 	s->description = ff_strdup(description != NULL ? description : "");
 	s->size_gib = (vol->size_bytes + ((int64_t)1 << 30) - 1) >> 30;
 	s->encrypted = vol->encrypted;
+	keep_bytes(c, s, vol);
 	s->run = ff_strdup(ff_json_str(tags, AW_CLAIM));
 	if (s->run == NULL)
 		sim_violation(c->sim, "a snapshot of volume '%s' was made without the tag of a run", vol->id);
@@ -205,5 +217,7 @@ void aw_delete_snapshot(struct aw_call *c)
 	if (s->run == NULL)
 		sim_violation(c->sim, "snapshot '%s' was deleted, which no run had made", s->id);
 	s->gone = true;
+	if (s->image != NULL)
+		sim_effect(c->sim, 0, SIM_DELETE_IMAGE, NULL, s->image, NULL, -1);
 	aw_return_true(c);
 }

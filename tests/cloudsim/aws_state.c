@@ -46,7 +46,7 @@ static json_t *vm_state(const struct sim *sim, const struct aws *aws, const stru
 	ff_json_set_str(o, "reason", power->code);
 	ff_json_set_str(o, "agent", aw_status_names[aw_status_now(sim, aws, vm, 0)]);
 	ff_json_set_bool(o, "bad", aw_vol_is_bad(sim, root));
-	ff_json_set_bool(o, "own_disk", root == vm->root);
+	ff_json_set_bool(o, "own_disk", vm->root != NULL ? aw_is_successor(root, vm->root) : root == NULL);
 	ff_json_set_new(o, "root", root_state(sim, vm));
 	ff_json_set_new(o, "data_disks", other_volumes(vm));
 	ff_json_set_new(o, "tags", json_deep_copy(aw_now(&vm->tags)->tags));
@@ -64,7 +64,14 @@ static json_t *volume_state(const struct sim *sim, const struct aw_vol *vol)
 	json_t *o = json_object();
 
 	ff_json_set_str(o, "id", vol->id);
-	ff_json_set_str(o, "status", aw_held_names[held->state]);
+	ff_json_set_str(o, "status", sim->now_ms < vol->ready_ms ? "creating" : aw_held_names[held->state]);
+	ff_json_set_str(o, "type", vol->type);
+	ff_json_set_int(o, "iops", vol->iops);
+	ff_json_set_int(o, "throughput", vol->throughput);
+	ff_json_set_int(o, "size_gib", (vol->size_bytes + ((int64_t)1 << 30) - 1) >> 30);
+	ff_json_set_str(o, "zone", vol->zone);
+	ff_json_set_str(o, "kms_key", vol->kms_key);
+	ff_json_set_str(o, "snapshot", vol->snapshot);
 	ff_json_set_str(o, "attached_to", held->vm != NULL ? held->vm->name : NULL);
 	ff_json_set_str(o, "device", held->vm != NULL ? held->device : NULL);
 	ff_json_set_bool(o, "delete_on_termination", held->delete_on_termination);

@@ -88,8 +88,10 @@ static const json_t *tags(const struct aw_call *c, const struct aw_vol *vol)
 	return aw_past_at(c->sim, &vol->tags, c->aws->lag[AW_LAG_TAGS])->tags;
 }
 
-static const char *status(const struct aw_seen *held)
+const char *aw_vol_status(const struct sim *sim, const struct aw_vol *vol, const struct aw_seen *held)
 {
+	if (sim->now_ms < vol->ready_ms)
+		return "creating";
 	return held->vm != NULL ? "in-use" : "available";
 }
 
@@ -122,7 +124,7 @@ static void values(const struct aw_call *c, const void *item, const char *name, 
 		return;
 	}
 	if (ff_streq(name, "status"))
-		ff_strv_add(out, status(seen(c, vol)));
+		ff_strv_add(out, aw_vol_status(c->sim, vol, seen(c, vol)));
 	else if (ff_streq(name, "volume-id"))
 		ff_strv_add(out, vol->id);
 	else if (ff_streq(name, "availability-zone"))
@@ -149,16 +151,13 @@ static void attachment_xml(struct aw_call *c, const struct aw_vol *vol, const st
 	aw_flag(c, "deleteOnTermination", held->delete_on_termination);
 }
 
-static void volume_xml(struct aw_call *c, const struct aw_vol *vol)
+void aw_volume_members(struct aw_call *c, const struct aw_vol *vol, const struct aw_seen *held, const json_t *its_tags)
 {
-	const struct aw_seen *held = seen(c, vol);
-
-	aw_open(c, "item");
 	aw_text(c, "volumeId", vol->id);
 	aw_int(c, "size", (vol->size_bytes + ((int64_t)1 << 30) - 1) >> 30);
 	aw_text(c, "snapshotId", vol->snapshot);
 	aw_text(c, "availabilityZone", vol->zone);
-	aw_text(c, "status", status(held));
+	aw_text(c, "status", aw_vol_status(c->sim, vol, held));
 	aw_time(c, "createTime", vol->created_ms);
 	aw_open(c, "attachmentSet");
 	if (held->vm != NULL) {
@@ -167,8 +166,12 @@ static void volume_xml(struct aw_call *c, const struct aw_vol *vol)
 		aw_close(c, "item");
 	}
 	aw_close(c, "attachmentSet");
-	aw_tag_set(c, tags(c, vol));
+	aw_tag_set(c, its_tags);
 	aw_text(c, "volumeType", vol->type);
+	if (vol->iops > 0)
+		aw_int(c, "iops", vol->iops);
+	if (vol->throughput > 0)
+		aw_int(c, "throughput", vol->throughput);
 	aw_flag(c, "encrypted", vol->encrypted);
 	if (vol->kms_key != NULL)
 		aw_text(c, "kmsKeyId", vol->kms_key);
@@ -178,6 +181,12 @@ static void volume_xml(struct aw_call *c, const struct aw_vol *vol)
 		aw_flag(c, "managed", true);
 		aw_close(c, "operator");
 	}
+}
+
+static void volume_xml(struct aw_call *c, const struct aw_vol *vol)
+{
+	aw_open(c, "item");
+	aw_volume_members(c, vol, seen(c, vol), tags(c, vol));
 	aw_close(c, "item");
 }
 
@@ -247,6 +256,8 @@ static int may_attach(struct aw_call *c, const struct aw_vol *vol, const struct 
 		return aw_refuse(c, 400, "UnsupportedOperation",
 			"The volume '%s' or the instance '%s' is managed by another service.", vol->id,
 			vm->id); /* made up */
+	if (c->sim->now_ms < vol->ready_ms)
+		return aw_refuse(c, 400, "IncorrectState", "Volume '%s' is in the 'creating' state.", vol->id);
 	if (aw_now(&vol->held)->vm != NULL)
 		return aw_refuse(c, 400, "VolumeInUse", "%s is already attached to an instance", vol->id);
 	if (!ff_streq(vol->zone, vm->zone))
