@@ -67,6 +67,8 @@ struct found {
  */
 int find(struct found *f, const struct options *o, const struct ff_engine_config *config);
 void found_release(struct found *f);
+/** The summary of a run names the scopes that it had to leave out, long after find() said so. */
+void say_left_out(const struct found *f);
 
 /**
  * --evidence: keep what can be seen from outside of those of the found VMs that are not well, under `run_dir`. What

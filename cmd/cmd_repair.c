@@ -210,6 +210,7 @@ static int run(struct found *f, const struct options *o, struct view *view, cons
 	result = ff_engine_result(f->engine);
 	report_result(result, id, run_dir, o->output);
 	last_words(result, run_dir);
+	say_left_out(f);
 	return exit_status(result, f->status);
 }
 

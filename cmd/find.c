@@ -52,7 +52,7 @@ static int make_runtime(struct found *f, const struct options *o, struct ff_err 
 
 /* ---------------------------------------------------------------- scopes */
 
-static int open_scopes(struct found *f, const struct options *o, struct ff_err *err)
+static int open_scopes(struct found *f, const struct options *o, bool repairs, struct ff_err *err)
 {
 	struct ff_env env = {.get = get_env};
 
@@ -69,6 +69,7 @@ static int open_scopes(struct found *f, const struct options *o, struct ff_err *
 		options.discard_local_ssd = o->discard_local_ssd;
 		options.csek_file = o->csek_file;
 		options.no_backup = o->no_backup;
+		options.preflight = repairs;
 		cloud = o->scopes[i].provider->open(&options, &env, err);
 		if (cloud == NULL)
 			return -1;
@@ -90,7 +91,8 @@ static size_t judge_scopes(struct found *f)
 
 		if (err != NULL) {
 			ff_log(FF_LOG_ERROR, "fixfleet", "%s: %s", provider->title(cloud), err->text);
-			f->status = EXIT_NOTHING;
+			/* a wrong command line is nobody's part: nothing is begun anywhere */
+			f->status = err->class == FF_E_USAGE || f->status == EXIT_USAGE ? EXIT_USAGE : EXIT_NOTHING;
 			continue;
 		}
 		good++;
@@ -221,18 +223,30 @@ int find(struct found *f, const struct options *o, const struct ff_engine_config
 	if (make_runtime(f, o, &err) < 0)
 		return fail_with(&err);
 	f->engine = ff_engine_new(ff_runtime_world(f->runtime), config);
-	if (open_scopes(f, o, &err) < 0)
+	if (open_scopes(f, o, config->journal, &err) < 0)
 		return fail_with(&err);
 	ff_runtime_run(f->runtime, f->engine, FF_PHASE_FOUND, NULL, NULL);
 	if (ff_runtime_interrupted(f->runtime)) {
 		ff_log(FF_LOG_ERROR, "fixfleet", "interrupted; nothing was changed");
 		return EXIT_INTERRUPT;
 	}
-	if (judge_scopes(f) == 0)
-		return EXIT_NOTHING;
+	if (judge_scopes(f) == 0 || f->status == EXIT_USAGE)
+		return f->status;
 	if (select_vms(f, o, &err) < 0)
 		return fail_with(&err);
 	return 0;
+}
+
+void say_left_out(const struct found *f)
+{
+	for (size_t i = 0; i < ff_engine_scope_count(f->engine); i++) {
+		const struct ff_err *err = ff_engine_scope_error(f->engine, i);
+
+		if (err != NULL)
+			ff_log(FF_LOG_ERROR, "fixfleet", "%s: nothing was done there: %s",
+				ff_engine_scope_provider(f->engine, i)->title(ff_engine_scope_cloud(f->engine, i)),
+				err->text);
+	}
 }
 
 void found_release(struct found *f)

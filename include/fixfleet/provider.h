@@ -46,6 +46,7 @@ struct ff_scope_options {
 	bool discard_local_ssd; /* GCP --discard-local-ssd: stop VMs whose local SSDs lose their content */
 	const char *csek_file;	/* GCP --csek-key-file */
 	bool no_backup;		/* --backup none: AWS and GCP take no snapshot */
+	bool preflight;		/* a repair is to follow: check permissions where the cloud tells them beforehand */
 };
 
 struct ff_cloud; /* one open scope of one provider; each provider defines its own */

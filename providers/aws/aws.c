@@ -71,6 +71,7 @@ static struct ff_cloud *aws_open(const struct ff_scope_options *options, const s
 
 	cloud->asg_standby = options->asg_standby;
 	cloud->no_backup = options->no_backup;
+	cloud->preflight = options->preflight;
 	cloud->discard_local = options->discard_local_ssd;
 	for (size_t i = 0; i < options->rescues.count; i++)
 		ff_strv_add(&cloud->rescues, options->rescues.items[i]);

@@ -11,6 +11,7 @@
  *   xml.c        answers                      request.c   asks and what they cost
  *   errors.c     what class an answer is
  *   discover.c   the questions of discovery; found.c reads instances and volumes; hazards.c judges them
+ *   permits.c    what this identity may do, before anything is touched
  *   evidence.c   console output and screen
  *   steps.c      the rows; claim.c, standby.c, power.c, backup.c, volume.c, home.c hold their functions, make.c and
  *                later.c those of what comes after a repair; look.c is what their looks share; place.c says where the
@@ -100,7 +101,7 @@ struct ff_cloud {
 	char *endpoints[AWS_SERVICE_COUNT]; /* "https://ec2.us-east-1.amazonaws.com", no slash at the end; NULL as
 					       region */
 	struct ff_strv rescues;
-	bool asg_standby, no_backup, discard_local;
+	bool asg_standby, no_backup, discard_local, preflight;
 	struct aws_login *login;
 	struct aws_found *found;
 };
@@ -424,6 +425,7 @@ struct aws_found {
 	json_t *types;		   /* instance type -> {limit, shared, disks} */
 	struct aws_batch *queue, **queue_end, *all;
 	unsigned out, stage;
+	char *denied; /* a permission that a repair needs is missing: says which; NULL */
 	struct ff_strv notes;
 };
 
@@ -457,6 +459,15 @@ bool aws_is_skipped(const struct ff_cloud *cloud, const struct aws_vm *vm);
 /** Slots of a rescue VM, and the facts that a VM begins with. */
 void aws_settle(const struct ff_cloud *cloud, struct aws_vm *vm);
 int aws_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err *err);
+
+/* ---------------------------------------------------------------- permits.c */
+
+/** How many permissions are asked for, and for the sake of which VM; NULL: for none, nothing would be repaired. */
+size_t aws_permit_count(const struct ff_cloud *cloud);
+struct aws_vm *aws_permit_vm(const struct ff_cloud *cloud);
+/** The n-th question; only when there is such a VM. */
+void aws_permit_form(const struct ff_cloud *cloud, size_t n, struct ff_buf *form);
+void aws_permit_read(struct aws_found *found, const struct aws_reply *reply);
 
 #define AWS_DEVICE_BYTES 16
 /** How many device names there are. */

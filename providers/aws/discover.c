@@ -4,6 +4,7 @@
  *   instances   Windows instances, page by page; rescue VMs by tag, id or name
  *   details     status checks, root volumes, instance types, Auto Scaling membership: many ids a question, never none
  *   protection  stop protection of those that are affected, one question each
+ *   permits     before a repair: may this identity do it? see permits.c
  *
  * An id that is gone by now fails the question it is in: it is dropped, and the rest is asked again.
  */
@@ -26,13 +27,15 @@ enum kind {
 	K_VOLUMES,
 	K_TYPES,
 	K_MEMBERS,
-	K_PROTECTION
+	K_PROTECTION,
+	K_PERMIT
 };
 
 struct aws_batch {
 	enum kind kind;
 	struct ff_strv ids;
 	char *token; /* of the next page; NULL: the first */
+	size_t n;    /* of a permission */
 	unsigned pages;
 	struct aws_batch *next_queued, *next_all;
 };
@@ -134,6 +137,14 @@ static void ask_protection(const struct ff_cloud *cloud)
 	}
 }
 
+static void ask_permits(const struct ff_cloud *cloud)
+{
+	if (!cloud->preflight || aws_permit_vm(cloud) == NULL)
+		return;
+	for (size_t i = 0; i < aws_permit_count(cloud); i++)
+		batch_new(cloud->found, K_PERMIT)->n = i;
+}
+
 static void conclude(struct ff_cloud *cloud)
 {
 	struct aws_found *found = cloud->found;
@@ -141,6 +152,9 @@ static void conclude(struct ff_cloud *cloud)
 	for (size_t i = 0; i < found->count; i++) {
 		aws_hazards(cloud, found->items[i]);
 		aws_settle(cloud, found->items[i]);
+		if (found->items[i]->asked && !found->items[i]->vm.rescue)
+			ff_strv_addf(&found->notes, "the rescue VM '%s' is %s", found->items[i]->vm.name,
+				found->items[i]->vm.state);
 	}
 	for (size_t i = 0; i < cloud->rescues.count; i++) {
 		const char *name = cloud->rescues.items[i];
@@ -232,6 +246,9 @@ static void fill(const struct ff_cloud *cloud, struct aws_batch *b, struct ff_as
 		ff_form_add(&form, "InstanceId", b->ids.items[0]);
 		ff_form_add(&form, "Attribute", "disableApiStop");
 		break;
+	case K_PERMIT:
+		aws_permit_form(cloud, b->n, &form);
+		break;
 	}
 	if (b->token != NULL)
 		ff_form_add(&form, "NextToken", b->token);
@@ -259,6 +276,9 @@ enum ff_turn aws_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struc
 			ask_protection(cloud);
 			break;
 		case 3:
+			ask_permits(cloud);
+			break;
+		case 4:
 			conclude(cloud);
 			break;
 		default:
@@ -377,6 +397,8 @@ static void read_items(struct ff_cloud *cloud, const struct aws_batch *b, const 
 	case K_PROTECTION:
 		read_protection(found, b, root);
 		break;
+	case K_PERMIT:
+		break;
 	}
 }
 
@@ -406,6 +428,10 @@ int aws_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_a
 	(void)wall_ms;
 	cloud->found->out--;
 	aws_reply_read(&reply, answer);
+	if (b->kind == K_PERMIT) {
+		aws_permit_read(cloud->found, &reply);
+		return 0;
+	}
 	if (reply.class != FF_E_NONE)
 		return refused(cloud, b, &reply, err);
 	read_items(cloud, b, reply.root);

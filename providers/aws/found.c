@@ -47,6 +47,7 @@ void aws_found_free(struct aws_found *found)
 	json_decref(found->by_id);
 	json_decref(found->by_volume);
 	json_decref(found->types);
+	free(found->denied);
 	ff_strv_free(&found->notes);
 	free(found);
 }

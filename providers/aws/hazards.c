@@ -164,6 +164,12 @@ bool aws_is_skipped(const struct ff_cloud *cloud, const struct aws_vm *vm)
 
 void aws_hazards(const struct ff_cloud *cloud, struct aws_vm *vm)
 {
+	if (vm->asked) {
+		say(vm, FF_SKIPPED, "is a rescue VM");
+		return;
+	}
+	if (vm->vm.health == FF_AFFECTED && cloud->found->denied != NULL)
+		say(vm, FF_SKIPPED, cloud->found->denied);
 	for (int h = 0; h < H_COUNT; h++) {
 		if (!applies(cloud, vm, (enum hazard)h))
 			continue;
@@ -171,8 +177,6 @@ void aws_hazards(const struct ff_cloud *cloud, struct aws_vm *vm)
 		if (hazards[h].decides && vm->vm.health != FF_SKIPPED)
 			say(vm, FF_SKIPPED, strstr(hazards[h].text, ": ") + 2);
 	}
-	if (vm->asked)
-		say(vm, FF_SKIPPED, "is a rescue VM");
 }
 
 /* ---------------------------------------------------------------- what they begin with */

@@ -165,9 +165,11 @@ static void send(struct ff_cloud *cloud, struct gcp_question *q, struct ff_ask *
 			q->asked == GCP_Q_SERIAL ? GCP_SERIAL
 			: q->asked < GCP_Q_DISK	 ? GCP_LIST
 						 : GCP_READ,
-			members ? "POST" : "GET", q->path, tail);
+			members || q->asked == GCP_Q_PERMITS ? "POST" : "GET", q->path, tail);
 		if (q->asked == GCP_Q_SERIAL)
 			ask->answer_bytes_max = GCP_SERIAL_ANSWER;
+		if (q->asked == GCP_Q_PERMITS)
+			gcp_ask_json(ask, gcp_permits_body(q));
 	}
 	ask->tag = (int)q->asked;
 	ask->tag_data = q;
@@ -195,8 +197,11 @@ enum ff_turn gcp_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struc
 			return FF_TURN_DONE;
 		if (found->phase == GCP_F_LISTS) {
 			ask_details(cloud);
-		} else {
+		} else if (found->phase == GCP_F_DETAILS) {
 			gcp_found_finish(cloud);
+			gcp_permits_ask(cloud);
+			found->phase = GCP_F_PERMITS;
+		} else {
 			found->phase = GCP_F_DONE;
 		}
 	}

@@ -128,15 +128,16 @@ const json_t *gcp_found_disk(const struct gcp_found *found, const struct gcp_vm 
 
 /* ---------------------------------------------------------------- rescue VMs */
 
+static bool is_called(const struct gcp_vm *vm, const char *name)
+{
+	return ff_streq(name, vm->vm.name) || gcp_same(name, vm->vm.id) || ff_streq(name, ff_json_str(vm->raw, "id"));
+}
+
 static bool is_named(const struct ff_cloud *cloud, const struct gcp_vm *vm)
 {
-	for (size_t i = 0; i < cloud->rescues.count; i++) {
-		const char *name = cloud->rescues.items[i];
-
-		if (ff_streq(name, vm->vm.name) || gcp_same(name, vm->vm.id) ||
-			ff_streq(name, ff_json_str(vm->raw, "id")))
+	for (size_t i = 0; i < cloud->rescues.count; i++)
+		if (is_called(vm, cloud->rescues.items[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -256,6 +257,11 @@ static void verdict(struct gcp_vm *vm, enum ff_health health, char *reason_owned
 	vm->vm.reason = reason_owned;
 }
 
+void gcp_skip(struct gcp_vm *vm, char *reason_owned)
+{
+	verdict(vm, FF_SKIPPED, reason_owned);
+}
+
 static void judge_evidence(struct gcp_vm *vm)
 {
 	const struct gcp_serial *serial = &vm->serial;
@@ -294,10 +300,27 @@ static void judge(const struct ff_cloud *cloud, struct gcp_vm *vm)
 		verdict(vm, FF_SKIPPED, skip);
 }
 
+/* A name of --rescue that fits nothing is most likely a typing error. */
+static void note_missing(const struct ff_cloud *cloud)
+{
+	struct gcp_found *found = cloud->found;
+
+	for (size_t i = 0; i < cloud->rescues.count; i++) {
+		const char *name = cloud->rescues.items[i];
+		bool there = false;
+
+		for (size_t k = 0; k < found->count && !there; k++)
+			there = is_called(found->items[k], name);
+		if (!there)
+			ff_strv_addf(&found->notes, "rescue VM '%s' is not in %s", name, cloud->title);
+	}
+}
+
 void gcp_found_finish(struct ff_cloud *cloud)
 {
 	struct gcp_found *found = cloud->found;
 
+	note_missing(cloud);
 	found->vms = ff_calloc(found->count, sizeof(struct ff_vm *));
 	for (size_t i = 0; i < found->count; i++) {
 		struct gcp_vm *vm = found->items[i];

@@ -14,7 +14,8 @@ enum gcp_asked {
 	GCP_Q_DISK,
 	GCP_Q_MACHINE,
 	GCP_Q_SERIAL,
-	GCP_Q_KEYS, /* the file of customer-supplied keys */
+	GCP_Q_KEYS,    /* the file of customer-supplied keys */
+	GCP_Q_PERMITS, /* what this identity may do with a VM or its disk */
 };
 
 /* One question: a list is asked page by page. */
@@ -25,6 +26,7 @@ struct gcp_question {
 	unsigned pages;
 	size_t vm; /* DISK, SERIAL: which one */
 	bool sent;
+	bool no_backup; /* PERMITS: no snapshot is wanted */
 };
 
 /* A VM, and what was read about it until it is judged. */
@@ -39,7 +41,7 @@ struct gcp_vm {
 };
 
 struct gcp_found {
-	enum { GCP_F_BEGIN, GCP_F_LISTS, GCP_F_DETAILS, GCP_F_DONE } phase;
+	enum { GCP_F_BEGIN, GCP_F_LISTS, GCP_F_DETAILS, GCP_F_PERMITS, GCP_F_DONE } phase;
 	struct gcp_question **questions;
 	size_t question_count, first_unsent, out;
 	struct gcp_vm **items;
@@ -66,8 +68,19 @@ void gcp_found_add(struct ff_cloud *cloud, json_t *instance);
 const json_t *gcp_found_disk(const struct gcp_found *found, const struct gcp_vm *vm);
 /** May it be asked to serve as rescue VM: named with --rescue, or labelled where none is named? */
 bool gcp_found_is_rescue(const struct ff_cloud *cloud, const struct gcp_vm *vm);
+/** It must not be repaired: the reason is stolen. */
+void gcp_skip(struct gcp_vm *vm, char *reason_owned);
 /** Everything was read: fill slots, facts, hazards, health. */
 void gcp_found_finish(struct ff_cloud *cloud);
+
+/* ---- permits.c */
+
+/** Before a repair: ask about one affected VM for all. Nothing when none would be repaired. */
+void gcp_permits_ask(struct ff_cloud *cloud);
+/** The permissions of that question, as testIamPermissions takes them. New reference. */
+json_t *gcp_permits_body(const struct gcp_question *q);
+/** Something is missing: every affected VM is skipped with that reason. */
+void gcp_permits_read(struct gcp_found *found, const struct gcp_question *q, const json_t *answer);
 
 /* ---- hazards.c */
 

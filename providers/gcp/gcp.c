@@ -114,6 +114,7 @@ static struct ff_cloud *open_cloud(const struct ff_scope_options *options, const
 		ff_strv_add(&cloud->rescues, options->rescues.items[i]);
 	cloud->discard_local_ssd = options->discard_local_ssd;
 	cloud->no_backup = options->no_backup;
+	cloud->preflight = options->preflight;
 	cloud->csek_file = ff_strdup(options->csek_file);
 	set_title(cloud);
 	return cloud;

@@ -10,6 +10,7 @@
  *   keys.c        customer-supplied encryption keys
  *   discover.c    the questions of discovery and their order; pages.c reads their answers
  *   found.c       from an Instance to a VM; hazards.c judges it, serial.c reads serial-port output
+ *   permits.c     what this identity may do, before anything is touched
  *   evidence.c    serial port and screen
  *   steps.c       the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c hold their functions
  *
@@ -74,7 +75,7 @@ struct ff_cloud {
 	char *host;	 /* of base: the only one that gets the token */
 	bool overridden; /* base is the operator's */
 	struct ff_strv zones, rescues;
-	bool discard_local_ssd, no_backup;
+	bool discard_local_ssd, no_backup, preflight;
 	char *csek_file; /* NULL: none */
 	struct gcp_keys keys;
 	struct gcp_login *login;

@@ -32,6 +32,8 @@ static const char *what_of(enum gcp_asked asked)
 		return "serial output";
 	case GCP_Q_MACHINE:
 		return "machine types";
+	case GCP_Q_PERMITS:
+		return "permissions";
 	default:
 		return "a disk";
 	}
@@ -213,6 +215,10 @@ int gcp_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_a
 		return read_keys(cloud, answer, err);
 	if (gcp_reply(answer, &body, err) != FF_E_NONE)
 		return read_failure(found, q, err);
+	if (q->asked == GCP_Q_PERMITS) {
+		gcp_permits_read(found, q, body);
+		return 0;
+	}
 	if (q->asked >= GCP_Q_DISK) {
 		read_one(cloud, q, body);
 		return 0;

@@ -17,7 +17,7 @@ token=$(curl -sS -X PUT -H 'x-aws-ec2-metadata-token-ttl-seconds: 60' "$imds/lat
 curl -sS -H "x-aws-ec2-metadata-token: $token" "$imds/latest/meta-data/iam/security-credentials/fixfleet" >"$T/session.json"
 jq '{Version:1, AccessKeyId, SecretAccessKey, SessionToken:.Token, Expiration}' "$T/session.json" >"$T/process.json"
 printf '%s' eyJ.abc.xyz >"$T/web-token"
-echo no >"$T/wrong-token"
+printf wrong-token >"$T/wrong-token"
 
 cat >"$T/config" <<END
 [default]

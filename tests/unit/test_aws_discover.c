@@ -494,6 +494,49 @@ Test(aws_discover, recorded_instances_of_the_real_service_are_read_rightly)
 	ff_aws.close(cloud);
 }
 
+/* ---------------------------------------------------------------- permissions */
+
+#define REFUSED(code) "<Response><Errors><Error><Code>" code "</Code><Message>m</Message></Error></Errors></Response>"
+
+Test(aws_discover, before_a_repair_permissions_are_tried_without_effect)
+{
+	struct pairs web = {{"DryRun=true", "!412" REFUSED("DryRunOperation"), "DryRun=true",
+		"!412" REFUSED("DryRunOperation"), "tag%3Afixfleet-role", RESERVATIONS(RESCUE, ""),
+		"Filter.1.Name=platform", RESERVATIONS(INSTANCE("1", "running", ROOT_VOLUME("1")), ""),
+		"DescribeInstanceStatus", STATUSES(STATUS("1", "impaired", "ok")), "DescribeVolumes",
+		VOLUMES(VOLUME("1", "")), "DescribeInstanceTypes", TYPES(""), "DescribeAutoScalingInstances",
+		NO_MEMBERS, "DescribeInstanceAttribute", "<R/>", NULL}};
+	static const char *const asked_of[] = {"Action=StopInstances&Version=2016-11-15&DryRun=true&InstanceId.1=i-1\n",
+		"Action=StartInstances&Version=2016-11-15&DryRun=true&InstanceId.1=i-1\n",
+		"Action=DetachVolume&Version=2016-11-15&DryRun=true&VolumeId=vol-1&InstanceId=i-1\n",
+		"Action=AttachVolume&Version=2016-11-15&DryRun=true&VolumeId=vol-1&InstanceId=i-rescue&Device=%2Fdev%"
+		"2Fsdf\n",
+		"Action=AttachVolume&Version=2016-11-15&DryRun=true&VolumeId=vol-1&InstanceId=i-1&Device=%2Fdev%"
+		"2Fsda1\n",
+		"Action=CreateSnapshot&Version=2016-11-15&DryRun=true&VolumeId=vol-1\n"};
+
+	for (int round = 0; round < 4; round++) { /* list; a repair; one without a snapshot; without a permission */
+		struct ff_scope_options options = {.preflight = round > 0, .no_backup = round == 2};
+		struct ff_cloud *cloud = signed_in(&options);
+		ff_auto_buf asked = {0};
+		struct ff_err err = {0};
+
+		if (round == 3) {
+			web.items[0] =
+				"Action=AttachVolume&Version=2016-11-15&DryRun=true&VolumeId=vol-1&InstanceId=i-1";
+			web.items[1] = "!403" REFUSED("UnauthorizedOperation");
+		}
+		cr_assert_eq(discover(cloud, &web, &asked, &err), FF_TURN_DONE, "%s", err.text);
+		for (size_t i = 0; i < FF_COUNT(asked_of); i++)
+			cr_expect_eq(strstr(asked.text, asked_of[i]) != NULL, round > 0 && !(round == 2 && i == 5),
+				"round %d: %s", round, asked_of[i]);
+		cr_expect_eq(vm_of(cloud, "i-1")->health, round == 3 ? FF_SKIPPED : FF_AFFECTED);
+		if (round == 3)
+			cr_expect_not_null(strstr(vm_of(cloud, "i-1")->reason, "permission is missing: "));
+		ff_aws.close(cloud);
+	}
+}
+
 /* ---------------------------------------------------------------- evidence */
 
 static int exhibit_of(unsigned n, int status, const char *body, struct ff_exhibit *out, struct ff_err *err)

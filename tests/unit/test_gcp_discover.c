@@ -714,6 +714,51 @@ Test(gcp_discover, recorded_lists_are_read)
 	}
 }
 
+/* ---------------------------------------------------------------- permissions */
+
+Test(gcp_discover, before_a_repair_permissions_are_asked_for)
+{
+#define OF_VM                                                                                                          \
+	"\"compute.instances.setLabels\",\"compute.instances.stop\",\"compute.instances.start\","                      \
+	"\"compute.instances.detachDisk\",\"compute.instances.getSerialPortOutput\""
+	struct reply replies[] = {
+		{"aggregated/instances", 200,
+			IN_ZONE("instances", WINDOWS("sick", "") "," VM_AS("rescue1", "RUNNING",
+						     "{\"boot\":true,\"type\":\"PERSISTENT\"}",
+						     ",\"labels\":{\"fixfleet-role\":\"rescue\"}"))},
+		{"aggregated/disks", 200, IN_ZONE("disks", DISK_AS("sick", ""))},
+		{"sick/serialPort", 200, LOOP},
+		{"instances/sick/testIamPermissions", 200,
+			"{\"permissions\":[" OF_VM ",\"compute.instances.attachDisk\"]}"},
+		{"disks/sick/testIamPermissions", 200,
+			"{\"permissions\":[\"compute.disks.setLabels\",\"compute.disks.use\"]}"},
+		{NULL, 0, NULL},
+	};
+	static const struct {
+		bool preflight, no_backup, no_attach;
+		const char *missing; /* NULL: nothing */
+	} cases[] = {{false, false, true, NULL}, {true, false, false, "compute.disks.createSnapshot"},
+		{true, true, false, NULL}, {true, true, true, "compute.instances.attachDisk"}};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_cloud *cloud = kit_cloud_of(&(struct ff_scope_options){
+			.project = "p1", .preflight = cases[i].preflight, .no_backup = cases[i].no_backup});
+		ff_auto_buf log = {0};
+		struct ff_err err;
+
+		replies[3].body = cases[i].no_attach ? "{\"permissions\":[" OF_VM "]}"
+						     : "{\"permissions\":[" OF_VM ",\"compute.instances.attachDisk\"]}";
+		discover(cloud, replies, &err, &log);
+		cr_expect_eq(strstr(log.text, "POST " ZONE "/instances/sick/testIamPermissions") != NULL,
+			cases[i].preflight, "%zu", i);
+		cr_expect_eq(found(cloud, "sick")->health, cases[i].missing ? FF_SKIPPED : FF_AFFECTED, "%zu", i);
+		if (cases[i].missing != NULL)
+			cr_expect(strstr(found(cloud, "sick")->reason, cases[i].missing) != NULL, "%s",
+				found(cloud, "sick")->reason);
+		ff_gcp.close(cloud);
+	}
+}
+
 /* ---------------------------------------------------------------- evidence */
 
 Test(gcp_discover, serial_port_and_screen_are_asked_for_and_read)
