@@ -145,9 +145,12 @@ Test(aws_steps, every_row_has_a_name_looks_and_leads_home)
 		cr_expect(row->look_max >= 50 && row->look_max <= 100, "%s", row->name);
 		cr_expect(row->group == NULL || row->group_max > 1, "%s", row->name);
 	}
-	for (size_t i = 0; ff_aws.forward[i] != FF_STEP_NONE; i++) {
-		cr_expect_not(seen[ff_aws.forward[i]]);
-		seen[ff_aws.forward[i]] = true;
+	for (int f = 0; f < FF_FLOW_COUNT; f++) {
+		for (const int *row = ff_provider_order(&ff_aws, (enum ff_flow)f); *row != FF_STEP_NONE; row++) {
+			seen[*row] = true;
+			if (aws_steps[*row].undo != FF_STEP_NONE)
+				seen[aws_steps[*row].undo] = true;
+		}
 	}
 	for (int i = 0; i < AWS_STEP_COUNT; i++)
 		cr_expect(seen[i], "%s", aws_steps[i].name);

@@ -435,10 +435,14 @@ Test(gcp_table, every_row_is_whole)
 	uint64_t reached = 0;
 
 	cr_expect_eq(ff_gcp.step_count, GCP_STEP_COUNT);
-	for (const int *row = ff_gcp.forward; *row != FF_STEP_NONE; row++) {
-		reached |= (uint64_t)1 << *row;
-		if (ff_gcp.steps[*row].undo != FF_STEP_NONE)
-			reached |= (uint64_t)1 << ff_gcp.steps[*row].undo;
+	for (int f = 0; f < FF_FLOW_COUNT; f++) {
+		const int *row = ff_provider_order(&ff_gcp, (enum ff_flow)f);
+
+		for (; row != NULL && *row != FF_STEP_NONE; row++) {
+			reached |= (uint64_t)1 << *row;
+			if (ff_gcp.steps[*row].undo != FF_STEP_NONE)
+				reached |= (uint64_t)1 << ff_gcp.steps[*row].undo;
+		}
 	}
 	for (int i = 0; i < GCP_STEP_COUNT; i++) {
 		const struct ff_step *row = &ff_gcp.steps[i];

@@ -102,6 +102,39 @@ Test(providers, the_way_forward_is_in_order_and_can_be_taken_back)
 	}
 }
 
+Test(providers, what_comes_after_a_repair_has_its_order_too)
+{
+	for (size_t i = 0; each(i) != NULL; i++) {
+		const struct ff_provider *p = each(i);
+
+		if (p->rollback == NULL && p->cleanup == NULL)
+			continue;
+		cr_assert(p->recall != NULL && p->rollback != NULL && p->cleanup != NULL);
+		for (int f = FF_FLOW_ROLLBACK; f < FF_FLOW_COUNT; f++) {
+			const int *order = ff_provider_order(p, (enum ff_flow)f);
+			int puts_in = 0;
+
+			for (int k = 0; order[k] != FF_STEP_NONE; k++) {
+				const struct ff_step *row = &p->steps[order[k]];
+
+				cr_assert(order[k] >= 0 && (size_t)order[k] < p->step_count);
+				cr_assert_neq(row->kind, FF_STEP_REPAIR, "%s", row->name);
+				cr_assert_eq(row->flags & FF_REPAIRED_ONLY, 0, "%s", row->name);
+				puts_in += (row->flags & FF_PUTS_IN) != 0;
+				/* what deletes looks first, and again */
+				if (f == FF_FLOW_CLEANUP)
+					cr_assert_eq(row->flags & (FF_LOOK_FIRST | FF_LOOK_AFTER),
+						FF_LOOK_FIRST | FF_LOOK_AFTER, "%s", row->name);
+			}
+			cr_assert_eq(puts_in, f == FF_FLOW_ROLLBACK, "%s", p->name);
+		}
+		cr_assert_null(p->steps[p->rollback[0]].act, "%s looks before it touches anything", p->name);
+	}
+	cr_assert_str_eq(ff_flow_name(FF_FLOW_REPAIR), "repair");
+	cr_assert_str_eq(ff_flow_name(FF_FLOW_ROLLBACK), "rollback");
+	cr_assert_str_eq(ff_flow_name(FF_FLOW_CLEANUP), "cleanup");
+}
+
 static const char *undo_of(const struct ff_provider *p, const char *name)
 {
 	for (size_t s = 0; s < p->step_count; s++)
