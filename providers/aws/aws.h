@@ -92,6 +92,8 @@ struct aws_keys {
 	int64_t expires_ms;	   /* wall; 0: never */
 };
 void aws_keys_release(struct aws_keys *keys); /* wipes */
+/** May id and token be put into headers? Nothing in them is a blank or a control character. */
+bool aws_keys_plain(const struct aws_keys *keys);
 
 struct ff_cloud {
 	char *title;
@@ -335,7 +337,7 @@ void aws_login_no_region(struct aws_login *login);
 /** Members of a JSON object become login->next. false: it has no keys. `expires` may be NULL. */
 bool aws_login_take(struct aws_login *login, const json_t *j, const char *id, const char *secret, const char *token,
 	const char *expires);
-/** The source gave credentials: on to the roles. */
+/** The source gave credentials: on to the roles. Ends it when they cannot be put into headers. */
 void aws_login_have_source(struct aws_login *login);
 
 void aws_ask_file(struct ff_ask *ask, char *path_owned, enum aws_question question, size_t max);

@@ -117,8 +117,26 @@ bool aws_login_take(struct aws_login *login, const json_t *j, const char *id, co
 	return true;
 }
 
+static bool is_plain(const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++)
+		if (*text <= ' ' || *text >= 0x7f)
+			return false;
+	return true;
+}
+
+bool aws_keys_plain(const struct aws_keys *keys)
+{
+	return is_plain(keys->id) && is_plain(keys->token);
+}
+
 void aws_login_have_source(struct aws_login *login)
 {
+	if (!aws_keys_plain(&login->next)) {
+		aws_login_fail(
+			login, "%s: the access key id or session token holds a blank or line break", login->plan.name);
+		return;
+	}
 	login->state = AWS_L_ROLES;
 	login->role_at = login->plan.role_count;
 }

@@ -89,7 +89,7 @@ static bool take_role(struct aws_login *login, const xmlNode *root, const char *
 	aws_keys_release(&login->next);
 	login->next = (struct aws_keys){
 		.id = ff_strdup(id), .secret = ff_strdup(secret), .token = ff_strdup(token), .expires_ms = expires_ms};
-	return true;
+	return aws_keys_plain(&login->next);
 }
 
 /* Only wrong credentials end it here: that the account's number cannot be learned harms nobody. */

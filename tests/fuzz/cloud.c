@@ -239,7 +239,10 @@ static void phase_discover(const struct fuzz_cloud *c, char variant, struct fuzz
 	struct ff_vm **vms;
 	size_t n;
 
-	discover(p, cloud, in, variant == '1' ? 1 : OUT_MAX);
+	if (!discover(p, cloud, in, variant == '1' ? 1 : OUT_MAX)) { /* what was found so far is nobody's */
+		p->close(cloud);
+		return;
+	}
 	n = p->vms(cloud, &vms);
 	rescue = NULL;
 	for (size_t i = 0; i < n; i++) {
