@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "fixfleet/engine.h"
+#include "fixfleet/journal.h"
 #include "fixfleet/runtime.h"
 #include "options.h"
 
@@ -30,6 +31,7 @@ struct command {
 int cmd_repair(struct options *o);
 int cmd_list(struct options *o);
 int cmd_status(struct options *o);
+int cmd_resume(struct options *o);
 int cmd_worker(struct options *o);
 
 /** Print the error on stderr, return the exit status that its class stands for before anything was started. */
@@ -57,7 +59,8 @@ struct found {
 	struct ff_selected *vms; /* what is in scope and passes the selection, sorted by scope and name */
 	size_t count;
 	struct ff_strv worker_argv;
-	int status; /* EXIT_OK, or EXIT_NOTHING when a scope could not be read (the others can) */
+	bool going_on; /* resume: no permissions are tried */
+	int status;    /* EXIT_OK, or EXIT_NOTHING when a scope could not be read (the others can) */
 };
 
 /**
@@ -66,6 +69,10 @@ struct found {
  * @return  0, or the exit status when nothing can be done; release in both cases
  */
 int find(struct found *f, const struct options *o, const struct ff_engine_config *config);
+/** The two halves of it without the selection: runtime and engine with its scopes; then sign in and discover. `f` is
+ * all zero but for going_on. */
+int find_begin(struct found *f, const struct options *o, const struct ff_engine_config *config, struct ff_err *err);
+int find_all(struct found *f, const struct options *o);
 void found_release(struct found *f);
 /** The summary of a run names the scopes that it had to leave out, long after find() said so. */
 void say_left_out(const struct found *f);
@@ -90,6 +97,8 @@ void instances_release(struct instances *in);
 /** Does the VM pass --name, --tag and the file (NULL: none)? Marks the lines that name it. */
 bool selection_takes(const struct options *o, struct instances *in, const struct ff_vm *vm);
 
+struct view;
+
 /* ---- reports on stdout */
 
 void report_list(const struct found *f, enum output output);
@@ -98,12 +107,18 @@ void report_result(const struct ff_result *result, const char *run, const char *
 /** Rows of cells as an aligned table or as RFC 4180 CSV; cells are made safe to print. */
 void print_rows(enum output output, const char *const *head, size_t columns, char *const *cells, size_t rows);
 
+/** Let the engine run to its end; report, last words. The exit status. */
+int run_to_end(struct found *f, const struct options *o, struct view *view, const char *id, const char *run_dir);
+/** What scripts are told; `found_status` when nothing else is to be told. */
+int exit_status(const struct ff_result *result, int found_status);
+/** On stderr: what is not done, and the command that goes on. */
+void last_words(const struct ff_result *result, const char *id, const char *run_dir);
+
 /** Write a JSON value on stdout, indented, with a newline. */
 void print_json(const json_t *j);
 
 /* ---- the live view on stderr */
 
-struct view;
 struct view *view_new(bool quiet);
 void view_free(struct view *v);
 /** For ff_engine_config.event, with the view as its argument. */
@@ -112,7 +127,18 @@ void view_event(void *view, const struct ff_event *event);
 void view_watch(struct view *v, struct ff_engine *engine);
 void view_tick(void *view);
 
-/* ---- run folders */
+/* ---- run folders: runs.c, remember.c */
+
+/** The folder of the run that the operands name, a folder or a run id; without operands the newest one. The caller
+ * frees. NULL with err. */
+char *run_find(const struct options *o, bool open_only, struct ff_err *err);
+/** Its journal. The caller frees; NULL with err. */
+char *run_read(const char *folder, size_t *len, struct ff_err *err);
+
+/** What the operator asked for, for the journal: enough to open the same scopes again. A new object. */
+json_t *options_describe(const struct options *o, const struct found *f);
+/** The other way: fill what the command line did not say. Texts are borrowed from `info`. */
+int options_recall(struct options *o, const json_t *info, struct ff_err *err);
 
 /** "$XDG_STATE_HOME/fixfleet" or "$HOME/.local/state/fixfleet". NULL with err when neither is set. The caller frees. */
 char *state_folder(struct ff_err *err);

@@ -1,6 +1,4 @@
 /* Find, show the plan, ask, repair, report. */
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +26,6 @@ static char *make_run_id(void)
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		ff_oom();
 	return ff_printf("%s-%02x%02x%02x", day, random[0], random[1], random[2]);
-}
-
-char *state_folder(struct ff_err *err)
-{
-	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-
-	/* a relative XDG_STATE_HOME is to be ignored (XDG base directory specification) */
-	if (state != NULL && state[0] == '/')
-		return ff_printf("%s/fixfleet", state);
-	if (home != NULL && home[0] == '/')
-		return ff_printf("%s/.local/state/fixfleet", home);
-	ff_fail(err, FF_E_USAGE, "no place for the run: give --run-dir, or set XDG_STATE_HOME or HOME");
-	return NULL;
 }
 
 /* ---------------------------------------------------------------- whom to repair */
@@ -129,74 +114,11 @@ static int ask_operator(size_t count)
 	return line[0] == 'y' || line[0] == 'Y';
 }
 
-/* What the operator asked for, for the journal. */
-static json_t *describe(const struct options *o, const struct found *f)
-{
-	json_t *info = json_object(), *scopes = json_array();
-
-	ff_json_set_str(info, "program", "fixfleet " FF_VERSION);
-	for (size_t i = 0; i < ff_engine_scope_count(f->engine); i++)
-		json_array_append_new(scopes,
-			json_string(
-				ff_engine_scope_provider(f->engine, i)->title(ff_engine_scope_cloud(f->engine, i))));
-	ff_json_set_new(info, "scopes", scopes);
-	ff_json_set_str(info, "worker", o->worker);
-	ff_json_set_bool(info, "all", o->all);
-	return info;
-}
-
 /* ---------------------------------------------------------------- the run */
-
-/* Every VM was left alone, and not by choice: the cloud does not let this identity do it. */
-static bool all_refused(const struct ff_result *result)
-{
-	bool refused = false;
-
-	for (size_t i = 0; i < result->count; i++) {
-		if (result->ended[i].outcome != FF_O_SKIPPED)
-			return false;
-		refused = refused || result->ended[i].class == FF_E_DENIED || result->ended[i].class == FF_E_AUTH;
-	}
-	return refused;
-}
-
-static int exit_status(const struct ff_result *result, int found_status)
-{
-	bool stuck = false, failed = false, open = false;
-
-	for (size_t i = 0; i < result->count; i++) {
-		stuck = stuck || result->ended[i].outcome == FF_O_STUCK;
-		failed = failed || result->ended[i].outcome == FF_O_FAILED_HOME;
-		/* begun and not ended: nobody can promise that its disk is home */
-		open = open || (result->ended[i].outcome == FF_O_NONE && result->ended[i].step != NULL);
-	}
-	if (result->broken.class != FF_E_NONE)
-		return result->nothing_started ? EXIT_NOTHING : open || stuck ? EXIT_STUCK : EXIT_FAILED;
-	if (result->interrupted)
-		return EXIT_INTERRUPT;
-	if (all_refused(result))
-		return EXIT_NOTHING;
-	return stuck ? EXIT_STUCK : failed ? EXIT_FAILED : found_status;
-}
-
-static void last_words(const struct ff_result *result, const char *run_dir)
-{
-	if (result->broken.class != FF_E_NONE)
-		ff_log(FF_LOG_ERROR, "fixfleet", "%s%s", result->broken.text,
-			result->nothing_started ? "; nothing was changed" : "");
-	for (size_t i = 0; i < result->count; i++) {
-		const struct ff_ended *e = &result->ended[i];
-
-		if (e->outcome == FF_O_NONE && e->step != NULL)
-			ff_log(FF_LOG_ERROR, e->vm->name, "unfinished at step %s: %s", e->step, e->reason);
-	}
-	ff_log(FF_LOG_INFO, NULL, "journal and quarantine: %s (fixfleet status %s)", run_dir, run_dir);
-}
 
 static int run(struct found *f, const struct options *o, struct view *view, const char *id, const char *run_dir)
 {
-	ff_auto_json json_t *info = describe(o, f);
-	const struct ff_result *result;
+	ff_auto_json json_t *info = options_describe(o, f);
 	struct ff_err err;
 
 	if (ff_runtime_open_run(f->runtime, run_dir, &err) < 0)
@@ -204,14 +126,7 @@ static int run(struct found *f, const struct options *o, struct view *view, cons
 	keep_evidence(f, o, run_dir);
 	if (ff_engine_repair(f->engine, f->vms, f->count, info, &err) < 0)
 		return fail_with(&err);
-	view_watch(view, f->engine);
-	ff_runtime_run(f->runtime, f->engine, FF_PHASE_ENDED, view_tick, view);
-	view_watch(view, NULL);
-	result = ff_engine_result(f->engine);
-	report_result(result, id, run_dir, o->output);
-	last_words(result, run_dir);
-	say_left_out(f);
-	return exit_status(result, f->status);
+	return run_to_end(f, o, view, id, run_dir);
 }
 
 /* Nothing to do is a result too: scripts get their JSON. */

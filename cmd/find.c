@@ -41,10 +41,10 @@ static int make_runtime(struct found *f, const struct options *o, struct ff_err 
 	struct ff_runtime_options options = {
 		.ca_file = o->ca_file,
 		.user_agent = "fixfleet/" FF_VERSION,
-		.worker_shared = ff_streq(o->worker, "local"),
+		.worker_shared = ff_streq(options_worker(o), "local"),
 	};
 
-	worker_argv(&f->worker_argv, o->worker);
+	worker_argv(&f->worker_argv, options_worker(o));
 	options.worker_argv = f->worker_argv; /* borrowed */
 	f->runtime = ff_runtime_new(&options, err);
 	return f->runtime ? 0 : -1;
@@ -211,27 +211,41 @@ static int select_vms(struct found *f, const struct options *o, struct ff_err *e
 	return rc;
 }
 
+int find_begin(struct found *f, const struct options *o, const struct ff_engine_config *config, struct ff_err *err)
+{
+	if (make_runtime(f, o, err) < 0)
+		return -1;
+	f->engine = ff_engine_new(ff_runtime_world(f->runtime), config);
+	/* who goes on brings disks home, whatever he may do besides */
+	return open_scopes(f, o, config->journal && !f->going_on, err);
+}
+
+int find_all(struct found *f, const struct options *o)
+{
+	(void)o;
+	ff_runtime_run(f->runtime, f->engine, FF_PHASE_FOUND, NULL, NULL);
+	if (ff_runtime_interrupted(f->runtime)) {
+		ff_log(FF_LOG_ERROR, "fixfleet", "interrupted; nothing was changed");
+		return EXIT_INTERRUPT;
+	}
+	return judge_scopes(f) == 0 || f->status == EXIT_USAGE ? f->status : 0;
+}
+
 int find(struct found *f, const struct options *o, const struct ff_engine_config *config)
 {
 	struct ff_err err = {0};
+	int status;
 
 	*f = (struct found){0};
 	if (o->operands.count > 0) {
 		ff_fail(&err, FF_E_USAGE, "'%s' is not an option: see fixfleet --help", o->operands.items[0]);
 		return fail_with(&err);
 	}
-	if (make_runtime(f, o, &err) < 0)
+	if (find_begin(f, o, config, &err) < 0)
 		return fail_with(&err);
-	f->engine = ff_engine_new(ff_runtime_world(f->runtime), config);
-	if (open_scopes(f, o, config->journal, &err) < 0)
-		return fail_with(&err);
-	ff_runtime_run(f->runtime, f->engine, FF_PHASE_FOUND, NULL, NULL);
-	if (ff_runtime_interrupted(f->runtime)) {
-		ff_log(FF_LOG_ERROR, "fixfleet", "interrupted; nothing was changed");
-		return EXIT_INTERRUPT;
-	}
-	if (judge_scopes(f) == 0 || f->status == EXIT_USAGE)
-		return f->status;
+	status = find_all(f, o);
+	if (status != 0)
+		return status;
 	if (select_vms(f, o, &err) < 0)
 		return fail_with(&err);
 	return 0;

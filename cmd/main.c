@@ -5,11 +5,13 @@
  *   main            options.c picks the subcommand's options out of one table
  *   cmd_list.c      find() and print what was found
  *   cmd_repair.c    find(), show the plan, ask, let the engine repair, print what happened
+ *   cmd_resume.c    go on with a run from its journal: its options (remember.c), the same scopes, the rest as repair
  *   cmd_status.c    print a run from its journal
  *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
  *   find.c          open the scopes (providers/), sign in and discover through the engine (engine/) and its runtime
  *   evidence.c      --evidence: consoles and screens into the run's folder
  *   keys.c          --keys, --key-command (keys/): what opens encrypted volumes
+ *   finish.c        from the run's first turn to its last words      runs.c     run folders
  *   select.c        --name, --tag, --instances          report.c   tables, JSON, CSV on stdout
  *   view.c          progress on stderr
  * The engine's contract is include/fixfleet/engine.h, a cloud's is include/fixfleet/provider.h.
@@ -24,6 +26,8 @@
 static const struct command commands[] = {
 	{"repair", FOR_FIND | FOR_REPAIR | FOR_OUTPUT, cmd_repair, "mend what cannot boot (the default)"},
 	{"list", FOR_FIND | FOR_REPAIR | FOR_OUTPUT, cmd_list, "say what is affected, change nothing (also --dry-run)"},
+	{"resume", FOR_RESUME | FOR_OUTPUT, cmd_resume,
+		"go on with a run: resume RUN-ID or folder (newest unfinished)"},
 	{"status", FOR_OUTPUT, cmd_status, "print a run from its journal: status RUN-ID or folder"},
 	{"worker", 0, cmd_worker, "mend disks on this machine, commands as JSON lines on stdin (used by repair)"},
 };
@@ -43,7 +47,7 @@ static void print_help(const struct command *command)
 	       "  fixfleet --provider azure --rg prod              mend it\n\ncommands:\n");
 	for (size_t i = 0; i < FF_COUNT(commands); i++)
 		printf("  %-28s %s\n", commands[i].name, commands[i].summary);
-	printf("\noptions%s%s:\n", command->name[0] == 'r' ? "" : " of ", command->name[0] == 'r' ? "" : command->name);
+	printf("\noptions%s%s:\n", command == commands ? "" : " of ", command == commands ? "" : command->name);
 	options_print_help(command->groups);
 	printf("\nexit status: 0 repaired, clean or skipped; 1 some failed, their disks home; 2 usage; 3 nothing was "
 	       "started;\n"

@@ -287,7 +287,8 @@ static const struct row rows[] = {
 	{FOR_FIND, 0, "profile", "NAME", set_profile, "aws: profile of the shared config (default: AWS_PROFILE)"},
 	{FOR_FIND, 0, "project", "ID", set_project, "gcp: project (default: GOOGLE_CLOUD_PROJECT)"},
 	{FOR_FIND, 0, "zone", "NAME", set_zone, "gcp: only this zone; may be repeated"},
-	{FOR_FIND, 0, "csek-key-file", "FILE", set_csek_file, "gcp: customer-supplied keys, in gcloud's format"},
+	{FOR_FIND | FOR_RESUME, 0, "csek-key-file", "FILE", set_csek_file,
+		"gcp: customer-supplied keys, in gcloud's format"},
 	{FOR_FIND, 0, "asg", "WHAT", set_asg, "aws: members of Auto Scaling groups: skip (default) or standby"},
 	{FOR_FIND, 0, "discard-local-ssd", NULL, set_discard_local_ssd,
 		"aws, gcp: also VMs whose local disks lose their content when they stop"},
@@ -301,15 +302,16 @@ static const struct row rows[] = {
 		"keep console output and screenshots of sick VMs in the run folder (list: with --run-dir)"},
 	{FOR_FIND, 0, "rescue", "NAME", set_rescue,
 		"rescue VM by name or id; may be repeated (default: running VMs tagged fixfleet-role=rescue)"},
-	{FOR_FIND, 0, "ca-file", "FILE", set_ca_file,
+	{FOR_FIND | FOR_RESUME, 0, "ca-file", "FILE", set_ca_file,
 		"trust these certificates (default: CURL_CA_BUNDLE, SSL_CERT_FILE)"},
-	{FOR_REPAIR, 0, "worker", "WHERE", set_worker,
+	{FOR_REPAIR | FOR_RESUME, 0, "worker", "WHERE", set_worker,
 		"where disks are mended: local, ssh (to the rescue VM, default) or ssh:HOST"},
-	{FOR_REPAIR, 0, "dev-root", "DIR", set_dev_root, "instead of /dev; {rescue} in it is the rescue VM's name"},
-	{FOR_REPAIR, 0, "keys", "FILE", set_keys_file,
+	{FOR_REPAIR | FOR_RESUME, 0, "dev-root", "DIR", set_dev_root,
+		"instead of /dev; {rescue} in it is the rescue VM's name"},
+	{FOR_REPAIR | FOR_RESUME, 0, "keys", "FILE", set_keys_file,
 		"BitLocker keys, CSV or JSON: key protector id, VM or disk -> recovery password or base64 of a .BEK "
 		"file"},
-	{FOR_REPAIR, 0, "key-command", "CMD", set_key_command,
+	{FOR_REPAIR | FOR_RESUME, 0, "key-command", "CMD", set_key_command,
 		"program that is asked for a BitLocker key: JSON on its stdin, the key on its stdout"},
 	{FOR_REPAIR, 0, "allow-deallocate", NULL, set_allow_deallocate,
 		"azure: deallocate, where the swap demands it, also if a dynamic public address is lost"},
@@ -317,8 +319,9 @@ static const struct row rows[] = {
 	{FOR_REPAIR, 0, "run-dir", "DIR", set_run_dir,
 		"journal and quarantine (default: $XDG_STATE_HOME/fixfleet/RUN-ID)"},
 	{FOR_REPAIR, 0, "max-failures", "N", set_max_failures, "begin no further VM after N failed"},
-	{FOR_REPAIR, 0, "parallel", "N", set_parallel, "at most N VMs under way at once"},
-	{FOR_REPAIR, 0, "verify-timeout", "SECONDS", set_verify, "how long a VM may take to prove that it is up (900)"},
+	{FOR_REPAIR | FOR_RESUME, 0, "parallel", "N", set_parallel, "at most N VMs under way at once"},
+	{FOR_REPAIR | FOR_RESUME, 0, "verify-timeout", "SECONDS", set_verify,
+		"how long a VM may take to prove that it is up (900)"},
 	{FOR_OUTPUT, 0, "output", "FORMAT", set_output, "table, json or csv on stdout"},
 	{FOR_ALL, 'v', "verbose", NULL, set_verbose, "say more: requests, retries, waits; twice: everything"},
 	{FOR_ALL, 'q', "quiet", NULL, set_quiet, "say errors only"},
@@ -392,7 +395,7 @@ int options_parse(struct options *o, int argc, char **argv, unsigned groups, str
 {
 	bool only_operands = false;
 
-	*o = (struct options){.dev_root = "/dev", .worker = "ssh"};
+	*o = (struct options){0};
 	for (int i = 1; i < argc; i++) {
 		int rc = 0;
 

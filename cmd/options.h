@@ -24,7 +24,7 @@ struct options {
 	const char *instances; /* --instances FILE */
 	bool all;
 	struct ff_strv rescues;
-	const char *worker, *dev_root;
+	const char *worker, *dev_root; /* NULL: see options_worker(), options_dev_root() */
 	const char *keys_file, *key_command;
 	bool yes, dry_run;
 	const char *run_dir;
@@ -46,7 +46,8 @@ enum option_group {
 	FOR_FIND = 1 << 0,   /* scope, selection, endpoints */
 	FOR_REPAIR = 1 << 1, /* rescue, worker, run */
 	FOR_OUTPUT = 1 << 2,
-	FOR_ALL = 1 << 3, /* -v, -q, --help ... */
+	FOR_ALL = 1 << 3,    /* -v, -q, --help ... */
+	FOR_RESUME = 1 << 4, /* what may be another on the next machine */
 };
 
 /**
@@ -56,6 +57,17 @@ enum option_group {
  */
 int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct ff_err *err);
 void options_release(struct options *o);
+
+/* What holds where neither the command line nor a journal says anything else. */
+static inline const char *options_worker(const struct options *o)
+{
+	return o->worker ? o->worker : "ssh";
+}
+
+static inline const char *options_dev_root(const struct options *o)
+{
+	return o->dev_root ? o->dev_root : "/dev";
+}
 
 /** The lines of --help for these groups, on stdout. */
 void options_print_help(unsigned groups);

@@ -17,10 +17,10 @@ _fixfleet()
 	--subscription | --rg | --region | --profile | --project | --zone | --name | --tag | --rescue | --max-failures | --parallel | --verify-timeout) return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ] && [[ $cur != -* ]]; then
-		COMPREPLY=($(compgen -W "repair list status worker" -- "$cur"))
+		COMPREPLY=($(compgen -W "repair list resume status worker" -- "$cur"))
 		return
 	fi
-	if [ "${COMP_WORDS[1]}" = status ] && [[ $cur != -* ]]; then
+	if [[ ${COMP_WORDS[1]} = @(status|resume) ]] && [[ $cur != -* ]]; then
 		COMPREPLY=($(compgen -W "$(ls "${XDG_STATE_HOME:-$HOME/.local/state}/fixfleet" 2>/dev/null)" -- "$cur"))
 		return
 	fi

@@ -22,6 +22,14 @@ const char *ff_outcome_name(enum ff_outcome outcome)
 	return (unsigned)outcome < FF_COUNT(names) ? names[outcome] : "";
 }
 
+enum ff_outcome ff_outcome_from_name(const char *name)
+{
+	for (int o = FF_O_REPAIRED; o <= FF_O_STUCK; o++)
+		if (ff_streq(ff_outcome_name((enum ff_outcome)o), name))
+			return (enum ff_outcome)o;
+	return FF_O_NONE;
+}
+
 bool ff_outcome_is_later(enum ff_outcome outcome)
 {
 	return outcome == FF_O_ROLLED_BACK || outcome == FF_O_CLEANED;

@@ -42,6 +42,8 @@ static int on_run(struct replay *r, const json_t *record, struct ff_err *err)
 	(void)err;
 	set_text(&r->past->run, ff_json_str(record, "run"));
 	set_text(&r->past->program, ff_json_str(record, "program"));
+	set_text(&r->past->flow, ff_json_str(record, "flow"));
+	set_text(&r->past->of, ff_json_str(record, "of"));
 	set_text(&r->past->started, ff_json_str(record, "t"));
 	json_decref(r->past->info);
 	r->past->info = json_deep_copy(json_object_get(record, "info"));
@@ -235,6 +237,8 @@ void ff_past_release(struct ff_past *past)
 	free(past->vms);
 	free(past->run);
 	free(past->program);
+	free(past->flow);
+	free(past->of);
 	json_decref(past->recipes);
 	free(past->started);
 	free(past->ended);

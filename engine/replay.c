@@ -46,14 +46,6 @@ static struct ff_one *begun(struct ff_replay *r, const json_t *record, const jso
 	return NULL;
 }
 
-static enum ff_outcome outcome_from(const char *name)
-{
-	for (int o = FF_O_REPAIRED; o <= FF_O_STUCK; o++)
-		if (ff_streq(ff_outcome_name((enum ff_outcome)o), name))
-			return (enum ff_outcome)o;
-	return FF_O_NONE;
-}
-
 static enum ff_health health_from(const char *name)
 {
 	for (int h = FF_AFFECTED; h < FF_SKIPPED; h++)
@@ -501,7 +493,7 @@ static int on_turn(struct ff_replay *r, const json_t *record, struct ff_err *err
 		return -1;
 	if (one->homeward || one->row == FF_STEP_NONE)
 		return wrong(record, err, "its VM cannot turn there");
-	one->goal = (uint8_t)outcome_from(ff_json_str(record, "goal"));
+	one->goal = (uint8_t)ff_outcome_from_name(ff_json_str(record, "goal"));
 	one->class = (uint8_t)ff_class_from_name(ff_json_str(record, "class"));
 	set_text(&one->reason, ff_json_str(record, "why"));
 	trace_of(r, one)->within = false;
@@ -523,7 +515,7 @@ static int on_miss(struct ff_replay *r, const json_t *record, struct ff_err *err
 
 	if (one == NULL || come_to(r, one, record, ff_json_str(record, "step"), err) < 0)
 		return -1;
-	one->goal = (uint8_t)outcome_from(ff_json_str(record, "goal"));
+	one->goal = (uint8_t)ff_outcome_from_name(ff_json_str(record, "goal"));
 	set_text(&one->reason, ff_json_str(record, "why"));
 	trace_of(r, one)->within = false;
 	return 0;
@@ -532,7 +524,7 @@ static int on_miss(struct ff_replay *r, const json_t *record, struct ff_err *err
 static int on_end(struct ff_replay *r, const json_t *record, struct ff_err *err)
 {
 	struct ff_one *one = one_of(r, record, record, err);
-	enum ff_outcome outcome = outcome_from(ff_json_str(record, "outcome"));
+	enum ff_outcome outcome = ff_outcome_from_name(ff_json_str(record, "outcome"));
 	const char *class = ff_json_str(record, "class");
 	json_t *removed = json_object_get(record, "removed");
 

@@ -39,6 +39,14 @@ const char *ff_flow_name(enum ff_flow flow)
 	return (unsigned)flow < FF_FLOW_COUNT ? names[flow] : "";
 }
 
+enum ff_flow ff_flow_from_name(const char *name)
+{
+	for (int flow = FF_FLOW_REPAIR; flow < FF_FLOW_COUNT; flow++)
+		if (ff_streq(ff_flow_name((enum ff_flow)flow), name))
+			return (enum ff_flow)flow;
+	return FF_FLOW_COUNT;
+}
+
 const int *ff_provider_order(const struct ff_provider *provider, enum ff_flow flow)
 {
 	switch (flow) {

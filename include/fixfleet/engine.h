@@ -40,6 +40,8 @@ enum ff_outcome {
 };
 /** "repaired", "clean", "skipped", "rolled-back", "cleaned", "failed-home", "stuck"; "" */
 const char *ff_outcome_name(enum ff_outcome outcome);
+/** The outcome of that name; FF_O_NONE for NULL and for any other text. */
+enum ff_outcome ff_outcome_from_name(const char *name);
 /** Is it one of a flow that comes after a repair? Totals name it only when there are any. */
 bool ff_outcome_is_later(enum ff_outcome outcome);
 

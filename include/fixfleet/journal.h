@@ -47,7 +47,7 @@ struct ff_past_vm {
 	int64_t took_ms;
 };
 struct ff_past {
-	char *run, *program, *started, *ended; /* ended NULL: unfinished */
+	char *run, *program, *flow, *of, *started, *ended; /* ended NULL: unfinished; of NULL: of a repair */
 	json_t *info, *recipes;
 	struct ff_past_vm *vms;
 	size_t count;

@@ -153,6 +153,8 @@ enum ff_flow {
 	FF_FLOW_COUNT
 };
 const char *ff_flow_name(enum ff_flow flow); /* "repair", "rollback", "cleanup"; "" */
+/** The flow of that name; FF_FLOW_COUNT for NULL and for any other text. */
+enum ff_flow ff_flow_from_name(const char *name);
 
 /* One row. The driver's ladder for every row: [look] -> act -> [poll ...] -> [look] -> done; after a crash or an answer
  * that was lost: look, always. */

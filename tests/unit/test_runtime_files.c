@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "fixfleet/journal.h"
 #include "test_runtime_fake.h"
 
 static char root[] = "/tmp/fixfleet-test-run-XXXXXX";
@@ -117,6 +118,64 @@ Test(runtime_run, a_run_folder_with_a_journal_is_not_taken_again)
 	cr_expect_not_null(strstr(err.text, "holds a journal already"), "%s", err.text);
 	text = content_of("run/journal.jsonl");
 	cr_expect_str_eq(text, "one\n");
+}
+
+/* A journal of one record, and what stands behind it. */
+static size_t write_journal(const char *below, const char *more)
+{
+	ff_auto_free char *path = path_of(below), *file = ff_printf("%s/journal.jsonl", path);
+	ff_auto_json json_t *record = json_pack("{s:s,s:i,s:s}", "k", "run", "version", FF_JOURNAL_VERSION, "run", "r");
+	ff_auto_buf text = {0};
+	struct ff_chain chain = {0};
+	FILE *f;
+
+	ff_journal_line(&chain, 0, record, &text);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	f = fopen(file, "we");
+	cr_assert_not_null(f);
+	fputs(text.text, f);
+	fputs(more, f);
+	fclose(f);
+	return text.len;
+}
+
+Test(runtime_run, a_torn_record_is_cut_off_before_the_next_one)
+{
+	size_t sound = write_journal("run", "{\"n\":2,\"t\":\"2024"), len = 0;
+	ff_auto_free char *path = path_of("run"), *journal = NULL, *before = NULL, *text = NULL;
+	struct ff_err err = {0};
+
+	cr_assert_eq(ff_runtime_reopen_run(rt, path, &journal, &len, &err), 0, "%s", err.text);
+	cr_expect_eq(len, sound);
+	before = content_of("run/journal.jsonl");
+	cr_expect_gt(strlen(before), sound, "it was changed before anything was appended");
+	cr_assert_eq(world->append(world->self, "two\n", 4, &err), 0, "%s", err.text);
+	cr_assert_eq(world->append(world->self, "three\n", 6, &err), 0);
+	text = content_of("run/journal.jsonl");
+	cr_expect_str_eq(text + sound, "two\nthree\n");
+}
+
+Test(runtime_run, a_damaged_journal_is_not_opened)
+{
+	ff_auto_free char *path = path_of("run"), *journal = NULL;
+	struct ff_err err = {0};
+	size_t len;
+
+	write_journal("run", "{\"n\":2}\n{\"n\":3}\n");
+	cr_expect_eq(ff_runtime_reopen_run(rt, path, &journal, &len, &err), -1);
+	cr_expect_not_null(strstr(err.text, "journal damaged at byte "), "%s", err.text);
+}
+
+Test(runtime_run, a_folder_without_a_journal_is_left_as_it_is)
+{
+	ff_auto_free char *path = path_of("run"), *lock = path_of("run/lock"), *journal = NULL;
+	struct ff_err err = {0};
+	size_t len;
+
+	cr_assert_eq(mkdir(path, 0700), 0);
+	cr_expect_eq(ff_runtime_reopen_run(rt, path, &journal, &len, &err), -1);
+	cr_expect_not_null(strstr(err.text, "holds no journal"), "%s", err.text);
+	cr_expect_eq(access(lock, F_OK), -1);
 }
 
 Test(runtime_run, a_second_process_is_told_who_holds_the_run)

@@ -1,0 +1,133 @@
+/* Run folders: where they are, which one is meant, what their journal holds. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd.h"
+
+#define JOURNAL_BYTES_MAX ((off_t)4 << 30)
+
+char *state_folder(struct ff_err *err)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	/* a relative XDG_STATE_HOME is to be ignored (XDG base directory specification) */
+	if (state != NULL && state[0] == '/')
+		return ff_printf("%s/fixfleet", state);
+	if (home != NULL && home[0] == '/')
+		return ff_printf("%s/.local/state/fixfleet", home);
+	ff_fail(err, FF_E_USAGE, "no place for the run: give --run-dir, or set XDG_STATE_HOME or HOME");
+	return NULL;
+}
+
+static bool is_run(const char *folder)
+{
+	ff_auto_free char *journal = ff_printf("%s/journal.jsonl", folder);
+
+	return access(journal, F_OK) == 0;
+}
+
+/* Is it a run with VMs that have not ended? One whose journal cannot be read is none that can be gone on with. */
+static bool is_open(const char *folder)
+{
+	struct ff_past past = {0};
+	struct ff_err err;
+	size_t len = 0;
+	ff_auto_free char *text = run_read(folder, &len, &err);
+	bool open;
+
+	if (text == NULL || ff_past_read(text, len, &past, &err) < 0) {
+		ff_log(FF_LOG_WARN, NULL, "run '%s' is passed over: %s", folder, err.text);
+		return false;
+	}
+	open = past.ended == NULL;
+	ff_past_release(&past);
+	return open;
+}
+
+static int by_name_backwards(const void *a, const void *b)
+{
+	return -strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Run ids begin with their time. */
+static char *newest(const char *state, bool open_only, struct ff_err *err)
+{
+	DIR *dir = opendir(state);
+	struct ff_strv runs = {0};
+	struct dirent *entry;
+	char *best = NULL;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		ff_auto_free char *folder = ff_printf("%s/%s", state, entry->d_name);
+
+		if (entry->d_name[0] != '.' && is_run(folder))
+			ff_strv_add(&runs, folder);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	if (runs.count > 0)
+		qsort(runs.items, runs.count, sizeof(*runs.items), by_name_backwards);
+	for (size_t i = 0; i < runs.count && best == NULL; i++)
+		if (!open_only || is_open(runs.items[i]))
+			best = ff_strdup(runs.items[i]);
+	if (best == NULL)
+		ff_fail(err, FF_E_USAGE, "no %srun in '%s': give the run's folder", open_only ? "unfinished " : "",
+			state);
+	ff_strv_free(&runs);
+	return best;
+}
+
+char *run_find(const struct options *o, bool open_only, struct ff_err *err)
+{
+	ff_auto_free char *state = NULL, *folder = NULL;
+
+	if (o->operands.count > 1) {
+		ff_fail(err, FF_E_USAGE, "one run is taken, not %zu", o->operands.count);
+		return NULL;
+	}
+	if (o->operands.count == 1 && is_run(o->operands.items[0]))
+		return ff_strdup(o->operands.items[0]);
+	state = state_folder(err);
+	if (state == NULL)
+		return NULL;
+	if (o->operands.count == 0)
+		return newest(state, open_only, err);
+	folder = ff_printf("%s/%s", state, o->operands.items[0]);
+	if (strchr(o->operands.items[0], '/') == NULL && is_run(folder))
+		return FF_STEAL(folder);
+	ff_fail(err, FF_E_USAGE, "no run '%s': neither a run's folder nor a run id in '%s'", o->operands.items[0],
+		state);
+	return NULL;
+}
+
+char *run_read(const char *folder, size_t *len, struct ff_err *err)
+{
+	ff_auto_free char *path = ff_printf("%s/journal.jsonl", folder);
+	ff_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct ff_buf text = {0};
+	char piece[65536];
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		ff_fail(err, FF_E_LOCAL, "cannot open '%s': %m", path);
+		return NULL;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_size > JOURNAL_BYTES_MAX) {
+		ff_fail(err, FF_E_LOCAL, "'%s' is no journal: not a file, or larger than 4 GiB", path);
+		return NULL;
+	}
+	while ((n = read(fd, piece, sizeof(piece))) > 0)
+		ff_buf_add(&text, piece, (size_t)n);
+	if (n < 0) {
+		ff_fail(err, FF_E_LOCAL, "cannot read '%s': %m", path);
+		ff_buf_free(&text);
+		return NULL;
+	}
+	*len = text.len;
+	return ff_buf_take(&text);
+}
