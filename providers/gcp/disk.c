@@ -45,7 +45,7 @@ void gcp_take_out_looked(struct ff_cloud *cloud, const struct ff_member *m, int6
 	(void)cloud;
 	if (instance == NULL)
 		return;
-	home = gcp_home_of(instance, m->facts, &attached);
+	home = gcp_home_of(instance, gcp_source(m), &attached);
 	if (home == GCP_FOREIGN)
 		gcp_failed(v, FF_E_CONFLICT, "its boot disk was changed since it was found");
 	else if (home == GCP_AWAY)

@@ -226,8 +226,15 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 {
 	const char *at = ff_json_str(m->facts, "at"), *snapshot = ff_json_str(m->facts, "snapshot");
 	const char *rescue = ff_json_str(m->facts, "rescue"), *device = ff_json_str(m->facts, "device");
+	const char *left = ff_json_str(m->facts, "left"), *made = ff_json_str(m->facts, "new/path");
 	bool there = ff_streq(at, "rescue") || ff_streq(at, "arriving");
 
+	if (ff_json_bool(m->facts, "in", false)) {
+		ff_buf_addf(text,
+			"boot disk '%s', made of snapshot '%s', on the VM; the mended disk '%s' attached to no VM",
+			gcp_last(made), gcp_last(snapshot), gcp_last(ff_json_str(m->facts, "disk/path")));
+		return;
+	}
 	ff_buf_addf(text, "boot disk '%s' ", gcp_last(gcp_disk_path(m)));
 	if (at == NULL)
 		ff_buf_adds(text, "on the VM");
@@ -242,6 +249,10 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 		ff_buf_adds(text, "attached to no VM");
 	if (snapshot != NULL)
 		ff_buf_addf(text, "; snapshot '%s'", gcp_last(snapshot));
+	if (left != NULL)
+		ff_buf_addf(text, "; '%s' is left over", gcp_last(left));
+	if (made != NULL)
+		ff_buf_addf(text, "; disk '%s' was made of it", gcp_last(made));
 	if (at != NULL)
 		way_home(cloud, m, there ? rescue : NULL, text);
 }
@@ -269,6 +280,9 @@ const struct ff_provider ff_gcp = {
 	.steps = gcp_steps,
 	.step_count = GCP_STEP_COUNT,
 	.forward = gcp_forward,
+	.rollback = gcp_rollback,
+	.cleanup = gcp_cleanup,
+	.recall = gcp_recall,
 	.poll = gcp_poll,
 	.polled = gcp_polled,
 	.place = place,

@@ -12,7 +12,7 @@
  *   found.c       from an Instance to a VM; hazards.c judges it, serial.c reads serial-port output
  *   permits.c     what this identity may do, before anything is touched
  *   evidence.c    serial port and screen
- *   steps.c       the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c hold their functions
+ *   steps.c       the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c, later.c hold their functions
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   vm, id          "projects/P/zones/Z/instances/N" and the numeric id: a VM deleted and made again has another id
@@ -29,6 +29,11 @@
  *                   "returning"; the name of the attachment and the path of the rescue VM
  *   snapshot        path of the backup
  *   cure            put-back: "auto-delete" when only that flag is wrong
+ *   of              rollback, cleanup: the run that is taken back or tidied up after
+ *   new             rollback: {path, source, id, labels, fingerprint} of the disk made of the snapshot
+ *   like            rollback: {type, size_gb, iops, throughput, kms, labels} of the replaced disk
+ *   in              rollback: true: the new disk is the boot disk
+ *   left            cleanup: path of the snapshot or disk to be deleted
  *   serial_mark, rounds    verify: where the serial output ended before the start; looks so far
  * and of a rescue VM: vm, id, machine.
  */
@@ -234,10 +239,18 @@ enum gcp_step {
 	GCP_VERIFY,
 	GCP_RELEASE_DISK,
 	GCP_RELEASE,
+	GCP_CHECK,
+	GCP_MAKE,
+	GCP_DELETE_MADE,
+	GCP_PUT_IN,
+	GCP_TAKE_NEW_OUT,
+	GCP_CONFIRM,
+	GCP_RELEASE_NEW,
+	GCP_DELETE_LEFT,
 	GCP_STEP_COUNT
 };
 extern const struct ff_step gcp_steps[GCP_STEP_COUNT];
-extern const int gcp_forward[];
+extern const int gcp_forward[], gcp_rollback[], gcp_cleanup[];
 
 /* Their look and act functions; the contract is in fixfleet/provider.h. */
 #define GCP_LOOK(name)                                                                                                 \
@@ -267,6 +280,17 @@ GCP_ACT(put_back);
 GCP_LOOK(start);
 GCP_ACT(start);
 GCP_LOOK(verify);
+/* later.c: what comes after a repair */
+GCP_LOOK(check);
+GCP_LOOK(make);
+GCP_ACT(make);
+GCP_LOOK(delete_made);
+GCP_ACT(delete_made);
+GCP_LOOK(confirm);
+GCP_LOOK(delete_left);
+GCP_ACT(delete_left);
+json_t *gcp_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
+	bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err);
 
 /** What the disk is called on its rescue VM; at most 63 characters. The caller frees. */
 char *gcp_device_name(const struct ff_member *m);
@@ -274,7 +298,9 @@ char *gcp_device_name(const struct ff_member *m);
 char *gcp_snapshot_name(const struct ff_member *m);
 /** The VM's path; the empty text when facts do not have it. Borrowed. */
 const char *gcp_vm_path(const struct ff_member *m);
+/** Path and URL of the disk that the row is about: the one found or, in a rollback, the one made to take its place. */
 const char *gcp_disk_path(const struct ff_member *m);
+const char *gcp_source(const struct ff_member *m);
 /** The rescue VM's path, of the member or of what its facts remember. NULL when there is none. Borrowed. */
 const char *gcp_rescue_path(const struct ff_member *m);
 /** Fill GET of the VM. */
@@ -285,14 +311,14 @@ int gcp_vm_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask
  */
 json_t *gcp_vm_read(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v);
 
-/* How the recorded boot disk stands in an instance. */
+/* How that boot disk stands in an instance. */
 enum gcp_home {
 	GCP_HOME,    /* attached as boot disk */
 	GCP_AWAY,    /* no boot disk, and ours is not attached otherwise */
 	GCP_FOREIGN, /* another boot disk, or ours attached otherwise */
 };
 /** *disk (may be NULL): the attachment, borrowed. */
-enum gcp_home gcp_home_of(const json_t *instance, const json_t *facts, const json_t **disk);
+enum gcp_home gcp_home_of(const json_t *instance, const char *source, const json_t **disk);
 /** Copy from an attached disk what must be restored. New reference. */
 json_t *gcp_boot_record(const json_t *attached);
 

@@ -14,12 +14,13 @@ struct target {
 	const json_t *labels; /* as recorded; NULL: none */
 	const char *fingerprint;
 	bool disk;
+	const char *fact; /* the member of facts that records the disk */
 };
 
 static struct target target_of(const struct ff_member *m)
 {
-	bool disk = m->step == GCP_CLAIM_DISK || m->step == GCP_RELEASE_DISK;
-	const json_t *at = disk ? json_object_get(m->facts, "disk") : m->facts;
+	bool new = m->step == GCP_RELEASE_NEW, disk = new || m->step == GCP_CLAIM_DISK || m->step == GCP_RELEASE_DISK;
+	const json_t *at = disk ? json_object_get(m->facts, new ? "new" : "disk") : m->facts;
 
 	return (struct target){
 		.path = disk ? gcp_disk_path(m) : gcp_vm_path(m),
@@ -27,6 +28,7 @@ static struct target target_of(const struct ff_member *m)
 		.labels = json_object_get(at, "labels"),
 		.fingerprint = ff_json_str(at, "fingerprint"),
 		.disk = disk,
+		.fact = new ? "new" : "disk",
 	};
 }
 
@@ -34,12 +36,12 @@ static struct target target_of(const struct ff_member *m)
 static void remember(const struct ff_member *m, struct ff_verdict *v, const struct target *t, const json_t *resource)
 {
 	const json_t *labels = json_object_get(resource, "labels");
-	json_t *at = t->disk ? json_deep_copy(json_object_get(m->facts, "disk")) : json_incref(gcp_patch(v));
+	json_t *at = t->disk ? json_deep_copy(json_object_get(m->facts, t->fact)) : json_incref(gcp_patch(v));
 
 	ff_json_set_new(at, "labels", json_is_object(labels) ? json_deep_copy(labels) : json_object());
 	ff_json_set_str(at, "fingerprint", ff_json_str(resource, "labelFingerprint"));
 	if (t->disk)
-		ff_json_set_new(gcp_patch(v), "disk", at);
+		ff_json_set_new(gcp_patch(v), t->fact, at);
 	else
 		json_decref(at);
 }
@@ -57,7 +59,7 @@ static int look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask
 /* Another resource of the same name is none of ours. */
 static bool same_id(const struct ff_member *m, const struct target *t, const json_t *resource)
 {
-	const char *was = ff_json_str(m->facts, t->disk ? "disk/id" : "id");
+	const char *was = ff_json_str(t->disk ? json_object_get(m->facts, t->fact) : m->facts, "id");
 	const char *is = ff_json_str(resource, "id");
 
 	return was == NULL || ff_streq(was, is);

@@ -68,6 +68,10 @@ void gcp_see(const struct ff_member *m, struct ff_verdict *v, const char *what)
 static void note_place(const struct ff_member *m, struct ff_verdict *v, bool sure)
 {
 	switch (m->step) {
+	case GCP_TAKE_NEW_OUT:
+		if (sure)
+			gcp_forget(m, v, "in");
+		/* fall through */
 	case GCP_TAKE_OUT:
 		ff_json_set_str(gcp_patch(v), "at", sure ? "loose" : "leaving");
 		break;
@@ -83,6 +87,7 @@ static void note_place(const struct ff_member *m, struct ff_verdict *v, bool sur
 		if (sure)
 			ff_json_set_str(gcp_patch(v), "at", "loose");
 		break;
+	case GCP_PUT_IN:
 	case GCP_PUT_BACK:
 		if (!sure)
 			ff_json_set_str(gcp_patch(v), "at", "returning");
@@ -158,7 +163,7 @@ static void refused(const struct ff_member *m, int64_t wall_ms, struct ff_verdic
 	case FF_E_GONE:
 		/* "no such device name", "is attached already": a look tells, and a disk away is not given up at a word
 		 */
-		if (m->step == GCP_DETACH || m->step == GCP_PUT_BACK) {
+		if (m->step == GCP_DETACH || m->step == GCP_PUT_BACK || m->step == GCP_PUT_IN) {
 			retry_later(m, wall_ms, v);
 			break;
 		}

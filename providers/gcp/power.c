@@ -16,9 +16,23 @@ const char *gcp_vm_path(const struct ff_member *m)
 	return path ? path : "";
 }
 
+/* In a rollback: which of the two is meant is the row's matter, and then which one is in place. */
+static bool of_new(const struct ff_member *m)
+{
+	if (m->step == GCP_PUT_IN || m->step == GCP_TAKE_NEW_OUT || m->step == GCP_RELEASE_NEW)
+		return true;
+	return ff_json_bool(m->facts, "in", false) && m->step != GCP_TAKE_OUT && m->step != GCP_PUT_BACK &&
+	       m->step != GCP_RELEASE_DISK;
+}
+
+const char *gcp_source(const struct ff_member *m)
+{
+	return ff_json_str(m->facts, of_new(m) ? "new/source" : "boot/source");
+}
+
 const char *gcp_disk_path(const struct ff_member *m)
 {
-	const char *path = ff_json_str(m->facts, "disk/path");
+	const char *path = ff_json_str(m->facts, of_new(m) ? "new/path" : "disk/path");
 
 	return path ? path : "";
 }
@@ -61,9 +75,8 @@ json_t *gcp_vm_read(const struct ff_member *m, const struct ff_answer *answer, s
 	return instance;
 }
 
-enum gcp_home gcp_home_of(const json_t *instance, const json_t *facts, const json_t **disk)
+enum gcp_home gcp_home_of(const json_t *instance, const char *source, const json_t **disk)
 {
-	const char *source = ff_json_str(facts, "boot/source");
 	const json_t *attached;
 	enum gcp_home home = GCP_AWAY;
 	size_t i;
@@ -108,7 +121,7 @@ static void still_running(const struct ff_member *m, int64_t wall_ms, const json
 	const json_t *attached;
 	json_t *record;
 
-	if (gcp_home_of(instance, m->facts, &attached) != GCP_HOME) {
+	if (gcp_home_of(instance, gcp_source(m), &attached) != GCP_HOME) {
 		gcp_failed(v, FF_E_CONFLICT, "its boot disk was changed since it was found");
 		return;
 	}
@@ -199,7 +212,7 @@ void gcp_start_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 	if (instance == NULL)
 		return;
 	status = ff_json_str(instance, "status");
-	if (gcp_home_of(instance, m->facts, NULL) != GCP_HOME)
+	if (gcp_home_of(instance, gcp_source(m), NULL) != GCP_HOME)
 		gcp_failed(v, FF_E_CONFLICT, "its boot disk is not back: it is not started");
 	else if (ff_streq(status, "RUNNING"))
 		gcp_done(m, v);

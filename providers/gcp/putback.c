@@ -63,7 +63,7 @@ static void read_vm(const struct ff_member *m, int64_t wall_ms, const struct ff_
 
 	if (instance == NULL)
 		return;
-	switch (gcp_home_of(instance, m->facts, &attached)) {
+	switch (gcp_home_of(instance, gcp_source(m), &attached)) {
 	case GCP_HOME:
 		read_attachment(m, wall_ms, attached, v);
 		break;
@@ -103,6 +103,8 @@ static void read_disk(const struct ff_member *m, const struct ff_answer *answer,
 		gcp_forget(m, v, "at");
 		gcp_forget(m, v, "device");
 		gcp_forget(m, v, "rescue");
+		if (m->step == GCP_PUT_IN)
+			ff_json_set_bool(gcp_patch(v), "in", true);
 		return;
 	}
 	/* the two answers disagree: ask both again */
@@ -120,11 +122,12 @@ void gcp_put_back_looked(struct ff_cloud *cloud, const struct ff_member *m, int6
 		read_vm(m, wall_ms, answer, v);
 }
 
-static json_t *attachment(const json_t *record)
+static json_t *attachment(const json_t *record, const char *source)
 {
-	static const char *const names[] = {"source", "deviceName", "mode", "interface", "type"};
+	static const char *const names[] = {"deviceName", "mode", "interface", "type"};
 	json_t *body = json_object();
 
+	ff_json_set_str(body, "source", source);
 	for (size_t i = 0; i < FF_COUNT(names); i++)
 		ff_json_set_str(body, names[i], ff_json_str(record, names[i]));
 	ff_json_set_bool(body, "boot", true);
@@ -145,7 +148,7 @@ static int set_auto_delete(struct ff_cloud *cloud, const struct ff_member *m, st
 GCP_ACT(put_back)
 {
 	const json_t *record = json_object_get(m->facts, "boot");
-	const char *source = ff_json_str(record, "source");
+	const char *source = gcp_source(m);
 	const struct gcp_key *key = gcp_key_for(&cloud->keys, source);
 	json_t *body;
 	char tail[80];
@@ -155,7 +158,7 @@ GCP_ACT(put_back)
 		return ff_fail(err, FF_E_BUG, "no attachment is recorded");
 	if (ff_streq(ff_json_str(m->facts, "cure"), "auto-delete"))
 		return set_auto_delete(cloud, m, ask, record);
-	body = attachment(record);
+	body = attachment(record, source);
 	snprintf(tail, sizeof(tail), "/attachDisk?requestId=%s", m->token);
 	gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);
 	if (key != NULL) {

@@ -30,7 +30,7 @@ static void read_vm(const struct ff_member *m, const struct ff_answer *answer, s
 
 	if (instance == NULL)
 		return;
-	if (gcp_home_of(instance, m->facts, NULL) != GCP_HOME)
+	if (gcp_home_of(instance, gcp_source(m), NULL) != GCP_HOME)
 		gcp_failed(v, FF_E_CONFLICT, "it was started, but its boot disk is another one now");
 	else if (ff_streq(status, "RUNNING"))
 		gcp_see(m, v, "serial");

@@ -20,6 +20,11 @@ static const char *const start_keys[] = {"disks", "instanceEncryptionKey", NULL}
 static const char *const snapshot[] = {"description", "guestFlush", "kind", "labelFingerprint", "labels",
 	"locationHint", "name", "snapshotEncryptionKey", "snapshotType", "sourceDisk", "sourceDiskEncryptionKey",
 	"storageLocations", "chainName", NULL};
+static const char *const disk[] = {"accessMode", "architecture", "description", "diskEncryptionKey",
+	"enableConfidentialCompute", "guestOsFeatures", "kind", "labels", "licenses", "locationHint", "name", "options",
+	"params", "physicalBlockSizeBytes", "provisionedIops", "provisionedThroughput", "resourcePolicies", "sizeGb",
+	"sourceDisk", "sourceImage", "sourceImageEncryptionKey", "sourceSnapshot", "sourceSnapshotEncryptionKey",
+	"storagePool", "type", NULL};
 static const char *const permissions[] = {"permissions", NULL};
 
 #define P   "compute/v1/projects/{p}"
@@ -54,6 +59,8 @@ static const struct gc_route routes[] = {
 	{"GET", I "/serialPort", C "instances.getSerialPortOutput", "instances.getSerialPortOutput", ONE, GC_Q_SERIAL, gc_serial_port, " port start ", NULL},
 	{"GET", I "/screenshot", C "instances.getScreenshot", "instances.getScreenshot", ONE, GC_Q_SERIAL, gc_screenshot, "", NULL},
 	{"POST", I "/testIamPermissions", NULL, "instances.testIamPermissions", BODY, GC_Q_READ, gc_test_permissions, "", permissions},
+	{"POST", Z "/disks", NULL, "disks.insert", MUTATES | BODY, GC_Q_MUTATE, gc_disk_insert, ID "sourceImage ", disk},
+	{"DELETE", D, C "disks.delete", "disks.delete", MUTATES, GC_Q_MUTATE, gc_disk_delete, ID, NULL},
 	{"GET", D, C "disks.get", "disks.get", ONE, GC_Q_READ, gc_disk_get, "", NULL},
 	{"GET", P "/regions/{r}/disks/{n}", C "disks.get", "regionDisks.get", REGION, GC_Q_READ, gc_disk_get, "", NULL},
 	{"POST", D "/setLabels", C "disks.setLabels", "disks.setLabels", MUTATES | BODY, GC_Q_MUTATE, gc_disk_labels, ID, set_labels},

@@ -30,8 +30,12 @@ struct gc_disk {
 	int64_t size_gb, created_ms, attached_ms, detached_ms; /* the last two 0: never */
 	enum gc_disk_status status;
 	bool regional, bad, multi_writer;
-	struct gc_vm *victim; /* whose boot disk it was when the scenario began; NULL */
-	struct sim_op *op;    /* the last that was accepted, while it runs */
+	struct gc_vm *victim;	  /* whose boot disk it was when the scenario began; NULL */
+	struct gc_disk *origin;	  /* whose content it had when it was made of a snapshot; NULL */
+	char *snapshot;		  /* name of that; NULL */
+	int64_t iops, throughput; /* provisioned; 0: none */
+	bool made_by_run;
+	struct sim_op *op; /* the last that was accepted, while it runs */
 };
 
 struct gc_attached {
@@ -81,7 +85,9 @@ enum gc_snapshot_status { GC_S_CREATING, GC_S_UPLOADING, GC_S_READY };
 struct gc_snapshot {
 	char *name, *source, *source_zone; /* source: name of the disk */
 	char *csek_sha256, *location;
-	char *run; /* fixfleet-run label that it was made with; NULL */
+	char *run;   /* fixfleet-run label that it was made with; NULL */
+	char *image; /* the disk's bytes of that moment; NULL in process */
+	bool bad;
 	uint64_t id, source_id;
 	json_t *labels;
 	int64_t size_gb, created_ms, ready_ms;
@@ -113,6 +119,8 @@ enum gc_latency {
 	GC_L_UPLOAD,
 	GC_L_SNAPSHOT_DELETE,
 	GC_L_RECREATE,
+	GC_L_CREATE,
+	GC_L_DELETE,
 	GC_L_PENDING,
 	GC_L_CYCLE,
 	GC_L_COUNT
@@ -322,7 +330,9 @@ enum gc_job_kind {
 	GC_J_LABELS,
 	GC_J_SNAPSHOT,
 	GC_J_SNAPSHOT_DELETE,
-	GC_J_RECREATE
+	GC_J_RECREATE,
+	GC_J_CREATE,
+	GC_J_DELETE
 };
 struct gc_job {
 	enum gc_job_kind kind;
@@ -401,6 +411,13 @@ void gc_detach_now(struct sim *sim, struct gcp *gc, struct gc_vm *vm, struct gc_
 /** base64 of 32 bytes whose SHA-256 is the disk's? 0: fits; -1: no key at all; -2: malformed; -3: another key. */
 int gc_key_fits(const struct gc_disk *disk, const json_t *key);
 int gc_refuse_key(struct gc_refusal *r, const char *path, int why);
+/* gcp_make.c: disks made of snapshots, and deleted */
+gc_handler gc_disk_insert, gc_disk_delete;
+int gc_may_make(const struct sim *sim, const struct gcp *gc, const struct gc_job *job, struct gc_refusal *r);
+void gc_do_make(struct sim *sim, struct gcp *gc, struct gc_job *job);
+void gc_forget_disk(struct gcp *gc, const struct gc_disk *d);
+/** Is it that disk itself, or made by a run of the snapshot of one that is? */
+bool gc_is_successor(const struct gc_disk *d, const struct gc_disk *own);
 /* gcp_machine.c */
 gc_handler gc_machine_type, gc_zone_get, gc_project_get, gc_test_permissions;
 int64_t gc_machine_disks(const char *machine_type);

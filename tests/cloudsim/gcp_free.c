@@ -11,7 +11,7 @@ static void free_texts(char **texts, size_t count)
 
 static void free_disk(struct gc_disk *d)
 {
-	char *texts[] = {d->name, d->zone, d->type, d->image, d->csek_sha256, d->kms, d->architecture};
+	char *texts[] = {d->name, d->zone, d->type, d->image, d->csek_sha256, d->kms, d->architecture, d->snapshot};
 
 	free_texts(texts, FF_COUNT(texts));
 	json_decref(d->labels);
@@ -37,7 +37,7 @@ static void free_vm(struct gc_vm *vm)
 
 static void free_snapshot(struct gc_snapshot *s)
 {
-	char *texts[] = {s->name, s->source, s->source_zone, s->csek_sha256, s->location, s->run};
+	char *texts[] = {s->name, s->source, s->source_zone, s->csek_sha256, s->location, s->run, s->image};
 
 	free_texts(texts, FF_COUNT(texts));
 	json_decref(s->labels);

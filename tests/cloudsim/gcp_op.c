@@ -215,6 +215,9 @@ static int may(const struct sim *sim, const struct gcp *gc, const struct gc_job 
 	case GC_J_SNAPSHOT:
 	case GC_J_SNAPSHOT_DELETE:
 		return gc_may_snapshot(sim, gc, job, r);
+	case GC_J_CREATE:
+	case GC_J_DELETE:
+		return gc_may_make(sim, gc, job, r);
 	case GC_J_RECREATE:
 		return 0;
 	}
@@ -357,6 +360,10 @@ static void carry_out(struct sim *sim, struct gcp *gc, struct gc_job *job)
 	case GC_J_SNAPSHOT_DELETE:
 		gc_do_snapshot(sim, gc, job);
 		break;
+	case GC_J_CREATE:
+	case GC_J_DELETE:
+		gc_do_make(sim, gc, job);
+		break;
 	case GC_J_RECREATE:
 		gc_recreate(sim, gc, job->vm);
 		break;
@@ -391,4 +398,6 @@ void gc_abandon(struct sim *sim, void *self, struct sim_op *op)
 		job->vm->status = GC_TERMINATED;
 	if (job->kind == GC_J_SNAPSHOT)
 		job->snapshot->gone = true;
+	if (job->kind == GC_J_CREATE)
+		gc_forget_disk(self, job->disk);
 }

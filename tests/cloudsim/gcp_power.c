@@ -52,7 +52,7 @@ static void check_machine(struct sim *sim, const struct gcp *gc, const struct gc
 
 	if (vm->own == NULL || vm->recreated)
 		return;
-	if (boot == NULL || boot->disk != vm->own) {
+	if (boot == NULL || !gc_is_successor(boot->disk, vm->own)) {
 		sim_violation(sim, "'%s' runs with boot disk '%s', which is not its own", vm->name,
 			boot != NULL && boot->disk != NULL ? boot->disk->name : "(none)");
 		return;

@@ -133,6 +133,8 @@ static int read_latencies(struct sim *sim, struct gcp *gc, const json_t *part, s
 		[GC_L_UPLOAD] = {"upload", 30000},
 		[GC_L_SNAPSHOT_DELETE] = {"snapshotDelete", 3000},
 		[GC_L_RECREATE] = {"recreate", 60000},
+		[GC_L_CREATE] = {"create", 5000},
+		[GC_L_DELETE] = {"delete", 2000},
 		[GC_L_PENDING] = {"pending", 100},
 		[GC_L_CYCLE] = {"bootCycle", 40000},
 	};

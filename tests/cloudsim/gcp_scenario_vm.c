@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define DISK_MEMBERS                                                                                                   \
-	"name", "image", "bad", "size_gib", "size_bytes", "type", "csek_sha256", "kms", "labels", "architecture",      \
-		"status", "multi_writer", "regional"
+	"name", "image", "bad", "size_gib", "size_bytes", "type", "csek_sha256", "iops", "throughput", "kms",          \
+		"labels", "architecture", "status", "multi_writer", "regional"
 
 static const char *const windows_features[] = {
 	"VIRTIO_SCSI_MULTIQUEUE", "MULTI_IP_SUBNET", "UEFI_COMPATIBLE", "GVNIC", "WINDOWS"};
@@ -50,7 +50,8 @@ static int read_disk(
 	d->labels = NULL;
 	if (sim_text(o, where, "image", &image, err) < 0 || sim_bool(o, where, "bad", &d->bad, err) < 0 ||
 		sim_text(o, where, "type", &type, err) < 0 || sim_text(o, where, "csek_sha256", &csek, err) < 0 ||
-		sim_text(o, where, "kms", &kms, err) < 0 ||
+		sim_text(o, where, "kms", &kms, err) < 0 || sim_int(o, where, "iops", 1, 500000, &d->iops, err) < 0 ||
+		sim_int(o, where, "throughput", 1, 20000, &d->throughput, err) < 0 ||
 		sim_text(o, where, "architecture", &architecture, err) < 0 ||
 		sim_word(o, where, "status", statuses, &status, err) < 0 ||
 		sim_bool(o, where, "multi_writer", &d->multi_writer, err) < 0 ||

@@ -41,6 +41,8 @@ void gc_do_snapshot(struct sim *sim, struct gcp *gc, struct gc_job *job)
 
 	if (job->kind == GC_J_SNAPSHOT_DELETE) {
 		s->gone = true;
+		if (s->image != NULL)
+			sim_effect(sim, 0, SIM_DELETE_IMAGE, NULL, s->image, NULL, -1);
 		return;
 	}
 	s->status = GC_S_UPLOADING;
@@ -66,6 +68,11 @@ static struct gc_snapshot *new_snapshot(struct gc_call *c, const struct gc_disk 
 	s->labels = json_is_object(labels) ? json_deep_copy(labels) : json_object();
 	s->run = ff_strdup(ff_json_str(s->labels, "fixfleet-run"));
 	s->size_gb = d->size_gb;
+	s->bad = d->bad;
+	if (d->image != NULL && c->sim->hooks.image_name != NULL) { /* its point in time is the request */
+		s->image = c->sim->hooks.image_name(c->sim->hooks.arg, s->name, ++c->gc->images);
+		sim_effect(c->sim, 0, SIM_COPY_IMAGE, d->image, s->image, NULL, -1);
+	}
 	s->created_ms = c->sim->now_ms;
 	c->gc->snapshots = ff_realloc(c->gc->snapshots, c->gc->snapshot_count + 1, sizeof(*c->gc->snapshots));
 	c->gc->snapshots[c->gc->snapshot_count++] = s;

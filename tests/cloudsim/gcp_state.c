@@ -28,7 +28,7 @@ static json_t *vm_state(const struct sim *sim, const struct gcp *gc, const struc
 	ff_json_set_str(o, "power", power_word(vm->status));
 	ff_json_set_str(o, "agent", gc_is_well(sim, gc, vm) ? "ready" : "not-ready");
 	ff_json_set_bool(o, "bad", gc_disk_is_bad(sim, boot != NULL ? boot->disk : vm->own));
-	ff_json_set_bool(o, "own_disk", boot != NULL && boot->disk == vm->own);
+	ff_json_set_bool(o, "own_disk", boot != NULL && gc_is_successor(boot->disk, vm->own));
 	ff_json_set_int(o, "stops", vm->stops);
 	ff_json_set_int(o, "starts", vm->starts);
 	ff_json_set_new(o, "labels", json_deep_copy(vm->labels));
@@ -60,6 +60,10 @@ static json_t *disk_state(const struct sim *sim, const struct gcp *gc, const str
 	ff_json_set_str(o, "attached_to", user != NULL ? user->name : NULL);
 	ff_json_set_new(o, "labels", json_deep_copy(d->labels));
 	ff_json_set_bool(o, "bad", gc_disk_is_bad(sim, d));
+	ff_json_set_str(o, "type", d->type);
+	ff_json_set_int(o, "size_gb", d->size_gb);
+	ff_json_set_int(o, "iops", d->iops);
+	ff_json_set_str(o, "kms", d->kms);
 	return o;
 }
 

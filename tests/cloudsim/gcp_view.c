@@ -272,6 +272,13 @@ json_t *gc_disk_json(const struct gcp *gc, const struct gc_disk *d)
 	if (json_array_size(by) > 0)
 		json_object_set(o, "users", by);
 	ff_json_set_new(o, "diskEncryptionKey", key_of(d->csek_sha256, d->kms));
+	if (d->iops > 0)
+		gc_set_i64(o, "provisionedIops", d->iops);
+	if (d->throughput > 0)
+		gc_set_i64(o, "provisionedThroughput", d->throughput);
+	if (d->snapshot != NULL)
+		ff_json_set_new(
+			o, "sourceSnapshot", gc_url_json("projects/%s/global/snapshots/%s", gc->project, d->snapshot));
 	if (d->multi_writer)
 		ff_json_set_str(o, "accessMode", "READ_WRITE_MANY");
 	set_labels(o, d->labels);

@@ -553,7 +553,7 @@ Test(gcp_flow, a_recorded_instance_is_read)
 	instance = json_object_get(recorded, "body");
 	ff_json_set_str(k.facts, "id", ff_json_str(instance, "id"));
 	ff_json_set_new(k.facts, "boot", gcp_boot_record(ff_json_at(instance, "disks/0")));
-	cr_expect_eq(gcp_home_of(instance, k.facts, &attached), GCP_HOME);
+	cr_expect_eq(gcp_home_of(instance, fact("boot/source"), &attached), GCP_HOME);
 	body = ff_json_text(instance);
 	cr_expect_eq(LOOKED(GCP_STOP, 200, body), FF_M_NOT_DONE);
 	cr_expect_eq(LOOKED(GCP_PUT_BACK, 200, body), FF_M_WAIT, "home, with all its attributes");
