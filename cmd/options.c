@@ -86,7 +86,8 @@ static int set_region(struct options *o, const char *value, struct ff_err *err)
 	if (scope == NULL)
 		return -1;
 	if (scope->options.region != NULL) {
-		next = (struct scope_option){.provider = scope->provider, .options.profile = scope->options.profile};
+		next = (struct scope_option){
+			.provider = scope->provider, .options.profile = scope->options.profile, .again = true};
 		o->scopes = ff_realloc(o->scopes, o->scope_count + 1, sizeof(*o->scopes));
 		o->scopes[o->scope_count++] = next;
 		scope = last_scope(o);
@@ -101,6 +102,8 @@ static int set_profile(struct options *o, const char *value, struct ff_err *err)
 
 	if (scope == NULL)
 		return -1;
+	while (scope->again) /* one --provider, one profile, wherever it stands among the regions */
+		(scope--)->options.profile = value;
 	scope->options.profile = value;
 	return 0;
 }

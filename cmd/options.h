@@ -14,6 +14,7 @@ enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_CSV };
 struct scope_option {
 	const struct ff_provider *provider;
 	struct ff_scope_options options;
+	bool again; /* a further --region of the --provider before it */
 };
 
 struct options {

@@ -149,6 +149,24 @@ Test(options, scope_belongs_to_the_provider_before_it)
 	options_release(&o);
 }
 
+Test(options, each_region_is_a_scope_and_a_profile_is_of_all_regions_of_its_provider)
+{
+	struct ff_err err;
+	struct options o;
+	char **argv = ARGS("--provider", "aws", "--profile", "ops", "--region", "us-east-1", "--region", "us-west-2",
+		"--provider", "aws", "--region", "eu-west-1", "--region", "eu-west-3", "--profile", "eu");
+	static const char *const expected[][2] = {
+		{"us-east-1", "ops"}, {"us-west-2", "ops"}, {"eu-west-1", "eu"}, {"eu-west-3", "eu"}};
+
+	cr_assert_eq(options_parse(&o, 17, argv, FOR_FIND | FOR_REPAIR, &err), 0, "%s", err.text);
+	cr_assert_eq(o.scope_count, FF_COUNT(expected));
+	for (size_t i = 0; i < FF_COUNT(expected); i++) {
+		cr_expect_str_eq(o.scopes[i].options.region, expected[i][0]);
+		cr_expect_str_eq(o.scopes[i].options.profile, expected[i][1]);
+	}
+	options_release(&o);
+}
+
 Test(options, a_subcommand_takes_only_its_own)
 {
 	struct ff_err err;
