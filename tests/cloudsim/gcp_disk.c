@@ -112,7 +112,7 @@ void gc_do_disk(struct sim *sim, struct gcp *gc, struct gc_job *job)
 		.mode = job->mode,
 		.interface = job->interface,
 		.boot = job->boot,
-		.auto_delete = job->auto_delete};
+		.auto_delete = job->auto_delete && !gc->loses_auto_delete};
 
 	if (job->kind == GC_J_ATTACH)
 		gc_attach_now(sim, gc, job->vm, job->disk, &how);

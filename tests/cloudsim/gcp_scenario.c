@@ -174,6 +174,7 @@ static int read_switches(struct sim *sim, struct gcp *gc, const json_t *part, st
 		sim_word(part, "gcp", "concurrent", concurrent, &gc->concurrent, err) < 0 ||
 		sim_word(part, "gcp", "serial", serials, &gc->serial, err) < 0 ||
 		sim_bool(part, "gcp", "empty_pages", &gc->empty_pages, err) < 0 ||
+		sim_bool(part, "gcp", "loses_auto_delete", &gc->loses_auto_delete, err) < 0 ||
 		sim_int(part, "gcp", "link_delay_ms", 0, 3600000, &link, err) < 0)
 		return -1;
 	gc->link_delay_ms = sim_scaled(sim, link);
@@ -281,7 +282,7 @@ struct gcp *gc_scenario(struct sim *sim, const json_t *part, struct ff_err *err)
 	static const char *const members[] = {"project", "project_number", "service_account", "user", "federation",
 		"impersonate", "metadata_vm", "metadata_account", "token_seconds", "page_size", "empty_pages", "zones",
 		"unreachable_zones", "groups", "vms", "disks", "snapshots", "deny", "latency_ms", "quotas", "refusals",
-		"concurrent", "serial", "link_delay_ms", NULL};
+		"concurrent", "serial", "link_delay_ms", "loses_auto_delete", NULL};
 	struct gcp *gc = ff_calloc(1, sizeof(*gc));
 
 	gc->vm_index = json_object();
