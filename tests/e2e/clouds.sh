@@ -24,7 +24,7 @@ expect 3 env AZURE_CLIENT_SECRET=wrong "$FIXFLEET" list $clouds --output json; s
 json "$T/out" '[.[] | .provider] | unique == ["aws","gcp"]' "the other clouds' VMs"
 
 status=0
-"$FIXFLEET" $clouds --worker local --dev-root "$T/cloud/dev/{rescue}" --run-dir "$T/run" --yes --output json -v \
+"$FIXFLEET" $clouds --worker local --dev-root "$T/cloud/dev/{rescue}" --run-dir "$T/run" --yes --output json -v --evidence \
 	>"$T/out" 2>"$T/err" </dev/null || status=$?
 for vm in z-1 a-1 g-1; do
 	ended $vm repaired
@@ -44,5 +44,7 @@ state '.azure.vms[] | select(.name == "z-1") | .power == "running" and .bad == f
 state '[.aws.vms[], .gcp.vms[] | select(.name == "a-2" or .name == "g-2") | .stops] == [0, 0]' "healthy VMs are not stopped"
 state '(.aws.snapshots | length) == 1 and (.gcp.snapshots | length) == 1' "the backups are there"
 state '[.aws.vms[], .gcp.vms[], .azure.vms[] | select(.name | startswith("rescue")) | .data_disks | length] | add == 0' "nothing is left on a rescue VM"
+[ "$(cd "$T/run/evidence" && ls -d ./*/* | sed 's/-[0-9a-f]\{12\}//' | tr '\n' ' ')" = \
+	"./a-1/console.txt ./a-1/screen.jpg ./g-1/serial.txt ./z-1/screen.bmp ./z-1/serial.txt " ] || fail "evidence as it was before: $(find "$T/run/evidence")"
 (cd build/images && stat -c '%n %s %y' ./*.img | cmp -s - made) || fail "an original image was written"
 ! grep -rqE 'secret-that-must|wJalrXUtn|PRIVATE KEY|Bearer ' "$T/run" "$T/out" "$T/err" || fail "a secret is in journal, output or log"
