@@ -26,6 +26,12 @@ json_t *ff_json_parse(const char *text, size_t len, size_t bytes_max, struct ff_
  */
 const json_t *ff_json_at(const json_t *j, const char *path);
 
+/**
+ * Where in a JSON text that parsed the value at that path begins ("files/0/when"): line and column from 1, the column
+ * in bytes. Of a member it is where its name stands. What is not there is found as far as the path leads.
+ */
+void ff_json_position(const char *text, size_t len, const char *path, unsigned *line, unsigned *column);
+
 /** The string there, or NULL. Borrowed. */
 const char *ff_json_str(const json_t *j, const char *path);
 /** The integer there (a JSON integer, or a string of digits as some clouds send), or `otherwise`. */
