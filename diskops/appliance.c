@@ -140,9 +140,10 @@ static int add_drives(guestfs_h *g, struct job *const *jobs, size_t count)
 
 		label_of(i, label);
 		/* writeback: guest flushes reach the disk, which is what guestfs_shutdown() ends with */
-		if (guestfs_add_drive_opts(g, jobs[i]->path, GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw",
-			    GUESTFS_ADD_DRIVE_OPTS_READONLY, (int)jobs[i]->scan_only, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE,
-			    "writeback", GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0 ||
+		if (guestfs_add_drive_opts(g, jobs[i]->path, GUESTFS_ADD_DRIVE_OPTS_FORMAT,
+			    jobs[i]->format ? jobs[i]->format : "raw", GUESTFS_ADD_DRIVE_OPTS_READONLY,
+			    (int)jobs[i]->scan_only, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "writeback",
+			    GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0 ||
 			add_volumes(g, jobs[i], i) < 0)
 			return -1;
 	}

@@ -95,8 +95,11 @@ void batch_run(struct worker *w, struct job **jobs, size_t count)
 	for (size_t i = 0; i < count; i++)
 		outbox_send(&w->out, outbox_event("begin", jobs[i]));
 	started = start_lanes(w, lanes, lanes_for(w, count), jobs, count);
-	while (still_running(w) > 0)
+	while (still_running(w) > 0) {
 		worker_listen(w, LISTEN_MS);
+		for (size_t i = 0; i < started; i++)
+			lane_watch(&lanes[i]);
+	}
 	for (size_t i = 0; i < started; i++)
 		pthread_join(lanes[i].thread, NULL);
 	pthread_mutex_lock(&w->lock);

@@ -3,12 +3,17 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "image.h"
 
 #define SYSFS_SECTOR_BYTES 512 /* whatever the disk's own sectors are (kernel, Documentation/block/stat.rst) */
 #define LINE_BYTES	   4096
@@ -198,17 +203,52 @@ static int check_partitions(const struct job *job, dev_t dev, struct ff_err *err
 }
 
 /* Nothing is opened here, sysfs knows it all: opening another's disk may already disturb. */
-static int check_block(const struct job *job, dev_t dev, struct ff_err *err)
+static int check_writable(const struct job *job, bool writable, struct ff_err *err)
 {
-	ff_auto_free char *partition = sysfs_line(dev, "partition");
-	uint64_t bytes = 0;
+	return job->scan_only || writable ? 0 : ff_fail(err, FF_E_DISK, "'%s' is read-only", job->path);
+}
+
+static int check_block(struct job *job, dev_t dev, struct ff_err *err)
+{
+	ff_auto_free char *partition = sysfs_line(dev, "partition"), *read_only = sysfs_line(dev, "ro");
 
 	if (partition != NULL)
 		return ff_fail(err, FF_E_LOCAL, "'%s' is a partition, not a disk", job->path);
-	if (device_bytes(job, dev, &bytes, err) < 0 || check_size(job, bytes, err) < 0 ||
-		check_serial(job, dev, err) < 0 || check_unused(job, dev, err) < 0)
+	if (device_bytes(job, dev, &job->file_bytes, err) < 0 || check_size(job, job->file_bytes, err) < 0 ||
+		check_writable(job, !ff_streq(read_only, "1"), err) < 0 || check_serial(job, dev, err) < 0 ||
+		check_unused(job, dev, err) < 0)
 		return -1;
 	return check_partitions(job, dev, err);
+}
+
+/* Is the image attached as a loop device of this machine? The kernel and the appliance would both write to it. */
+static int check_loops(const struct job *job, struct ff_err *err)
+{
+	glob_t found;
+	int rc = 0;
+
+	if (glob("/sys/block/loop*/loop/backing_file", 0, NULL, &found) != 0)
+		return 0;
+	for (size_t i = 0; rc == 0 && i < found.gl_pathc; i++) {
+		ff_auto_free char *backing = read_line(found.gl_pathv[i]);
+
+		if (ff_streq(backing, job->path))
+			rc = ff_fail(err, FF_E_LOCAL, "'%s' is in use as /dev/%.*s on this machine", job->path,
+				(int)strcspn(found.gl_pathv[i] + strlen("/sys/block/"), "/"),
+				found.gl_pathv[i] + strlen("/sys/block/"));
+	}
+	globfree(&found);
+	return rc;
+}
+
+static int check_file(struct job *job, const struct stat *st, struct ff_err *err)
+{
+	job->file_bytes = (uint64_t)st->st_size;
+	if (check_size(job, job->file_bytes, err) < 0 || check_loops(job, err) < 0)
+		return -1;
+	if (job->any_format && image_format(job->path, !job->scan_only, &job->format, err) < 0)
+		return -1;
+	return check_writable(job, access(job->path, W_OK) == 0, err);
 }
 
 /* ---------------------------------------------------------------- all together */
@@ -234,7 +274,7 @@ int device_find(struct job *job, struct ff_err *err)
 		return check_block(job, st.st_rdev, err) < 0 ? -1 : 1;
 	if (!S_ISREG(st.st_mode))
 		return ff_fail(err, FF_E_LOCAL, "'%s' is neither a disk nor an image file", job->path);
-	return check_size(job, (uint64_t)st.st_size, err) < 0 ? -1 : 1;
+	return check_file(job, &st, err) < 0 ? -1 : 1;
 }
 
 int device_prove(const struct job *job, struct ff_err *err)
@@ -259,4 +299,11 @@ int device_prove(const struct job *job, struct ff_err *err)
 bool device_same(const struct job *a, const struct job *b)
 {
 	return a->device_id == b->device_id && a->inode == b->inode;
+}
+
+ssize_t device_read(const struct job *job, uint64_t offset, void *bytes, size_t len)
+{
+	ff_auto_close int fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -1 : pread(fd, bytes, len, (off_t)offset);
 }

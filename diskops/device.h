@@ -24,4 +24,10 @@ int device_prove(const struct job *job, struct ff_err *err);
 /** Are these two jobs' devices the same one? Both must have been found. */
 bool device_same(const struct job *a, const struct job *b);
 
+/**
+ * Read the device that was found, without an appliance. The disk must be raw.
+ * Returns how many bytes there were, fewer at its end; -1 with errno.
+ */
+ssize_t device_read(const struct job *job, uint64_t offset, void *bytes, size_t len);
+
 #endif

@@ -12,6 +12,9 @@
 #define PATH_BYTES_MAX 4096
 #define WAIT_MS_MAX    (30 * 60 * 1000)
 
+#define TIMEOUT_MS_DEFAULT (10 * 60 * 1000)
+#define TIMEOUT_MS_MAX	   (24 * 60 * 60 * 1000)
+
 static int read_id(struct job *job, const json_t *line)
 {
 	const json_t *id = json_object_get(line, "job");
@@ -86,10 +89,18 @@ static int read_job(struct job *job, const json_t *line, struct ff_err *err)
 	job->wait_ms = ff_json_int(line, "wait_ms", 0);
 	if (job->wait_ms < 0 || job->wait_ms > WAIT_MS_MAX)
 		return ff_fail(err, FF_E_BUG, "wait_ms: not in 0..%d", WAIT_MS_MAX);
-	job->scan_only = ff_json_bool(line, "scan_only", false);
 	job->keys = ff_json_bool(line, "keys", false);
+	job->list = ff_json_bool(line, "list", false);
+	job->scan_only = job->list || ff_json_bool(line, "scan_only", false);
+	job->any_format = ff_json_bool(line, "any_format", false);
+	job->discard_hibernation = ff_json_bool(line, "discard_hibernation", false);
+	job->timeout_ms = ff_json_int(line, "timeout_ms", TIMEOUT_MS_DEFAULT);
+	if (job->timeout_ms < 0 || job->timeout_ms > TIMEOUT_MS_MAX)
+		return ff_fail(err, FF_E_BUG, "timeout_ms: not in 0..%d", TIMEOUT_MS_MAX);
 	if (read_paths(job, json_object_get(line, "paths"), err) < 0)
 		return -1;
+	if (job->list)
+		return 0;
 	return read_recipes(job, json_object_get(line, "recipes"), err);
 }
 
@@ -120,17 +131,32 @@ void job_reset(struct job *job)
 	}
 	for (size_t i = 0; i < job->victim_count; i++)
 		free(job->victims[i].name);
+	for (size_t i = 0; i < job->edit_count; i++) {
+		ff_strv_free(&job->edits[i].keys);
+		free(job->edits[i].old);
+	}
 	free(job->places);
 	free(job->victims);
+	free(job->edits);
 	free(job->device);
 	free(job->path);
 	free(job->nothing);
+	json_decref(job->listing);
+	job->listing = NULL;
+	job->format = NULL;
 	ff_strv_free(&job->windows);
 	ff_strv_free(&job->notes);
+	for (size_t i = 0; i < job->root_count; i++) {
+		free(job->roots[i].partition);
+		free(job->roots[i].dir);
+	}
+	free(job->roots);
+	job->roots = NULL;
 	job->places = NULL;
 	job->victims = NULL;
+	job->edits = NULL;
 	job->device = job->path = job->nothing = NULL;
-	job->place_count = job->victim_count = 0;
+	job->place_count = job->victim_count = job->edit_count = job->kept_count = job->root_count = 0;
 	job->victim_bytes = 0;
 }
 
@@ -181,28 +207,4 @@ char *job_victim_path(const struct job *job, const struct victim *victim)
 	if (!ff_streq(place->partition, job->places[job->victims[0].place].partition))
 		return ff_printf("partition %u:%s", place->part_number, shown);
 	return FF_STEAL(shown);
-}
-
-json_t *job_victims_json(const struct job *job, bool gone_only)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < job->victim_count; i++) {
-		const struct victim *v = &job->victims[i];
-		ff_auto_free char *path = job_victim_path(job, v);
-		int64_t mtime_ms = v->mtime_s * 1000 + v->mtime_ns / 1000000;
-		char text[FF_TIME_BYTES];
-		json_t *entry;
-
-		if (gone_only && !v->gone)
-			continue;
-		entry = json_object();
-		ff_json_set_str(entry, "path", path);
-		ff_json_set_int(entry, "size", v->size);
-		ff_json_set_str(entry, "mtime", ff_time_format(mtime_ms, mtime_ms % 1000 != 0, text));
-		ff_json_set_str(entry, "sha256", v->sha256);
-		if (json_array_append_new(list, entry) != 0)
-			ff_oom();
-	}
-	return list;
 }

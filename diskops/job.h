@@ -28,13 +28,30 @@ struct place {
 	struct ff_strv names; /* all names in it, sorted */
 };
 
-/* A file to remove. */
+/* A Windows. */
+struct root {
+	char *partition, *dir; /* "/dev/sda3" in the appliance, "/Windows" as it is spelled there */
+};
+
+/* A file to act on. */
 struct victim {
 	size_t place;
 	char *name;
+	enum recipe_act act;
+	const struct recipe_rule *rule; /* borrowed from the job's recipes; NULL for RECIPE_EDIT */
+	bool absent;			/* it is to be made: nothing of what follows is there */
 	int64_t size, mtime_s, mtime_ns;
 	char sha256[65];
-	bool gone;
+	bool gone; /* what was to be done to it is done */
+};
+
+/* A registry value to change. */
+struct edit {
+	size_t victim;			  /* the hive */
+	const struct recipe_value *value; /* borrowed from the job's recipes */
+	struct ff_strv keys;		  /* as they are spelled there */
+	char *old;			  /* what it was, for people */
+	bool done;
 };
 
 struct locked;
@@ -45,8 +62,12 @@ struct job {
 	struct ff_strv paths;
 	uint64_t size_bytes; /* 0: not known */
 	int64_t wait_ms;
-	bool scan_only;
-	bool keys; /* the controller answers "key-wanted" */
+	bool scan_only;		  /* nothing is written */
+	bool list;		  /* only say what there is: scan_only, without recipes */
+	bool any_format;	  /* an image file may be of any format; else it is raw */
+	bool discard_hibernation; /* a saved session of Windows may be lost */
+	int64_t timeout_ms;	  /* how long one look at it, and mending it, may take; 0: for ever */
+	bool keys;		  /* the controller answers "key-wanted" */
 	struct recipe *recipes;
 	size_t recipe_count;
 
@@ -56,12 +77,15 @@ struct job {
 	bool asked, kept; /* its files were sent; the controller has made them durable */
 	bool dropped;	  /* the controller does not want it touched further */
 	bool retried;	  /* it was in an appliance that died of another disk */
+	bool timed_out;	  /* its appliance was killed because it took too long; under worker.lock */
 
 	/* its device */
-	char *path;	 /* real path */
-	dev_t device_id; /* st_rdev of a block device, st_dev of a file */
-	ino_t inode;	 /* of a file; 0 for a block device */
-	char *device;	 /* in the appliance */
+	char *path;	     /* real path */
+	dev_t device_id;     /* st_rdev of a block device, st_dev of a file */
+	ino_t inode;	     /* of a file; 0 for a block device */
+	uint64_t file_bytes; /* of the file or device; of a raw one that is the disk's size */
+	const char *format;  /* as qemu calls it; NULL: raw */
+	char *device;	     /* in the appliance */
 
 	struct locked *locked; /* its BitLocker volumes; see bitlocker.h */
 	size_t locked_count;
@@ -70,11 +94,16 @@ struct job {
 	struct place *places;
 	size_t place_count;
 	struct victim *victims;
-	size_t victim_count;
+	size_t victim_count, kept_count;
 	int64_t victim_bytes;
+	struct edit *edits;
+	size_t edit_count;
 	struct ff_strv windows; /* "/Windows on partition 3" */
 	struct ff_strv notes;
+	struct root *roots;
+	size_t root_count;
 	char *nothing; /* why there is nothing to remove */
+	json_t *listing;
 
 	/* its outcome, fixed once ENDED */
 	enum job_result result;
@@ -102,7 +131,18 @@ void job_end(struct job *job, enum job_result result, char *reason_owned);
  * the first victim. The caller frees. */
 char *job_victim_path(const struct job *job, const struct victim *victim);
 
-/** [{path,size,mtime,sha256}] of the victims: all, or those that are gone. A new reference. */
+/** Is the file sent to the controller, to be kept, before anything is done to it? */
+bool job_keeps(const struct victim *victim);
+
+/** [{path,size,mtime,sha256}] of the victims that are kept: all, or those that are gone. A new reference. */
 json_t *job_victims_json(const struct job *job, bool gone_only);
+
+/** What is done, a text for each file and value ("rename '/a/b' to 'c'"); `done_only`: what was done, and only what is
+ * not told by job_victims_json() alone. A new reference to an array of texts, at most so many. */
+json_t *job_deeds_json(const struct job *job, bool done_only);
+
+/** All of it in one line: "removed 1 file from /Windows, set 2 registry values"; without `past`: "remove ...". The
+ * caller frees. */
+char *job_summary(const struct job *job, bool past);
 
 #endif

@@ -1,11 +1,13 @@
 #include "lane.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "bitlocker.h"
 #include "device.h"
+#include "fixfleet/clock.h"
 #include "fixfleet/json.h"
 #include "mend.h"
 #include "windows.h"
@@ -52,6 +54,48 @@ static void fail_all(struct job *const *jobs, size_t count, const struct ff_err 
 		job_fail(jobs[i], err);
 }
 
+/* ---------------------------------------------------------------- time limits */
+
+static void set_current(struct lane *lane, struct job *job)
+{
+	pthread_mutex_lock(&lane->w->lock);
+	lane->current = job;
+	lane->since_ms = worker_now_ms();
+	pthread_mutex_unlock(&lane->w->lock);
+}
+
+static void set_pid(struct lane *lane, int pid)
+{
+	pthread_mutex_lock(&lane->w->lock);
+	lane->appliance_pid = pid;
+	pthread_mutex_unlock(&lane->w->lock);
+}
+
+static bool timed_out(struct worker *w, const struct job *job)
+{
+	bool late;
+
+	pthread_mutex_lock(&w->lock);
+	late = job->timed_out;
+	pthread_mutex_unlock(&w->lock);
+	return late;
+}
+
+void lane_watch(struct lane *lane)
+{
+	struct worker *w = lane->w;
+	struct job *job;
+
+	pthread_mutex_lock(&w->lock);
+	job = lane->current;
+	if (job != NULL && job->timeout_ms > 0 && !job->timed_out && lane->appliance_pid > 0 &&
+		worker_now_ms() - lane->since_ms > job->timeout_ms) {
+		job->timed_out = true;
+		kill(lane->appliance_pid, SIGKILL);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
 /* ---------------------------------------------------------------- one disk */
 
 static void ask_to_keep(struct worker *w, struct job *job)
@@ -66,16 +110,6 @@ static void ask_to_keep(struct worker *w, struct job *job)
 	outbox_send(&w->out, event);
 }
 
-static char *removed_text(const struct job *job)
-{
-	bool one_place = true;
-
-	for (size_t i = 1; i < job->victim_count; i++)
-		one_place &= job->victims[i].place == job->victims[0].place;
-	return ff_printf("%zu file%s from %s", job->victim_count, job->victim_count == 1 ? "" : "s",
-		one_place ? job->places[job->victims[0].place].dir : "several directories");
-}
-
 static void scan(struct worker *w, struct appliance *a, struct job *job, char *const *partitions)
 {
 	ff_auto_free char *text = NULL;
@@ -87,23 +121,25 @@ static void scan(struct worker *w, struct appliance *a, struct job *job, char *c
 		return;
 	}
 	if (job->victim_count == 0) {
-		job_end(job, JOB_CLEAN, ff_printable(job->nothing));
+		job_end(job, JOB_CLEAN, ff_printable(job->list ? "listed" : job->nothing));
 		return;
 	}
-	text = removed_text(job);
+	text = job_summary(job, false);
 	if (job->scan_only)
-		job_end(job, JOB_CLEAN, ff_printf("would remove %s: only looked", text));
+		job_end(job, JOB_CLEAN, ff_printf("would %s: only looked", text));
 	else
 		ask_to_keep(w, job);
 }
 
 static void mend(struct worker *w, struct appliance *a, struct job *job)
 {
-	ff_auto_free char *text = removed_text(job), *reason = ff_printf("removed %s", text);
+	ff_auto_free char *text = job_summary(job, false), *reason = job_summary(job, true);
 	struct ff_err err;
 
-	outbox_stage(&w->out, job, "removing %s", text);
+	outbox_stage(&w->out, job, "now to %s", text);
 	if (mend_disk(a, job, &err) < 0) {
+		if (timed_out(w, job))
+			ff_wrap(&err, "given up: it took too long to be mended");
 		job_fail(job, &err);
 		return;
 	}
@@ -117,8 +153,9 @@ static void mend(struct worker *w, struct appliance *a, struct job *job)
  * It died of `culprit`'s disk (NULL: not known). Those not yet looked at start over in another one, once; those whose
  * files were sent do not: the controller would be sent them twice.
  */
-static void bury(struct job *const *jobs, size_t count, const struct job *culprit)
+static void bury(struct worker *w, struct job *const *jobs, size_t count, const struct job *culprit)
 {
+	char limit[FF_TIME_BYTES];
 	struct ff_err err;
 
 	for (size_t i = 0; i < count; i++) {
@@ -126,7 +163,11 @@ static void bury(struct job *const *jobs, size_t count, const struct job *culpri
 
 		if (job->state == JOB_ENDED)
 			continue;
-		if (job == culprit || job->retried || job->asked) {
+		if (job == culprit && timed_out(w, job)) {
+			ff_fail(&err, FF_E_DISK, "given up: looking at it took longer than %s: nothing was removed",
+				ff_duration(job->timeout_ms, limit));
+			job_fail(job, &err);
+		} else if (job == culprit || job->retried || job->asked) {
 			ff_fail(&err, job == culprit ? FF_E_DISK : FF_E_LOCAL, "the appliance died while it %s: %s",
 				job == culprit ? "looked at this disk" : "held this disk", "nothing was removed");
 			job_fail(job, &err);
@@ -140,9 +181,10 @@ static void bury(struct job *const *jobs, size_t count, const struct job *culpri
 
 /* ---------------------------------------------------------------- all disks */
 
-static bool scan_all(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
+static bool scan_all(struct lane *lane, struct appliance *a, struct job *const *jobs, size_t count)
 {
 	char **partitions = guestfs_list_partitions(a->g);
+	struct worker *w = lane->w;
 	struct ff_err err;
 	bool alive = true;
 
@@ -155,10 +197,12 @@ static bool scan_all(struct worker *w, struct appliance *a, struct job *const *j
 		if (dropped(w, jobs[i]))
 			continue;
 		jobs[i]->state = JOB_OPEN;
+		set_current(lane, jobs[i]);
 		scan(w, a, jobs[i], partitions);
+		set_current(lane, NULL);
 		alive = appliance_alive(a);
 		if (!alive)
-			bury(jobs, count, jobs[i]);
+			bury(w, jobs, count, jobs[i]);
 	}
 	appliance_free_list(partitions);
 	return alive;
@@ -213,15 +257,18 @@ static struct job *next_kept(struct worker *w, struct job *const *jobs, size_t c
 	return kept;
 }
 
-static void mend_all(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
+static void mend_all(struct lane *lane, struct appliance *a, struct job *const *jobs, size_t count)
 {
+	struct worker *w = lane->w;
 	struct job *job;
 
 	while (!stopped(w, NULL) && (job = next_kept(w, jobs, count)) != NULL) {
+		set_current(lane, job);
 		if (!stopped(w, NULL))
 			mend(w, a, job);
+		set_current(lane, NULL);
 		if (!appliance_alive(a)) {
-			bury(jobs, count, NULL);
+			bury(w, jobs, count, NULL);
 			return;
 		}
 	}
@@ -251,14 +298,16 @@ static void close_all(struct appliance *a, struct job *const *jobs, size_t count
 	}
 }
 
-static void run_open(struct worker *w, struct appliance *a, struct job *const *jobs, size_t count)
+static void run_open(struct lane *lane, struct appliance *a, struct job *const *jobs, size_t count)
 {
 	struct ff_err why;
 
-	if (scan_all(w, a, jobs, count))
-		mend_all(w, a, jobs, count);
-	if (stopped(w, &why))
+	set_pid(lane, guestfs_get_pid(a->g));
+	if (scan_all(lane, a, jobs, count))
+		mend_all(lane, a, jobs, count);
+	if (stopped(lane->w, &why))
 		fail_all(jobs, count, &why);
+	set_pid(lane, 0);
 	close_all(a, jobs, count);
 }
 
@@ -327,7 +376,7 @@ static void run_or_halve(struct lane *lane, struct job **jobs, size_t count, boo
 	struct ff_err err;
 
 	if (launch(lane, &a, jobs, count, &err) == 0) {
-		run_open(w, &a, jobs, count);
+		run_open(lane, &a, jobs, count);
 		hand_back(w, jobs, count);
 		return;
 	}

@@ -119,6 +119,11 @@ void outbox_done(struct outbox *out, const struct job *job, int64_t now_mono_ms)
 	ff_json_set_str(event, "reason", job->reason);
 	ff_json_set_new(event, "windows", texts(&job->windows));
 	ff_json_set_new(event, "removed", job_victims_json(job, true));
+	if (job->listing != NULL)
+		ff_json_set_new(event, "disk", json_incref(job->listing));
+	else if (job->scan_only)
+		ff_json_set_new(event, "would", job_deeds_json(job, false));
+	ff_json_set_new(event, "changed", job_deeds_json(job, true));
 	ff_json_set_new(event, "notes", texts(&job->notes));
 	ff_json_set_int(event, "ms", now_mono_ms - job->accepted_mono_ms);
 	outbox_send(out, event);

@@ -1,211 +1,229 @@
-/* Recipes: the built-in one, and reading any of them. */
+/* Recipes: reading any of them. The built-in ones are in builtin.c. */
 #include "recipe.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fixfleet/clock.h"
 #include "fixfleet/json.h"
+#include "recipe_read.h"
 
-#define WHERE_BYTES_MAX 512
-#define SEGMENTS_MAX	32
-#define STARS_MAX	8 /* of one segment: what fnmatch() has to try grows with each */
+#define CONTENT_BYTES_MAX (256 * 1024)
 
-/*
- * CrowdStrike, "Falcon Content Update for Windows Hosts" (20 July 2024): channel file 291 stamped 2024-07-19 04:09 UTC
- * is the bad one, stamped 05:27 UTC or later the good one.
- */
-static const char crowdstrike_291[] =
-	"{\"name\":\"crowdstrike-291\","
-	"\"title\":\"CrowdStrike Falcon channel file 291 of 19 July 2024\","
-	"\"os\":\"windows\","
-	"\"files\":[{\"where\":\"Windows/System32/drivers/CrowdStrike/C-00000291*.sys\","
-	"\"when\":{\"mtime_from\":\"2024-07-19T04:09:00Z\",\"mtime_before\":\"2024-07-19T05:27:00Z\"},"
-	"\"action\":\"remove\"}]}";
+/* ---------------------------------------------------------------- files */
 
-json_t *ff_recipe_builtin(const char *name)
+static int read_where(struct reading *r, void *into, const json_t *value)
 {
-	struct ff_err err;
-
-	if (!ff_streq(name, "crowdstrike-291"))
-		return NULL;
-	return ff_json_parse(crowdstrike_291, sizeof(crowdstrike_291) - 1, sizeof(crowdstrike_291), &err);
+	return reading_where(r, &((struct recipe_rule *)into)->where, value);
 }
 
-/* ---------------------------------------------------------------- reading */
-
-/* Every member must be one that this program carries out: an unknown one may be a condition that forbids the removal.
- */
-static int only_members(const json_t *object, const char *const *known, struct ff_err *err)
+static int read_when(struct reading *r, void *into, const json_t *value)
 {
-	const char *key;
-	json_t *value;
-
-	if (!json_is_object(object))
-		return ff_fail(err, FF_E_USAGE, "not an object");
-	json_object_foreach ((json_t *)object, key, value) {
-		const char *const *k = known;
-		ff_auto_free char *shown = ff_printable(key);
-
-		while (*k != NULL && strcmp(*k, key) != 0)
-			k++;
-		if (*k == NULL)
-			return ff_fail(err, FF_E_USAGE, "%.64s: unknown member", shown);
-	}
-	return 0;
+	return reading_when(r, &((struct recipe_rule *)into)->when, value);
 }
 
-/* The string member without NUL bytes inside; NULL with err otherwise. */
-static const char *need_text(const json_t *object, const char *key, struct ff_err *err)
+static int read_action(struct reading *r, void *into, const json_t *value)
 {
-	const json_t *value = json_object_get(object, key);
+	static const char *const words[] = {"quarantine", "remove", "delete", "rename", "write", NULL};
+	static const enum recipe_act acts[] = {
+		RECIPE_QUARANTINE, RECIPE_QUARANTINE, RECIPE_DELETE, RECIPE_RENAME, RECIPE_WRITE};
+	int word = reading_word(r, value, words);
 
-	if (!json_is_string(value) || json_string_length(value) == 0 ||
-		json_string_length(value) != strlen(json_string_value(value))) {
-		ff_fail(err, FF_E_USAGE, "%s: %s", key, value ? "not a text" : "missing");
-		return NULL;
-	}
-	return json_string_value(value);
+	if (word >= 0)
+		((struct recipe_rule *)into)->act = acts[word];
+	return word < 0 ? -1 : 0;
 }
 
-static int need_word(const json_t *object, const char *key, const char *word, struct ff_err *err)
+static int read_to(struct reading *r, void *into, const json_t *value)
 {
-	const char *text = need_text(object, key, err);
+	const char *text = reading_text(r, value);
 
 	if (text == NULL)
 		return -1;
-	return strcmp(text, word) == 0 ? 0 : ff_fail(err, FF_E_USAGE, "%s: not \"%s\"", key, word);
-}
-
-static int read_segment(struct recipe_rule *rule, const char *text, size_t len, bool last, struct ff_err *err)
-{
-	ff_auto_free char *segment = ff_strndup(text, len);
-	unsigned stars = 0;
-
-	if (len == 0)
-		return ff_fail(err, FF_E_USAGE, "where: empty segment");
-	if (strcmp(segment, ".") == 0 || strcmp(segment, "..") == 0)
-		return ff_fail(err, FF_E_USAGE, "where: '%s' is no segment", segment);
-	for (const char *c = segment; *c != '\0'; c++)
-		stars += *c == '*';
-	if (stars > STARS_MAX || len > NAME_MAX)
-		return ff_fail(
-			err, FF_E_USAGE, "where: segment with more than %d '*' or %d bytes", STARS_MAX, NAME_MAX);
-	if (last)
-		rule->name = FF_STEAL(segment);
-	else
-		ff_strv_add(&rule->dirs, segment);
-	return 0;
-}
-
-static int read_where(struct recipe_rule *rule, const json_t *entry, struct ff_err *err)
-{
-	const char *where = need_text(entry, "where", err);
-
-	if (where == NULL)
-		return -1;
-	if (strlen(where) > WHERE_BYTES_MAX)
-		return ff_fail(err, FF_E_USAGE, "where: longer than %d bytes", WHERE_BYTES_MAX);
-	if (strchr(where, '\\') != NULL)
-		return ff_fail(err, FF_E_USAGE, "where: backslash; segments are separated by '/'");
-	for (const char *c = where; *c != '\0'; c++)
+	/* what Windows refuses in names (Naming Files, Paths, and Namespaces) */
+	if (strlen(text) > NAME_MAX || strpbrk(text, "/\\:*?\"<>|") != NULL || strcmp(text, ".") == 0 ||
+		strcmp(text, "..") == 0)
+		return reading_fail(r, "not a file name: the file stays in its directory");
+	for (const char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			return ff_fail(err, FF_E_USAGE, "where: control character");
-	for (bool last = false; !last;) {
-		size_t len = strcspn(where, "/");
+			return reading_fail(r, "control character");
+	((struct recipe_rule *)into)->to = ff_strdup(text);
+	return 0;
+}
 
-		last = where[len] == '\0';
-		if (read_segment(rule, where, len, last, err) < 0)
-			return -1;
-		where += len + 1;
+static int take_content(struct reading *r, struct recipe_rule *rule, char *content_owned, size_t len)
+{
+	if (rule->content != NULL) {
+		free(content_owned);
+		return reading_fail(r, "both text and base64");
 	}
-	return rule->dirs.count < SEGMENTS_MAX ? 0
-					       : ff_fail(err, FF_E_USAGE, "where: more than %d segments", SEGMENTS_MAX);
+	rule->content = content_owned;
+	rule->content_len = len;
+	return len <= CONTENT_BYTES_MAX ? 0 : reading_fail(r, "more than %d bytes", CONTENT_BYTES_MAX);
 }
 
-static int read_time(const json_t *when, const char *key, int64_t *out, struct ff_err *err)
+static int read_text(struct reading *r, void *into, const json_t *value)
 {
-	if (json_object_get(when, key) == NULL)
-		return 0;
-	if (ff_time_parse(json_string_value(json_object_get(when, key)), out) < 0)
-		return ff_fail(err, FF_E_USAGE, "when/%s: not a time", key);
+	if (!json_is_string(value))
+		return reading_fail(r, "not a text");
+	return take_content(
+		r, into, ff_strndup(json_string_value(value), json_string_length(value)), json_string_length(value));
+}
+
+static int read_base64(struct reading *r, void *into, const json_t *value)
+{
+	size_t len = 0;
+	char *bytes = json_is_string(value) ? ff_base64_decode(json_string_value(value), &len) : NULL;
+
+	return bytes ? take_content(r, into, bytes, len) : reading_fail(r, "not base64");
+}
+
+const struct member recipe_file_members[] = {
+	{"where", read_where, true},
+	{"when", read_when, true},
+	{"action", read_action, true},
+	{"to", read_to, false},
+	{"text", read_text, false},
+	{"base64", read_base64, false},
+	{NULL, NULL, false},
+};
+
+static bool is_plain(const char *text)
+{
+	return strpbrk(text, "*?[") == NULL;
+}
+
+static int check_rule(struct reading *r, const struct recipe_rule *rule)
+{
+	if ((rule->act == RECIPE_RENAME) != (rule->to != NULL))
+		return reading_fail(r, rule->to ? "\"to\" belongs to the action rename" : "rename needs \"to\"");
+	if ((rule->act == RECIPE_WRITE) != (rule->content != NULL))
+		return reading_fail(r, rule->content ? "\"text\" and \"base64\" belong to the action write"
+						     : "write needs \"text\" or \"base64\"");
+	if (rule->when.absent && (rule->act != RECIPE_WRITE || !is_plain(rule->where.name)))
+		return reading_fail(r, "\"absent\" belongs to the action write and a name without '*'");
 	return 0;
 }
 
-static int read_when(struct recipe_rule *rule, const json_t *entry, struct ff_err *err)
+static int read_files(struct reading *r, void *into, const json_t *files)
 {
-	static const char *const known[] = {"mtime_from", "mtime_before", NULL};
-	const json_t *when = json_object_get(entry, "when");
-
-	rule->from_ms = INT64_MIN;
-	rule->before_ms = INT64_MAX;
-	if (when == NULL)
-		return ff_fail(err, FF_E_USAGE, "when: missing");
-	if (only_members(when, known, err) < 0)
-		return ff_wrap(err, "when");
-	if (json_object_size(when) == 0)
-		return ff_fail(err, FF_E_USAGE, "when: empty; it would remove every file");
-	if (read_time(when, "mtime_from", &rule->from_ms, err) < 0 ||
-		read_time(when, "mtime_before", &rule->before_ms, err) < 0)
-		return -1;
-	if (rule->from_ms >= rule->before_ms)
-		return ff_fail(err, FF_E_USAGE, "when: mtime_from is not before mtime_before");
-	return 0;
-}
-
-static int read_rule(struct recipe_rule *rule, const json_t *entry, struct ff_err *err)
-{
-	static const char *const known[] = {"where", "when", "action", NULL};
-
-	if (only_members(entry, known, err) < 0 || read_where(rule, entry, err) < 0 || read_when(rule, entry, err) < 0)
-		return -1;
-	return need_word(entry, "action", "remove", err);
-}
-
-static int read_rules(struct recipe *recipe, const json_t *files, struct ff_err *err)
-{
+	struct recipe *recipe = into;
 	const json_t *entry;
 	size_t i, n = json_array_size(files);
 
 	if (!json_is_array(files) || n == 0 || n > RECIPE_FILES_MAX)
-		return ff_fail(err, FF_E_USAGE, "files: not an array of 1 to %d entries", RECIPE_FILES_MAX);
+		return reading_fail(r, "not an array of 1 to %d entries", RECIPE_FILES_MAX);
 	recipe->rules = ff_calloc(n, sizeof(*recipe->rules));
-	json_array_foreach (files, i, entry)
-		if (read_rule(&recipe->rules[recipe->count++], entry, err) < 0)
-			return ff_wrap(err, "files/%zu", i);
+	json_array_foreach (files, i, entry) {
+		struct recipe_rule *rule = &recipe->rules[recipe->count++];
+		char number[24];
+		size_t len;
+
+		snprintf(number, sizeof(number), "%zu", i);
+		len = reading_enter(r, number);
+		recipe_when_init(&rule->when);
+		if (reading_members(r, entry, recipe_file_members, rule) < 0 || check_rule(r, rule) < 0)
+			return -1;
+		recipe->needs_build |= recipe_bounded(&rule->when.build);
+		reading_leave(r, len);
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- the whole */
+
+static int read_name(struct reading *r, void *into, const json_t *value)
+{
+	const char *name = reading_text(r, value);
+
+	if (name == NULL)
+		return -1;
+	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(name) || strlen(name) > 64)
+		return reading_fail(r, "not 1 to 64 of a-z, 0-9 and '-'");
+	((struct recipe *)into)->name = ff_strdup(name);
+	return 0;
+}
+
+static int read_title(struct reading *r, void *into, const json_t *value)
+{
+	(void)into;
+	return json_is_string(value) ? 0 : reading_fail(r, "not a text");
+}
+
+static int read_os(struct reading *r, void *into, const json_t *value)
+{
+	static const char *const words[] = {"windows", NULL};
+
+	(void)into;
+	return reading_word(r, value, words) < 0 ? -1 : 0;
+}
+
+static int read_registry(struct reading *r, void *into, const json_t *value)
+{
+	return reading_values(r, into, value);
+}
+
+static int read_services(struct reading *r, void *into, const json_t *value)
+{
+	return reading_services(r, into, value);
+}
+
+static int read_proof(struct reading *r, void *into, const json_t *value)
+{
+	return reading_proofs(r, into, value);
+}
+
+/* "$schema" is for editors. */
+const struct member recipe_members[] = {
+	{"$schema", read_title, false},
+	{"name", read_name, true},
+	{"title", read_title, false},
+	{"os", read_os, true},
+	{"files", read_files, false},
+	{"registry", read_registry, false},
+	{"services", read_services, false},
+	{"proof", read_proof, false},
+	{NULL, NULL, false},
+};
+
+int recipe_parse_at(struct recipe *recipe, const json_t *json, struct ff_buf *at, struct ff_err *err)
+{
+	struct reading r = {.at = at, .err = err};
+
+	*recipe = (struct recipe){0};
+	if (reading_members(&r, json, recipe_members, recipe) < 0)
+		return -1;
+	if (recipe->count + recipe->value_count == 0)
+		return reading_fail(&r, "nothing to do: files, registry or services is missing");
 	return 0;
 }
 
 int recipe_parse(struct recipe *recipe, const json_t *json, struct ff_err *err)
 {
-	static const char *const known[] = {"name", "title", "os", "files", NULL};
-	const char *name;
-	const json_t *title = json_object_get(json, "title");
+	ff_auto_buf at = {0};
 
-	*recipe = (struct recipe){0};
-	if (only_members(json, known, err) < 0)
-		return ff_wrap(err, "recipe");
-	name = need_text(json, "name", err);
-	if (name == NULL)
-		return -1;
-	if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(name) || strlen(name) > 64)
-		return ff_fail(err, FF_E_USAGE, "name: not 1 to 64 of a-z, 0-9 and '-'");
-	recipe->name = ff_strdup(name);
-	if (title != NULL && !json_is_string(title))
-		return ff_fail(err, FF_E_USAGE, "title: not a text");
-	if (need_word(json, "os", "windows", err) < 0)
-		return -1;
-	return read_rules(recipe, json_object_get(json, "files"), err);
+	return recipe_parse_at(recipe, json, &at, err);
+}
+
+static void rule_release(struct recipe_rule *rule)
+{
+	recipe_where_release(&rule->where);
+	ff_strv_free(&rule->when.sha256);
+	free(rule->to);
+	free(rule->content);
 }
 
 void recipe_release(struct recipe *recipe)
 {
-	for (size_t i = 0; i < recipe->count; i++) {
-		ff_strv_free(&recipe->rules[i].dirs);
-		free(recipe->rules[i].name);
-	}
+	for (size_t i = 0; i < recipe->count; i++)
+		rule_release(&recipe->rules[i]);
+	for (size_t i = 0; i < recipe->value_count; i++)
+		recipe_value_release(&recipe->values[i]);
+	for (size_t i = 0; i < recipe->proof_count; i++)
+		recipe_proof_release(&recipe->proofs[i]);
 	free(recipe->rules);
+	free(recipe->values);
+	free(recipe->proofs);
 	free(recipe->name);
 	*recipe = (struct recipe){0};
 }
@@ -219,9 +237,23 @@ int ff_recipe_check(const json_t *recipe, struct ff_err *err)
 	return rc;
 }
 
-enum recipe_age recipe_age(const struct recipe_rule *rule, int64_t mtime_ms)
+json_t *ff_recipe_read(const char *text, size_t len, struct ff_err *err)
 {
-	if (mtime_ms < rule->from_ms)
-		return RECIPE_OLDER;
-	return mtime_ms < rule->before_ms ? RECIPE_BAD : RECIPE_GOOD;
+	json_t *json = ff_json_parse(text, len, FF_RECIPE_BYTES_MAX, err);
+	struct recipe parsed;
+	ff_auto_buf at = {0};
+	unsigned line, column;
+
+	if (json == NULL) {
+		err->class = FF_E_USAGE;
+		return NULL;
+	}
+	if (recipe_parse_at(&parsed, json, &at, err) < 0) {
+		ff_json_position(text, len, at.len > 0 ? at.text : "", &line, &column);
+		ff_wrap(err, "line %u column %u", line, column);
+		json_decref(json);
+		json = NULL;
+	}
+	recipe_release(&parsed);
+	return json;
 }

@@ -83,6 +83,8 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	e->parallel = config->parallel;
 	e->max_failures = config->max_failures;
 	e->verify_ms = config->verify_ms;
+	e->discard_hibernation = config->discard_hibernation;
+	e->disk_timeout_ms = config->disk_timeout_ms;
 	e->event = config->event;
 	e->event_arg = config->event_arg;
 	e->no_files = json_array();

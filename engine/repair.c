@@ -113,6 +113,9 @@ static json_t *mend_line(
 	ff_json_set_bool(line, "scan_only", false);
 	if (e->key_source_count > 0)
 		ff_json_set_bool(line, "keys", true);
+	ff_json_set_bool(line, "discard_hibernation", e->discard_hibernation);
+	if (e->disk_timeout_ms > 0)
+		ff_json_set_int(line, "timeout_ms", e->disk_timeout_ms);
 	return line;
 }
 
@@ -195,7 +198,7 @@ void ff_job_drop(struct ff_engine *e, struct ff_one *one)
 
 static void record_done(struct ff_engine *e, const struct ff_job *job, const json_t *line)
 {
-	static const char *const members[] = {"result", "class", "reason", "windows", "notes", "ms"};
+	static const char *const members[] = {"result", "class", "reason", "windows", "changed", "notes", "ms"};
 	json_t *record = ff_record_new("done", job->one), *value;
 
 	for (size_t i = 0; i < FF_COUNT(members); i++) {
@@ -216,12 +219,17 @@ static void say_notes(struct ff_engine *e, const struct ff_job *job, const json_
 			ff_say(e, FF_EV_NOTE, job->one->scope, job->one->vm, "%s", json_string_value(note));
 }
 
-static void repaired(struct ff_engine *e, struct ff_job *job)
+static void repaired(struct ff_engine *e, struct ff_job *job, const json_t *line)
 {
 	struct ff_one *one = job->one;
 	ff_auto_json json_t *files = ff_kept_with(one->kept, job->manifest);
 
 	ff_one_mended(one, files);
+	/* the worker's own words where it did more than remove */
+	if (json_array_size(json_object_get(line, "changed")) > 0 && ff_json_str(line, "reason") != NULL) {
+		free(one->reason);
+		one->reason = ff_printable(ff_json_str(line, "reason"));
+	}
 	ff_job_free(e, job);
 	ff_one_step_done(e, one);
 }
@@ -265,9 +273,9 @@ static void job_done(struct ff_engine *e, struct ff_job *job, const json_t *line
 
 		ff_job_fail(e, job, FF_E_BUG, text);
 	} else if (ff_streq(result, "repaired")) {
-		repaired(e, job);
+		repaired(e, job, line);
 	} else if (ff_streq(result, "clean") && one->kept != NULL) {
-		repaired(e, job); /* nothing is left to remove: a worker before a crash did it */
+		repaired(e, job, line); /* nothing is left to remove: a worker before a crash did it */
 	} else if (ff_streq(result, "clean")) {
 		ff_rescue_proven(e, one->rescue);
 		ff_job_free(e, job);

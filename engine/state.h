@@ -215,7 +215,8 @@ struct ff_engine {
 	struct ff_hunt *hunts; /* keys that are being looked for */
 	bool journal;
 	unsigned parallel, max_failures;
-	int64_t verify_ms;
+	int64_t verify_ms, disk_timeout_ms;
+	bool discard_hibernation;
 	void (*event)(void *arg, const struct ff_event *event);
 	void *event_arg;
 

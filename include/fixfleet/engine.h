@@ -70,11 +70,13 @@ struct ff_engine_config {
 	/* where keys of encrypted volumes come from, in order; borrowed for the engine's life; may be NULL */
 	const struct ff_key_source *keys;
 	size_t key_source_count;
-	const char *dev_root;  /* "/dev", or with {rescue} in it; copied */
-	bool journal;	       /* false for list: nothing is appended, and no mutating ask may leave */
-	unsigned parallel;     /* VMs under way at once over all; 0: as the rescue slots allow */
-	unsigned max_failures; /* stop admitting a scope's VMs after so many of them failed; 0: no limit */
-	int64_t verify_ms;     /* how long a VM may take to prove that it came up; 0: 15 minutes */
+	const char *dev_root;	  /* "/dev", or with {rescue} in it; copied */
+	bool discard_hibernation; /* a saved session of Windows may be lost */
+	int64_t disk_timeout_ms;  /* how long the worker may take over one disk; 0: its own default */
+	bool journal;		  /* false for list: nothing is appended, and no mutating ask may leave */
+	unsigned parallel;	  /* VMs under way at once over all; 0: as the rescue slots allow */
+	unsigned max_failures;	  /* stop admitting a scope's VMs after so many of them failed; 0: no limit */
+	int64_t verify_ms;	  /* how long a VM may take to prove that it came up; 0: 15 minutes */
 	void (*event)(void *arg, const struct ff_event *event); /* may be NULL; must not call the engine */
 	void *event_arg;
 };

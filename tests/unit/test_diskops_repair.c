@@ -7,86 +7,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "disks_cases.h"
 #include "disks_kit.h"
 #include "worker_child.h"
-
-#define IMAGE_BYTES (128 * 1024 * 1024)
-
-/* ---------------------------------------------------------------- the disks */
-
-#define CS	   "Windows/System32/drivers/CrowdStrike/"
-#define BAD(p)	   "{\"path\":\"" CS p "\",\"mtime\":\"2024-07-19T04:09:00Z\",\"bytes\":41004,\"seed\":7}"
-#define LAST(p)	   "{\"path\":\"" CS p "\",\"mtime\":\"2024-07-19T05:26:59Z\",\"bytes\":600000,\"seed\":8}"
-#define GOOD(p)	   "{\"path\":\"" CS p "\",\"mtime\":\"2024-07-19T05:27:00Z\",\"bytes\":40900,\"seed\":9}"
-#define OLD(p)	   "{\"path\":\"" CS p "\",\"mtime\":\"2024-07-19T04:08:59Z\",\"bytes\":30000,\"seed\":10}"
-#define DISK(n, l) "{\"name\":\"" n ".img\",\"layout\":\"" l "\""
-#define FILES(f)   ",\"files\":[" f "]}"
-
-/* clang-format off */
-const char disks_spec[] =
-	"{\"disks\":["
-	DISK("one-bad", "single") FILES(BAD("C-00000291-00000000-00000032.sys")) ","
-	DISK("two-bad-one-good", "esp") FILES(BAD("C-00000291-00000000-00000032.sys") ","
-		LAST("c-00000291-00000000-00000033.SYS") "," GOOD("C-00000291-00000000-00000040.sys") ","
-		BAD("C-00000292-00000000-00000032.sys")) ","
-	DISK("odd-case", "esp-recovery") ",\"case\":\"odd\"" FILES(BAD("C-00000291-00000000-00000032.sys")) ","
-	DISK("upper-case", "single") ",\"case\":\"upper\"" FILES(BAD("C-00000291-00000000-00000032.sys")) ","
-	DISK("dual", "dual") FILES(BAD("C-00000291-00000000-00000032.sys") ","
-		"{\"partition\":2,\"path\":\"" CS "C-00000291-00000000-00000032.sys\","
-		"\"mtime\":\"2024-07-19T04:30:00Z\",\"bytes\":0}") ","
-	DISK("control", "single") FILES(
-		"{\"path\":\"" CS "C-00000291-\\u0007\\u202e.sys\",\"mtime\":\"2024-07-19T04:09:00Z\",\"bytes\":100}") ","
-	DISK("good", "single") FILES(GOOD("C-00000291-00000000-00000040.sys")) ","
-	DISK("older", "esp") FILES(OLD("C-00000291-00000000-00000031.sys")) ","
-	DISK("no-crowdstrike", "esp-recovery") "},"
-	DISK("junction", "single") ",\"links\":[{\"path\":\"Windows/System32/drivers/CrowdStrike\","
-		"\"target\":\"../../../Elsewhere\"}]" FILES("{\"path\":\"Elsewhere/C-00000291-00000000-00000032.sys\","
-		"\"mtime\":\"2024-07-19T04:09:00Z\",\"bytes\":41004}") ","
-	DISK("link", "single") ",\"links\":[{\"path\":\"" CS "C-00000291-link.sys\",\"target\":\"csagent.sys\"}]"
-		FILES(GOOD("C-00000291-00000000-00000040.sys")) ","
-	DISK("linux", "linux") "},"
-	DISK("empty", "empty") "},"
-	DISK("no-windows", "no-windows") FILES("{\"path\":\"System32/drivers/CrowdStrike/C-00000291-1.sys\","
-		"\"mtime\":\"2024-07-19T04:09:00Z\",\"bytes\":5}") ","
-	DISK("bitlocker", "bitlocker-header") "},"
-	DISK("broken", "broken-ntfs") "},"
-	DISK("hibernated", "single") FILES(BAD("C-00000291-00000000-00000032.sys") ","
-		"{\"path\":\"hiberfil.sys\",\"head\":\"hibr\",\"mtime\":\"2024-07-19T04:00:00Z\",\"bytes\":8192}") ","
-	DISK("too-large", "single") ",\"size_mib\":192" FILES("{\"path\":\"" CS "C-00000291-large.sys\","
-		"\"mtime\":\"2024-07-19T04:09:00Z\",\"bytes\":67108865}")
-	"]}";
-/* clang-format on */
-
-/* What is to become of each; `files` is how many are removed, `reason` a part of what is said. */
-static const struct expected {
-	const char *name, *result, *reason;
-	size_t files, windows;
-} expected[] = {
-	{"one-bad", "repaired", "removed 1 file from /Windows/System32/drivers/CrowdStrike", 1, 1},
-	{"two-bad-one-good", "repaired", "removed 2 files from /Windows/System32/drivers/CrowdStrike", 2, 1},
-	{"odd-case", "repaired", "removed 1 file from /wInDoWs/sYsTeM32/DrIvErS/CrOwDsTrIkE", 1, 1},
-	{"upper-case", "repaired", "removed 1 file from /WINDOWS/SYSTEM32/DRIVERS/CROWDSTRIKE", 1, 1},
-	{"dual", "repaired", "removed 2 files from several directories", 2, 2},
-	{"control", "repaired", "removed 1 file", 1, 1},
-	{"good", "clean", "nothing to remove: 1 good file stamped 2024-07-19T05:27:00Z", 0, 1},
-	{"older", "clean", "nothing to remove: 1 older file", 0, 1},
-	{"no-crowdstrike", "clean", "no CrowdStrike directory in /Windows/System32/drivers", 0, 1},
-	{"junction", "clean", "no CrowdStrike directory in /Windows/System32/drivers", 0, 1},
-	{"link", "clean", "1 good file", 0, 1},
-	{"linux", "failed", "no Windows found (no NTFS file system)", 0, 0},
-	{"empty", "failed", "no Windows found (no NTFS file system)", 0, 0},
-	{"no-windows", "failed", "no Windows found (no Windows/System32 on 1 NTFS file system)", 0, 0},
-	{"bitlocker", "failed", "the volume on partition 4 is BitLocker-encrypted and no key was given", 0, 0},
-	{"broken", "failed", "unreadable NTFS on partition 1: Failed to", 0, 0},
-	{"hibernated", "failed", "nothing was removed: NTFS on partition 1: Windows is hibernated", 0, 1},
-	{"too-large", "failed", "too large to be kept", 0, 1},
-};
 
 /* ---------------------------------------------------------------- what the worker says */
 
 /* Everything about one job. */
 struct heard {
-	struct ff_buf kept[4]; /* bytes by index */
+	struct ff_buf kept[8]; /* bytes by index */
 	json_t *files, *done;  /* of keep-end; the last event */
 	bool mended;
 };
@@ -181,28 +110,55 @@ static json_t *read_trees(const char *path)
 	return trees;
 }
 
-/* All that was on the pristine disk but what was removed is on the mended one, and nothing else. */
-static void compare_trees(const json_t *before, const json_t *after, const json_t *removed, const char *name)
+static int by_text(const void *a, const void *b)
 {
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* "gone:/a new:/b changed:/c", sorted: what differs between two trees. The caller frees. */
+static char *differences(const json_t *before, const json_t *after)
+{
+	struct ff_strv list = {0};
+	struct ff_buf text = {0};
 	const char *key;
 	json_t *entry;
-	const json_t *file;
-	size_t i, gone = 0;
 
-	cr_assert(json_object_size(before) > 10, "%s", name);
 	json_object_foreach ((json_t *)before, key, entry) {
-		bool was_removed = false;
+		const json_t *now = json_object_get(after, key);
 
-		json_array_foreach (removed, i, file)
-			was_removed |= ff_streq(ff_json_str(file, "sha256"), ff_json_str(entry, "sha256")) &&
-				       ff_contains_nocase(key, "/C-00000291-");
-		cr_expect(json_equal(json_object_get(after, key), was_removed ? NULL : entry) ||
-				  (was_removed && json_object_get(after, key) == NULL),
-			"%s: %s", name, key);
-		gone += was_removed;
+		/* what is in a directory changes the time of none of them: their times are not told */
+		if (now == NULL)
+			ff_strv_addf(&list, "gone:%s", strchr(key, '/'));
+		else if (!json_equal(now, entry))
+			ff_strv_addf(&list, "changed:%s", strchr(key, '/'));
 	}
-	cr_expect_eq(gone, json_array_size(removed), "%s", name);
-	cr_expect_eq(json_object_size(after), json_object_size(before) - gone, "%s", name);
+	json_object_foreach ((json_t *)after, key, entry)
+		if (json_object_get(before, key) == NULL)
+			ff_strv_addf(&list, "new:%s", strchr(key, '/'));
+	if (list.count > 0)
+		qsort(list.items, list.count, sizeof(*list.items), by_text);
+	for (size_t i = 0; i < list.count; i++)
+		ff_buf_addf(&text, "%s%s", i > 0 ? " " : "", list.items[i]);
+	ff_strv_free(&list);
+	return ff_buf_take(&text);
+}
+
+/* All that was on the pristine disk but what was removed is on the mended one, and nothing else. */
+static void compare_trees(const json_t *before, const json_t *after, const json_t *removed, const struct expected *e)
+{
+	ff_auto_free char *differ = differences(before, after);
+	const char *at = differ;
+	size_t gone = 0;
+
+	cr_assert(json_object_size(before) > 10, "%s", e->name);
+	if (e->differences != NULL) {
+		cr_expect_str_eq(differ, e->differences, "%s: %s", e->name, differ);
+		return;
+	}
+	for (; (at = strstr(at, "gone:")) != NULL; at++)
+		gone++;
+	cr_expect_eq(gone, json_array_size(removed), "%s: %s", e->name, differ);
+	cr_expect(strstr(differ, "new:") == NULL && strstr(differ, "changed:") == NULL, "%s: %s", e->name, differ);
 }
 
 static void check_trees(const char *dir, const struct heard *heard)
@@ -226,7 +182,7 @@ static void check_trees(const char *dir, const struct heard *heard)
 		if (expected[i].files > 0) {
 			compare_trees(json_object_get(trees, images.items[k]),
 				json_object_get(trees, images.items[k + 1]), ff_json_at(heard[i].done, "removed"),
-				expected[i].name);
+				&expected[i]);
 			k += 2;
 		}
 	ff_strv_free(&images);
@@ -251,6 +207,37 @@ static void expect_path(const struct heard *heard, const char *job, const char *
 	cr_expect_str_eq(there, path);
 }
 
+/* The recipe of that name, file or text. A new reference. */
+static json_t *recipe_of(const char *what)
+{
+	json_t *recipe = ff_recipe_builtin(what);
+	ff_auto_free char *path = ff_printf("%s/%s", FF_SOURCE_DIR, what);
+	json_error_t where;
+
+	if (recipe == NULL)
+		recipe = what[0] == '{' ? json_loads(what, 0, &where) : json_load_file(path, 0, &where);
+	cr_assert(recipe != NULL, "%s: %s", what, where.text);
+	return recipe;
+}
+
+static json_t *case_line(const struct expected *e, const char *dir, const char *image)
+{
+	json_t *line = mend_line(e->name, dir, image,
+		strcmp(e->name, "too-large") == 0   ? 192 * 1024 * 1024
+		: strcmp(e->name, "truncated") == 0 ? 0
+						    : IMAGE_BYTES);
+	json_t *recipes = json_array();
+
+	ff_json_set_bool(line, "discard_hibernation", strcmp(e->name, "discard") == 0);
+	if (e->recipe != NULL) {
+		json_array_append_new(recipes, recipe_of(e->recipe));
+		ff_json_set_new(line, "recipes", recipes);
+	} else {
+		json_decref(recipes);
+	}
+	return line;
+}
+
 Test(repair, removes_what_is_bad_and_touches_nothing_else)
 {
 	const char *names[FF_COUNT(expected)];
@@ -268,8 +255,7 @@ Test(repair, removes_what_is_bad_and_touches_nothing_else)
 	for (size_t i = 0; i < FF_COUNT(expected); i++) {
 		ff_auto_free char *image = ff_printf("%s.img", names[i]);
 
-		child_send(&c, mend_line(names[i], dir, image,
-				       strcmp(names[i], "too-large") == 0 ? 192 * 1024 * 1024 : IMAGE_BYTES));
+		child_send(&c, case_line(&expected[i], dir, image));
 	}
 	while (done < FF_COUNT(expected) && (event = child_next(&c)) != NULL) {
 		hear(&heard[index_of(ff_json_str(event, "job"))], event);
@@ -288,6 +274,15 @@ Test(repair, removes_what_is_bad_and_touches_nothing_else)
 	expect_path(heard, "dual", "removed/1/path", "partition 2:/" CS "C-00000291-00000000-00000032.sys");
 	expect_path(heard, "control", "removed/0/path", "/" CS "C-00000291-\\x07\\xe2\\x80\\xae.sys");
 	expect_path(heard, "link", "notes/0", "'/" CS "C-00000291-link.sys' is not a regular file and stays");
+	expect_path(heard, "directory", "notes/0", "'/" CS "C-00000291-dir.sys' is not a regular file and stays");
+	expect_path(
+		heard, "dirty-bit", "notes/0", "Windows had not unmounted partition 1 cleanly (its dirty bit is set)");
+	expect_path(heard, "dirty-log", "notes/0",
+		"Windows had not unmounted partition 1 cleanly (its journal was not empty)");
+	expect_path(heard, "discard", "notes/0", "Windows was hibernated: its saved session was discarded");
+	expect_path(heard, "driver", "changed/0",
+		"set SYSTEM/ControlSet001/Services/ContosoFlt value Start to dword 4 (was dword 0)");
+	expect_path(heard, "deeds", "changed/0", "renamed '/Contoso/old.dat' to 'new.dat'");
 	check_trees(dir, heard);
 	for (size_t i = 0; i <= FF_COUNT(expected); i++)
 		forget(&heard[i]);

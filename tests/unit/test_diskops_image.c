@@ -1,0 +1,211 @@
+/* What the first bytes say: formats of images, partition tables, whether an NTFS was left in order. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "diskops/image.h"
+#include "diskops/ntfs.h"
+#include "diskops/table.h"
+#include "fixfleet/mem.h"
+
+/* ---------------------------------------------------------------- images */
+
+#define VHD_FOOTER(type) "conectix" ZEROS52 "\0\0\0" type
+#define ZEROS8		 "\0\0\0\0\0\0\0\0"
+#define ZEROS52		 ZEROS8 ZEROS8 ZEROS8 ZEROS8 ZEROS8 ZEROS8 "\0\0\0\0"
+#define QCOW2_HEAD	 "QFI\xfb\0\0\0\3"
+
+static const struct {
+	const char *what, *bytes;
+	size_t len, at; /* `at`: where in an image of 4 KiB they stand */
+	bool write;
+	const char *format, *message; /* one of them */
+} images[] = {
+	{"raw", "\xfa\x33", 2, 0, true, "raw", NULL},
+	{"qcow2", QCOW2_HEAD, 8, 0, true, "qcow2", NULL},
+	{"qcow2 with a backing file", QCOW2_HEAD "\0\0\0\0\0\0\1\0", 16, 0, false, NULL, "stands on another file"},
+	{"qcow2 with a data file",
+		QCOW2_HEAD ZEROS8 ZEROS8 ZEROS8 ZEROS8 ZEROS8 ZEROS8 ZEROS8 ZEROS8 "\0\0\0\0\0\0\0\4", 80, 0, false,
+		NULL, "whose data is in another file"},
+	{"vhdx", "vhdxfile", 8, 0, true, "vhdx", NULL},
+	{"fixed vhd", VHD_FOOTER("\2"), 64, 4096 - 512, true, "raw", NULL},
+	{"dynamic vhd", VHD_FOOTER("\3"), 64, 0, true, "vpc", NULL},
+	{"differencing vhd", VHD_FOOTER("\4"), 64, 0, false, NULL, "differencing VHD"},
+	{"odd vhd", VHD_FOOTER("\7"), 64, 4096 - 512, false, NULL, "unknown type"},
+	{"vmdk", "KDMV\1\0\0\0\0\0\0\0\1", 13, 0, true, "vmdk", NULL},
+	{"vmdk of other files", "KDMV\1\0\0\0", 8, 0, false, NULL, "whose data is in other files"},
+	{"vmdk with a parent", "KDMV\1\0\0\0\0\0\0\0\1 parentFileNameHint=\"/etc/shadow\"", 46, 0, false, NULL,
+		"stands on another file"},
+	{"streamed vmdk", "KDMV\1\0\0\0\0\0\0\0\1 createType=\"streamOptimized\"", 42, 0, true, NULL,
+		"cannot be written"},
+	{"streamed vmdk", "KDMV\1\0\0\0\0\0\0\0\1 createType=\"streamOptimized\"", 42, 0, false, "vmdk", NULL},
+	{"descriptor", "# Disk DescriptorFile\nRW 8 FLAT \"/etc/shadow\" 0", 49, 0, false, NULL, "-flat.vmdk"},
+};
+
+Test(image, is_known_by_its_bytes_and_stands_alone)
+{
+	char path[] = "/tmp/ff-test-image-XXXXXX";
+	int fd = mkstemp(path);
+
+	cr_assert(fd >= 0);
+	for (size_t i = 0; i < FF_COUNT(images); i++) {
+		const char *format = NULL;
+		struct ff_err err = {0};
+		int rc;
+
+		cr_assert(ftruncate(fd, 0) == 0 && ftruncate(fd, 4096) == 0);
+		cr_assert(pwrite(fd, images[i].bytes, images[i].len, (off_t)images[i].at) == (ssize_t)images[i].len);
+		rc = image_format(path, images[i].write, &format, &err);
+		cr_expect_eq(rc, images[i].format ? 0 : -1, "%s: %s", images[i].what, err.text);
+		if (rc == 0 && images[i].format != NULL)
+			cr_expect_str_eq(format, images[i].format, "%s", images[i].what);
+		if (rc < 0 && images[i].message != NULL)
+			cr_expect(ff_contains_nocase(err.text, images[i].message) && err.class == FF_E_DISK, "%s: %s",
+				images[i].what, err.text);
+	}
+	close(fd);
+	unlink(path);
+}
+
+/* ---------------------------------------------------------------- tables */
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static void mbr_part(uint8_t *disk, unsigned number, uint8_t type, uint32_t start, uint32_t sectors)
+{
+	uint8_t *p = disk + 446 + (number - 1) * 16;
+
+	p[4] = type;
+	put32(p + 8, start);
+	put32(p + 12, sectors);
+	disk[510] = 0x55;
+	disk[511] = 0xaa;
+}
+
+Test(table, of_an_mbr)
+{
+	uint8_t disk[TABLE_BYTES] = {0};
+	struct table table;
+
+	table_parse(&table, disk, sizeof(disk));
+	cr_expect(table.kind == TABLE_NONE && table.blank);
+	mbr_part(disk, 1, 0x07, 2048, 4096);
+	mbr_part(disk, 3, 0x42, 8192, 100);
+	disk[446] = 0x80; /* active */
+	table_parse(&table, disk, sizeof(disk));
+	cr_assert(table.kind == TABLE_MBR && table.count == 2 && !table.blank);
+	cr_expect(table.parts[0].number == 1 && table.parts[0].type == PART_BASIC);
+	cr_expect(table.parts[0].start_bytes == 2048 * 512 && table.parts[0].size_bytes == 4096 * 512);
+	cr_expect(table.parts[1].number == 3 && table_has(&table, PART_DYNAMIC));
+	cr_expect(table_beyond(&table, (8192 + 100) * 512) == NULL);
+	cr_expect(table_beyond(&table, (8192 + 100) * 512 - 1) == &table.parts[1]);
+	/* the boot sector of a file system ends like one, and is none */
+	memcpy(disk + 3, "NTFS    ", 8);
+	table_parse(&table, disk, sizeof(disk));
+	cr_expect(table.kind == TABLE_NONE);
+	memset(disk + 3, 0, 8);
+	disk[446] = 'e';
+	table_parse(&table, disk, sizeof(disk));
+	cr_expect(table.kind == TABLE_NONE);
+}
+
+Test(table, of_a_gpt_with_sectors_of_either_size)
+{
+	static const uint8_t spaces[16] = {
+		0x8f, 0xaf, 0x5c, 0xe7, 0x80, 0xf6, 0xee, 0x4c, 0xaf, 0xa3, 0xb0, 0x01, 0xe5, 0x6e, 0xfc, 0x2d};
+
+	for (unsigned sector = 512; sector <= 4096; sector *= 8) {
+		uint8_t disk[TABLE_BYTES] = {0};
+		struct table table;
+
+		mbr_part(disk, 1, 0xee, 1, 0xffffffff);
+		memcpy(disk + sector, "EFI PART", 8);
+		disk[sector + 72] = 2;
+		disk[sector + 80] = 128;
+		disk[sector + 84] = 128;
+		memcpy(disk + 2 * sector + 128, spaces, 16);
+		disk[2 * sector + 128 + 33] = 1; /* from 256 to 511 */
+		disk[2 * sector + 128 + 40] = 0xff;
+		disk[2 * sector + 128 + 41] = 1;
+		table_parse(&table, disk, sizeof(disk));
+		cr_assert(table.kind == TABLE_GPT && table.count == 1, "%u", sector);
+		cr_expect(table.parts[0].number == 2 && table.parts[0].type == PART_SPACES);
+		cr_expect(table.parts[0].start_bytes == 256 * (uint64_t)sector);
+		cr_expect(table.parts[0].size_bytes == 256 * (uint64_t)sector);
+		/* cut off anywhere it gives fewer, and is not read beyond its end */
+		for (size_t len = 0; len < 2 * (size_t)sector + 256; len++) {
+			uint8_t *part = memcpy(ff_calloc(len + 1, 1), disk, len);
+
+			table_parse(&table, part, len);
+			cr_expect(table.count == 0 || len == 512 || table.kind == TABLE_MBR, "%zu", len);
+			free(part);
+		}
+	}
+}
+
+/* ---------------------------------------------------------------- NTFS */
+
+Test(ntfs, numbers_that_cannot_be_are_refused)
+{
+	uint8_t boot[512] = {0xeb, 0x52, 0x90, 'N', 'T', 'F', 'S', ' ', ' ', ' ', ' ', 0, 2, 8};
+	struct ntfs_geometry g;
+
+	boot[48] = 4;
+	boot[64] = 0xf6; /* 2^10 */
+	cr_assert(ntfs_geometry(boot, sizeof(boot), &g) == 0);
+	cr_expect(g.cluster_bytes == 4096 && g.record_bytes == 1024 && g.mft_bytes == 4 * 4096);
+	cr_expect(ntfs_geometry(boot, 511, &g) == -1);
+	boot[13] = 0xf4; /* 2^12 sectors: clusters of 2 MiB */
+	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == 0 && g.cluster_bytes == 2 << 20);
+	boot[13] = 0x81;
+	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == -1);
+	boot[13] = 8;
+	boot[55] = 0x7f;
+	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == -1);
+	boot[55] = 0;
+	boot[64] = 0;
+	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == -1);
+}
+
+Test(ntfs, dirt_is_seen_where_it_stands)
+{
+	uint8_t record[1024] = "FILE", page[512] = "RSTR";
+	struct ntfs_geometry g = {.cluster_bytes = 4096, .record_bytes = 1024};
+	uint64_t offset = 0;
+
+	record[20] = 56;
+	put32(record + 56, 0x70);
+	put32(record + 60, 40);
+	record[56 + 20] = 24;
+	cr_expect(!ntfs_dirty_bit(record, sizeof(record)));
+	record[56 + 24 + 10] = 1;
+	cr_expect(ntfs_dirty_bit(record, sizeof(record)));
+	put32(record + 60, 0); /* an attribute of no length would be looked at for ever */
+	cr_expect(!ntfs_dirty_bit(record, sizeof(record)));
+
+	put32(record + 56, 0x80);
+	put32(record + 60, 72);
+	record[56 + 8] = 1;
+	record[56 + 32] = 64;
+	memcpy(record + 56 + 64, "\x21\x10\x34\x12", 4); /* 16 clusters from 0x1234 */
+	cr_assert(ntfs_log_offset(record, sizeof(record), &g, &offset) == 0);
+	cr_expect_eq(offset, 0x1234 * 4096);
+	record[56 + 64] = 0x81;
+	cr_expect(ntfs_log_offset(record, sizeof(record), &g, &offset) == -1);
+
+	page[24] = 48;
+	cr_expect(ntfs_log_dirty(page, sizeof(page)));
+	page[48 + 14] = 2; /* left in order */
+	cr_expect(!ntfs_log_dirty(page, sizeof(page)));
+	page[48 + 14] = 0;
+	page[48 + 12] = page[48 + 13] = 0xff; /* nobody uses it */
+	cr_expect(!ntfs_log_dirty(page, sizeof(page)));
+	page[24] = page[25] = 0xff;
+	cr_expect(!ntfs_log_dirty(page, sizeof(page)));
+}
