@@ -33,6 +33,12 @@ int cmd_list(struct options *o);
 int cmd_status(struct options *o);
 int cmd_resume(struct options *o);
 int cmd_worker(struct options *o);
+int cmd_recipes(struct options *o);
+int cmd_disk(struct options *o);
+
+/** The recipes of --recipe, by name or file; none given: the default one. A new array, or NULL with err (FF_E_USAGE).
+ */
+json_t *recipes_load(const struct ff_strv *names, struct ff_err *err);
 
 /** Print the error on stderr, return the exit status that its class stands for before anything was started. */
 int fail_with(const struct ff_err *err);
@@ -139,6 +145,9 @@ char *run_read(const char *folder, size_t *len, struct ff_err *err);
 json_t *options_describe(const struct options *o, const struct found *f);
 /** The other way: fill what the command line did not say. Texts are borrowed from `info`. */
 int options_recall(struct options *o, const json_t *info, struct ff_err *err);
+
+/** "20240719-060000-3fa9c1": sorts by time, unique between operators. The caller frees. */
+char *make_run_id(void);
 
 /** "$XDG_STATE_HOME/fixfleet" or "$HOME/.local/state/fixfleet". NULL with err when neither is set. The caller frees. */
 char *state_folder(struct ff_err *err);

@@ -2,13 +2,15 @@
 #include <stdio.h>
 
 #include "cmd.h"
+#include "fixfleet/json.h"
 
 int cmd_list(struct options *o)
 {
 	struct ff_engine_config config = {.dev_root = o->dev_root, .event = view_event};
 	size_t affected = 0, suspect = 0;
-	struct found f;
 	struct ff_err err;
+	ff_auto_json json_t *recipes = recipes_load(&o->recipes, &err);
+	struct found f;
 	int status;
 
 	if (o->evidence && o->run_dir == NULL) {
@@ -16,6 +18,8 @@ int cmd_list(struct options *o)
 			"--evidence needs a place here: give --run-dir DIR, it is kept in DIR/evidence");
 		return fail_with(&err);
 	}
+	if (recipes == NULL) /* nothing is mended here, but who rehearses wants to know */
+		return fail_with(&err);
 	status = find(&f, o, &config);
 	if (status == 0) {
 		keep_evidence(&f, o, o->run_dir);

@@ -9,12 +9,10 @@
 
 #include "cmd.h"
 #include "fixfleet/json.h"
-#include "fixfleet/recipe.h"
 
 #define PLAN_LINES_MAX 40
 
-/* "20240719-060000-3fa9c1": sorts by time, unique between operators. */
-static char *make_run_id(void)
+char *make_run_id(void)
 {
 	unsigned char random[3];
 	char day[32];
@@ -172,7 +170,8 @@ static int begin(struct found *f, const struct options *o, struct view *view, co
 
 int cmd_repair(struct options *o)
 {
-	ff_auto_json json_t *recipes = json_pack("[o]", ff_recipe_builtin("crowdstrike-291"));
+	struct ff_err err;
+	ff_auto_json json_t *recipes = recipes_load(&o->recipes, &err);
 	ff_auto_free char *id = make_run_id(), *folder = NULL, *run_dir = NULL;
 	struct key_sources keys;
 	struct view *view;
@@ -184,12 +183,15 @@ int cmd_repair(struct options *o)
 		.parallel = o->parallel,
 		.max_failures = o->max_failures,
 		.verify_ms = o->verify_ms,
+		.discard_hibernation = o->discard_hibernation,
+		.disk_timeout_ms = o->disk_timeout_ms,
 		.event = view_event,
 	};
-	struct ff_err err;
 	struct found f;
 	int status;
 
+	if (recipes == NULL)
+		return fail_with(&err);
 	if (o->run_dir != NULL)
 		run_dir = ff_strdup(o->run_dir);
 	else if ((folder = state_folder(&err)) != NULL)

@@ -8,6 +8,8 @@
  *   cmd_resume.c    go on with a run from its journal: its options (remember.c), the same scopes, the rest as repair
  *   cmd_status.c    print a run from its journal
  *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
+ *   cmd_disk.c      disks of this machine without any cloud; disk_session.c talks with the worker
+ *   cmd_recipes.c   list, show and check recipes; the recipes of --recipe
  *   find.c          open the scopes (providers/), sign in and discover through the engine (engine/) and its runtime
  *   evidence.c      --evidence: consoles and screens into the run's folder
  *   keys.c          --keys, --key-command (keys/): what opens encrypted volumes
@@ -29,6 +31,8 @@ static const struct command commands[] = {
 	{"resume", FOR_RESUME | FOR_OUTPUT, cmd_resume,
 		"go on with a run: resume RUN-ID or folder (newest unfinished)"},
 	{"status", FOR_OUTPUT, cmd_status, "print a run from its journal: status RUN-ID or folder"},
+	{"disk", FOR_DISK | FOR_OUTPUT, cmd_disk, "images and devices here: disk scan|repair|list TARGET..."},
+	{"recipes", FOR_OUTPUT, cmd_recipes, "list recipes; recipes show NAME|FILE; recipes check FILE..."},
 	{"worker", 0, cmd_worker, "mend disks on this machine, commands as JSON lines on stdin (used by repair)"},
 };
 

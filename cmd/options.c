@@ -171,6 +171,13 @@ static int set_rescue(struct options *o, const char *value, struct ff_err *err)
 	return 0;
 }
 
+static int set_recipe(struct options *o, const char *value, struct ff_err *err)
+{
+	(void)err;
+	ff_strv_add(&o->recipes, value);
+	return 0;
+}
+
 static int set_worker(struct options *o, const char *value, struct ff_err *err)
 {
 	if (!ff_streq(value, "local") && !ff_streq(value, "ssh") && !ff_has_prefix(value, "ssh:"))
@@ -214,6 +221,16 @@ static int set_verify(struct options *o, const char *value, struct ff_err *err)
 	if (set_number("--verify-timeout", value, 86400, &n, err) < 0)
 		return -1;
 	o->verify_ms = n * 1000;
+	return 0;
+}
+
+static int set_disk_timeout(struct options *o, const char *value, struct ff_err *err)
+{
+	int64_t n;
+
+	if (set_number("--disk-timeout", value, 86400, &n, err) < 0)
+		return -1;
+	o->disk_timeout_ms = n * 1000;
 	return 0;
 }
 
@@ -276,6 +293,7 @@ SWITCH_SETTER(evidence, o->evidence = true)
 SWITCH_SETTER(dry_run, o->dry_run = true)
 SWITCH_SETTER(allow_deallocate, o->allow_deallocate = true)
 SWITCH_SETTER(discard_local_ssd, o->discard_local_ssd = true)
+SWITCH_SETTER(discard_hibernation, o->discard_hibernation = true)
 SWITCH_SETTER(verbose, o->verbosity += o->verbosity < 2)
 SWITCH_SETTER(quiet, o->verbosity = -1)
 SWITCH_SETTER(help, o->help = true)
@@ -307,6 +325,8 @@ static const struct row rows[] = {
 		"rescue VM by name or id; may be repeated (default: running VMs tagged fixfleet-role=rescue)"},
 	{FOR_FIND | FOR_RESUME, 0, "ca-file", "FILE", set_ca_file,
 		"trust these certificates (default: CURL_CA_BUNDLE, SSL_CERT_FILE)"},
+	{FOR_REPAIR | FOR_DISK, 0, "recipe", "NAME|FILE", set_recipe,
+		"what to mend: a built-in recipe or a file; may be repeated (default: crowdstrike-291)"},
 	{FOR_REPAIR | FOR_RESUME, 0, "worker", "WHERE", set_worker,
 		"where disks are mended: local, ssh (to the rescue VM, default) or ssh:HOST"},
 	{FOR_REPAIR | FOR_RESUME, 0, "dev-root", "DIR", set_dev_root,
@@ -319,7 +339,11 @@ static const struct row rows[] = {
 	{FOR_REPAIR, 0, "allow-deallocate", NULL, set_allow_deallocate,
 		"azure: deallocate, where the swap demands it, also if a dynamic public address is lost"},
 	{FOR_REPAIR, 'y', "yes", NULL, set_yes, "do not ask"},
-	{FOR_REPAIR, 0, "run-dir", "DIR", set_run_dir,
+	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "discard-hibernation", NULL, set_discard_hibernation,
+		"mend hibernated Windows too: its saved session is lost"},
+	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "disk-timeout", "SECONDS", set_disk_timeout,
+		"give a disk up that takes longer to look at, or to mend (600)"},
+	{FOR_REPAIR | FOR_DISK, 0, "run-dir", "DIR", set_run_dir,
 		"journal and quarantine (default: $XDG_STATE_HOME/fixfleet/RUN-ID)"},
 	{FOR_REPAIR, 0, "max-failures", "N", set_max_failures, "begin no further VM after N failed"},
 	{FOR_REPAIR | FOR_RESUME, 0, "parallel", "N", set_parallel, "at most N VMs under way at once"},
@@ -427,6 +451,7 @@ void options_release(struct options *o)
 	ff_strv_free(&o->names);
 	ff_strv_free(&o->tags);
 	ff_strv_free(&o->rescues);
+	ff_strv_free(&o->recipes);
 	ff_strv_free(&o->operands);
 	*o = (struct options){0};
 }

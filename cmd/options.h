@@ -25,13 +25,15 @@ struct options {
 	const char *instances; /* --instances FILE */
 	bool all;
 	struct ff_strv rescues;
+	struct ff_strv recipes; /* --recipe: names and files; none: the default one */
 	const char *worker, *dev_root; /* NULL: see options_worker(), options_dev_root() */
 	const char *keys_file, *key_command;
 	bool yes, dry_run;
 	const char *run_dir;
 	bool evidence; /* --evidence: keep consoles and screens in the run's folder */
 	unsigned max_failures, parallel;
-	int64_t verify_ms;
+	int64_t verify_ms, disk_timeout_ms;
+	bool discard_hibernation;
 	enum output output;
 	int verbosity; /* -q: -1, default 0, -v 1, -v -v 2 */
 	enum ff_log_format log_format;
@@ -49,6 +51,7 @@ enum option_group {
 	FOR_OUTPUT = 1 << 2,
 	FOR_ALL = 1 << 3,    /* -v, -q, --help ... */
 	FOR_RESUME = 1 << 4, /* what may be another on the next machine */
+	FOR_DISK = 1 << 5,   /* disks of this machine */
 };
 
 /**

@@ -1,0 +1,68 @@
+#!/bin/sh
+# slow: disks of this machine without any cloud: scan says what it would do, repair does it, list says what there is; every
+# format of image; what is in use is left alone.
+. tests/e2e/lib
+command -v qemu-img >/dev/null || { echo "needs qemu-img"; exit 77; }
+
+images=$PWD/build/images
+BAD=C-00000291-00000000-00000032.sys
+
+# -- the command line
+expect 2 "$FIXFLEET" disk; said "scan, repair or list"
+expect 2 "$FIXFLEET" disk scan; said "needs"
+expect 2 "$FIXFLEET" disk scan "$T/nothing.img"; said "nothing.img"
+expect 2 "$FIXFLEET" disk repair "$T"; said "neither"
+expect 2 "$FIXFLEET" disk scan --recipe nosuch "$images/bad.img"; said "unknown recipe 'nosuch'"
+printf '{"name":"x",\n "os":"windows",\n "files":[{"where":"a/b","when":{"mtime_from":"soon"},"action":"remove"}]}' >"$T/bad.json"
+expect 2 "$FIXFLEET" disk scan --recipe "$T/bad.json" "$images/bad.img"
+said "line 3 column 34: files/0/when/mtime_from: not a time"
+expect 2 "$FIXFLEET" recipes check "$T/bad.json"; said "line 3 column 34"
+expect 0 "$FIXFLEET" recipes check docs/recipes/*.json
+expect 0 "$FIXFLEET" recipes; grep -q '^crowdstrike-291-txr' "$T/out"
+"$FIXFLEET" recipes show crowdstrike-291-txr >"$T/txr.json"
+expect 0 "$FIXFLEET" recipes check "$T/txr.json"
+
+# -- one bad disk in every format, a good one, a Linux one; the originals are only read
+qemu-img convert -O vpc -o subformat=fixed "$images/bad.img" "$T/fixed.vhd"
+qemu-img convert -O vpc "$images/bad.img" "$T/dynamic.vhd"
+qemu-img convert -O vhdx "$images/bad.img" "$T/disk.vhdx"
+qemu-img convert -O vmdk "$images/bad.img" "$T/disk.vmdk"
+qemu-img convert -O qcow2 "$images/bad.img" "$T/disk.qcow2"
+cp --sparse=always "$images/bad.img" "$T/raw.img"
+cp --sparse=always "$images/good.img" "$T/good.img"
+qemu-img create -q -f qcow2 -b "$T/raw.img" -F raw "$T/overlay.qcow2"
+formats="fixed.vhd dynamic.vhd disk.vhdx disk.vmdk disk.qcow2 raw.img"
+(cd "$T" && sha256sum $formats good.img >before)
+loop=$(losetup -f --show "$T/good.img" 2>/dev/null) || loop= # needs root and loop devices
+attached=$loop
+trap 'test -z "$loop" || losetup -d "$loop"; sim_stop' EXIT
+
+cd "$T"
+expect 1 "$FIXFLEET" disk scan $formats "$images/linux.img" overlay.qcow2 ${loop:+good.img} --output json
+if [ -n "$loop" ]; then
+	losetup -d "$loop"
+	loop=
+fi
+sha256sum --quiet -c before || fail "a scan wrote"
+json "$T/out" '[.instances[] | select(.outcome == "affected")] | length == 6 and all(.[]; .would | length == 1 and
+	(.[0] | startswith("remove ") and contains("C-00000291-00000000-00000032.sys")))' "what it would do"
+json "$T/out" '.instances[] | select(.name | endswith("linux.img")) | .outcome == "failed-home" and (.reason | contains("Linux"))' "linux"
+json "$T/out" '.instances[] | select(.name == "overlay.qcow2") | .reason | contains("stands on another file")' "overlay"
+[ -z "$attached" ] || json "$T/out" '.instances[] | select(.name == "good.img") | .reason | contains("in use as /dev/loop")' "in use"
+
+expect 0 "$FIXFLEET" disk repair $formats good.img --run-dir "$T/run" --output json
+json "$T/out" '[.instances[] | .outcome] == (["repaired"] * 6 + ["clean"])' "all six are mended"
+json "$T/out" 'all(.instances[] | select(.outcome == "repaired"); .removed | length == 1 and (.[0] | .size == 41004 and (.sha256 | length == 64)))' "removed"
+sha256sum --quiet -c --ignore-missing before 2>/dev/null && fail "nothing was written" || true
+grep good.img before | sha256sum --quiet -c || fail "the good disk was written"
+[ "$(find "$T/run/quarantine" -name '*.sys' | wc -l)" -eq 6 ] || fail "the quarantine does not hold six files"
+for f in $(find "$T/run/quarantine" -name '*.sys'); do
+	[ "$(sha256sum <"$f" | cut -d' ' -f1)" = "$(jq -r '.instances[0].removed[0].sha256' "$T/out")" ] || fail "$f is another file"
+done
+"$FIXFLEET" status "$T/run" --output json >"$T/status" 2>"$T/err" || fail "no status: $(cat "$T/err")"
+json "$T/status" '[.instances[] | .outcome] == (["repaired"] * 6 + ["clean"]) and .ended != null' "status"
+
+# -- once more there is nothing to do, and what there is can be listed
+expect 0 "$FIXFLEET" disk list $formats --output json
+json "$T/out" 'all(.instances[]; .disk.table == "gpt" and ([.disk.partitions[] | .file_system] == ["ntfs", "vfat", null, "ntfs"])
+	and (.disk.partitions[3].windows == [{path: "/Windows", version: null}]))' "list"
