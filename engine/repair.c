@@ -113,7 +113,8 @@ static json_t *mend_line(
 	ff_json_set_bool(line, "scan_only", false);
 	if (e->key_source_count > 0)
 		ff_json_set_bool(line, "keys", true);
-	ff_json_set_bool(line, "discard_hibernation", e->discard_hibernation);
+	if (e->discard_hibernation)
+		ff_json_set_bool(line, "discard_hibernation", true);
 	if (e->disk_timeout_ms > 0)
 		ff_json_set_int(line, "timeout_ms", e->disk_timeout_ms);
 	return line;
