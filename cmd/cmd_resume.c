@@ -96,6 +96,8 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 		.parallel = o->parallel,
 		.max_failures = o->max_failures,
 		.verify_ms = o->verify_ms,
+		.discard_hibernation = o->discard_hibernation,
+		.disk_timeout_ms = o->disk_timeout_ms,
 		.keys = keys->items,
 		.key_source_count = keys->count,
 		.event = view_event,

@@ -78,6 +78,8 @@ json_t *options_describe(const struct options *o, const struct found *f)
 	ff_json_set_int(info, "max_failures", o->max_failures);
 	ff_json_set_int(info, "parallel", o->parallel);
 	ff_json_set_int(info, "verify_ms", o->verify_ms);
+	ff_json_set_int(info, "disk_timeout_ms", o->disk_timeout_ms);
+	ff_json_set_bool(info, "discard_hibernation", o->discard_hibernation);
 	return info;
 }
 
@@ -149,5 +151,7 @@ int options_recall(struct options *o, const json_t *info, struct ff_err *err)
 	o->max_failures = o->max_failures ? o->max_failures : number(info, "max_failures");
 	o->parallel = o->parallel ? o->parallel : number(info, "parallel");
 	o->verify_ms = o->verify_ms ? o->verify_ms : ff_json_int(info, "verify_ms", 0);
+	o->disk_timeout_ms = o->disk_timeout_ms ? o->disk_timeout_ms : ff_json_int(info, "disk_timeout_ms", 0);
+	o->discard_hibernation = o->discard_hibernation || ff_json_bool(info, "discard_hibernation", false);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bitlocker.h"
 #include "fixfleet/json.h"
 #include "scan.h"
 #include "version.h"
@@ -29,6 +30,22 @@ static char *file_system(const struct scan *s, const char *partition, enum volum
 	return type != NULL && *type != '\0' && strcmp(type, "unknown") != 0 ? ff_printable(type) : NULL;
 }
 
+/* [{"id","kind"}]: which keys may open the volume. A new reference. */
+static json_t *protectors(const struct scan *s, unsigned number)
+{
+	const struct locked *l = bitlocker_volume(s->job, number);
+	json_t *list = json_array();
+
+	for (size_t i = 0; l != NULL && l->readable && i < l->fve.protector_count; i++) {
+		json_t *one = json_object();
+
+		ff_json_set_str(one, "id", l->fve.protectors[i].id);
+		ff_json_set_str(one, "kind", fve_kind_name(l->fve.protectors[i].kind));
+		json_array_append_new(list, one);
+	}
+	return list;
+}
+
 void list_partition(struct scan *s, const char *partition, unsigned number, enum volume_kind volume)
 {
 	const struct table_part *part = part_of(&s->table, number);
@@ -44,6 +61,8 @@ void list_partition(struct scan *s, const char *partition, unsigned number, enum
 	ff_json_set_new(entry, "file_system", fs ? json_string(fs) : json_null());
 	ff_json_set_str(entry, "label", label && *label != '\0' ? label : NULL);
 	ff_json_set_new(entry, "encryption", volume == VOLUME_BITLOCKER ? json_string("bitlocker") : json_null());
+	if (volume == VOLUME_BITLOCKER)
+		ff_json_set_new(entry, "protectors", protectors(s, number));
 	ff_json_set_new(entry, "windows", json_array());
 	if (s->parts == NULL)
 		s->parts = json_array();

@@ -8,6 +8,10 @@
  *    "serial":null,"wait_ms":60000,"recipes":[{...}],"scan_only":false}
  *                                      a disk to mend. Paths are tried in order, relative to dev_root, until one exists
  * or wait_ms have passed. size_bytes 0 and serial null: not known
+ *    "any_format":true   an image file may be VHD, VHDX, VMDK or qcow2; otherwise it is raw whatever it looks like
+ *    "list":true         only say what is on the disk; needs no recipes
+ *    "discard_hibernation":true   mend hibernated Windows too, and lose its session
+ *    "timeout_ms":N      how long a look, and mending, may take before the appliance is killed; 0: for ever (600000)
  *    With "keys":true the controller answers "key-wanted"; without it, volumes that need a key stay closed.
  *   {"op":"key","job":"17","volume":0,"keys":[{"protector":"GUID"|null,"key":"48 digits, or a .BEK file in base64"}],
  *    "reason":null}                    what may open that volume, at most 8, tried in turn; none: "reason" says why
@@ -29,7 +33,10 @@
  *   {"event":"mended","job":"17"}                                 files are gone and proved gone; the disk is still
  * open
  *   {"event":"done","job":"17","result":"repaired"|"clean"|"failed","class":"disk","reason":"...","windows":["..."],
- *    "removed":[{"path","size","mtime","sha256"}],"notes":["..."],"ms":12345}          the disk is closed: detach it
+ *    "removed":[{"path","size","mtime","sha256"}],"changed":["..."],"notes":["..."],"ms":12345}
+ *                                      the disk is closed: detach it. "removed" are the kept files that are gone or replaced,
+ *                                      "changed" says what else was done. After a look only: "would" says what a repair
+ *                                      would do; "disk" is what was listed
  * Lines are at most FF_WORKER_LINE_BYTES_MAX long, file data comes in pieces of at most 512 KiB. mtime is RFC 3339.
  * Jobs that arrive while an appliance is busy go together into the next one.
  */
