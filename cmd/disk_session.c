@@ -111,20 +111,17 @@ static int record(struct talk *t, const char *kind, size_t vm, json_t *members_o
 
 static json_t *run_members(const struct disk_session *s)
 {
-	json_t *run = json_object(), *names = json_array(), *info = json_object();
-	const json_t *recipe;
-	size_t i;
+	json_t *run = json_object(), *info = json_object();
 
-	json_array_foreach (s->recipes, i, recipe)
-		json_array_append(names, json_object_get(recipe, "name"));
 	ff_json_set_str(info, "program", "fixfleet " FF_VERSION);
 	ff_json_set_str(info, "command", "disk repair");
 	ff_json_set_int(run, "version", FF_JOURNAL_VERSION);
 	ff_json_set_str(run, "program", "fixfleet " FF_VERSION);
 	ff_json_set_str(run, "run", s->run);
+	ff_json_set_str(run, "flow", "repair");
+	ff_json_set_int(run, "vms", (int64_t)s->count);
 	ff_json_set_new(run, "info", info);
-	ff_json_set_new(run, "recipes", names);
-	ff_json_set_new(run, "recipe_texts", json_deep_copy(s->recipes));
+	ff_json_set_new(run, "recipes", json_deep_copy(s->recipes));
 	return run;
 }
 
