@@ -135,6 +135,8 @@ void view_tick(void *view);
 
 /* ---- run folders: runs.c, remember.c */
 
+/** "user@host", for claims. The caller frees. */
+char *operator_name(void);
 /** The folder of the run that the operands name, a folder or a run id; without operands the newest one. The caller
  * frees. NULL with err. */
 char *run_find(const struct options *o, bool open_only, struct ff_err *err);

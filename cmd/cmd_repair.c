@@ -172,11 +172,13 @@ int cmd_repair(struct options *o)
 {
 	struct ff_err err;
 	ff_auto_json json_t *recipes = recipes_load(&o->recipes, &err);
-	ff_auto_free char *id = make_run_id(), *folder = NULL, *run_dir = NULL;
+	ff_auto_free char *id = make_run_id(), *by = operator_name(), *folder = NULL, *run_dir = NULL;
 	struct key_sources keys;
 	struct view *view;
 	struct ff_engine_config config = {
 		.run = id,
+		.by = by,
+		.take_over = o->take_over,
 		.recipes = recipes,
 		.dev_root = o->dev_root,
 		.journal = true,

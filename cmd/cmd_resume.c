@@ -85,8 +85,11 @@ static int read_run(struct again *a, struct options *o, struct ff_err *err)
 
 static int go_on(struct again *a, struct options *o, struct found *f, const struct key_sources *keys, struct view *view)
 {
+	ff_auto_free char *by = operator_name();
 	struct ff_engine_config config = {
 		.run = a->past.run,
+		.by = by,
+		.take_over = o->take_over,
 		.run_dir = a->folder,
 		.flow = ff_flow_from_name(a->past.flow),
 		.of = a->past.of,

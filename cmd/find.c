@@ -69,6 +69,7 @@ static int open_scopes(struct found *f, const struct options *o, bool repairs, s
 		options.discard_local_ssd = o->discard_local_ssd;
 		options.csek_file = o->csek_file;
 		options.no_backup = o->no_backup;
+		options.take_over = o->take_over;
 		options.preflight = repairs;
 		cloud = o->scopes[i].provider->open(&options, &env, err);
 		if (cloud == NULL)

@@ -288,6 +288,7 @@ TEXT_SETTER(csek_file)
 TEXT_SETTER(keys_file)
 TEXT_SETTER(key_command)
 SWITCH_SETTER(all, o->all = true)
+SWITCH_SETTER(take_over, o->take_over = true)
 SWITCH_SETTER(yes, o->yes = true)
 SWITCH_SETTER(evidence, o->evidence = true)
 SWITCH_SETTER(dry_run, o->dry_run = true)
@@ -318,6 +319,8 @@ static const struct row rows[] = {
 	{FOR_FIND, 0, "tag", "KEY=VALUE", set_tag, "only VMs with that tag; all that are given must be there"},
 	{FOR_FIND, 0, "instances", "FILE", set_instances, "only the VMs in FILE, a name or id a line; - is stdin"},
 	{FOR_FIND, 0, "all", NULL, set_all, "also VMs without evidence that they cannot boot"},
+	{FOR_FIND, 0, "take-over", NULL, set_take_over,
+		"also VMs that another run has claimed: only when that run is surely dead"},
 	{FOR_FIND, 0, "dry-run", NULL, set_dry_run, "list what is affected, change nothing"},
 	{FOR_FIND, 0, "evidence", NULL, set_evidence,
 		"keep console output and screenshots of sick VMs in the run folder (list: with --run-dir)"},

@@ -1,6 +1,7 @@
 /* Run folders: where they are, which one is meant, what their journal holds. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,16 @@ char *state_folder(struct ff_err *err)
 		return ff_printf("%s/.local/state/fixfleet", home);
 	ff_fail(err, FF_E_USAGE, "no place for the run: give --run-dir, or set XDG_STATE_HOME or HOME");
 	return NULL;
+}
+
+char *operator_name(void)
+{
+	const struct passwd *me = getpwuid(geteuid());
+	char host[256] = "";
+
+	if (gethostname(host, sizeof(host) - 1) < 0)
+		host[0] = '\0';
+	return ff_printf("%.64s@%.64s", me != NULL ? me->pw_name : "?", host);
 }
 
 static bool is_run(const char *folder)

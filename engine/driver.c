@@ -30,6 +30,8 @@ void ff_one_member(struct ff_engine *e, const struct ff_one *one, struct ff_memb
 		.slot = one->slot,
 		.step = one->row,
 		.run = e->run,
+		.by = e->by,
+		.take_over = e->take_over,
 		.token = one->token,
 	};
 }

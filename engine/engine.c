@@ -74,6 +74,8 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	e->run = ff_strdup(config->run ? config->run : "");
 	e->flow = config->flow;
 	e->of = ff_strdup(config->of);
+	e->by = ff_strdup(config->by);
+	e->take_over = config->take_over;
 	e->run_dir = ff_strdup(config->run_dir);
 	e->dev_root = ff_strdup(config->dev_root ? config->dev_root : "/dev");
 	e->recipes = config->recipes;
@@ -135,6 +137,7 @@ void ff_engine_free(struct ff_engine *e)
 	free(e->run);
 	free(e->run_dir);
 	free(e->of);
+	free(e->by);
 	free(e->dev_root);
 	free(e);
 }

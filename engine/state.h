@@ -207,7 +207,8 @@ struct ff_group {
 
 struct ff_engine {
 	const struct ff_world *world;
-	char *run, *run_dir, *dev_root, *of;
+	char *run, *run_dir, *dev_root, *of, *by;
+	bool take_over;
 	enum ff_flow flow;
 	const json_t *recipes;
 	const struct ff_key_source *keys;

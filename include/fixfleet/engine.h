@@ -65,6 +65,8 @@ struct ff_engine_config {
 	const char *run;     /* run id, [a-z0-9-]{1,40}; copied */
 	enum ff_flow flow;   /* what is done to the VMs */
 	const char *of;	     /* rollback and cleanup: id of the run that is taken back or cleaned up after; copied */
+	const char *by;	     /* who runs it, "user@host", for claims; copied; NULL: not said */
+	bool take_over;	     /* claims of other runs are replaced: the operator says that they are dead */
 	const char *run_dir; /* for the results only; copied; NULL for list */
 	json_t *recipes;     /* array of recipe objects for the worker; borrowed for the engine's life; NULL for list */
 	/* where keys of encrypted volumes come from, in order; borrowed for the engine's life; may be NULL */

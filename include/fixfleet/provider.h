@@ -45,6 +45,7 @@ struct ff_scope_options {
 	struct ff_strv zones;	/* GCP --zone; empty: all */
 	bool discard_local_ssd; /* GCP --discard-local-ssd: stop VMs whose local SSDs lose their content */
 	const char *csek_file;	/* GCP --csek-key-file */
+	bool take_over;		/* --take-over: a claim of another run is no reason to leave a VM alone */
 	bool no_backup;		/* --backup none: AWS and GCP take no snapshot */
 	bool preflight;		/* a repair is to follow: check permissions where the cloud tells them beforehand */
 };
@@ -102,6 +103,8 @@ struct ff_member {
 	int slot;		    /* on the rescue VM; -1 before one is assigned */
 	int step;		    /* the row it stands in */
 	const char *run;	    /* the run's id: [a-z0-9-], at most 40 characters */
+	const char *by;		    /* who runs it, "user@host", for the claim; NULL: not known */
+	bool take_over;		    /* --take-over: another run's claim is replaced */
 	const char *token; /* a UUID, journaled with the intent; new for every new intent, kept for its repeats */
 };
 

@@ -54,6 +54,7 @@ extern const struct ff_provider ff_aws;
 
 #define AWS_TAG_RUN  "fixfleet-run"
 #define AWS_TAG_VM   "fixfleet-vm"
+#define AWS_TAG_BY   "fixfleet-by" /* user@host, for the people of another run */
 #define AWS_TAG_ROOT "fixfleet-root"
 #define AWS_TAG_ROLE "fixfleet-role"
 

@@ -14,9 +14,11 @@ static void add_tags(const struct ff_member *m, struct ff_buf *form)
 {
 	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
 		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
-	const char *const tags[][2] = {{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}};
+	const char *by = ff_json_str(m->facts, "by"); /* as it was written: another operator may go on with the run */
+	const char *const tags[][2] = {
+		{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}, {AWS_TAG_BY, by ? by : m->by}};
 
-	for (size_t i = 0; i < FF_COUNT(tags); i++) {
+	for (size_t i = 0; i < FF_COUNT(tags) && tags[i][1] != NULL; i++) {
 		ff_auto_free char *key = ff_printf("Tag.%zu.Key", i + 1), *value = ff_printf("Tag.%zu.Value", i + 1);
 
 		ff_form_add(form, key, tags[i][0]);
@@ -49,6 +51,8 @@ AWS_ACTED_FN(aws_claim_acted)
 {
 	(void)cloud;
 	aws_act_answered(m, n, wall_ms, answer, "claim_ms", v);
+	if (v->facts != NULL && m->by != NULL)
+		ff_json_set_str(v->facts, "by", m->by);
 }
 
 /* Evidence is of discovery; hours may lie between it and this VM's turn. */
@@ -64,6 +68,24 @@ static void see_status(const struct ff_member *m, int64_t wall_ms, const xmlNode
 		aws_other_side(v);
 }
 
+/* Before our own tag is written another's is a claim; after it, until it is to be seen, the one that was replaced. */
+static void foreign(
+	const struct ff_member *m, const xmlNode *node, const char *run, int64_t since, struct ff_verdict *v)
+{
+	const char *by = aws_tag(node, AWS_TAG_BY);
+	ff_auto_free char *clean = ff_printable(run), *whose = ff_printable(by ? by : "");
+
+	if (m->take_over && since == INT64_MAX)
+		aws_verdict(v, FF_M_NOT_DONE);
+	else if (m->take_over && since < AWS_LAG_MS)
+		aws_wait(v, LAG_LOOK_MS, "the tag is not to be seen yet");
+	else
+		aws_failed(v, FF_E_CONFLICT,
+			"run '%.64s'%s%.128s has claimed it (tag " AWS_TAG_RUN
+			"): if that run is dead, its own resume goes on with it, or --take-over",
+			clean, by ? " of " : "", whose);
+}
+
 static void see_claim(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
 	const char *run = aws_tag(node, AWS_TAG_RUN);
@@ -71,9 +93,7 @@ static void see_claim(const struct ff_member *m, int64_t wall_ms, const xmlNode 
 	int64_t since = aws_since(m, "claim_ms", wall_ms);
 
 	if (run != NULL && !ff_streq(run, m->run)) {
-		ff_auto_free char *clean = ff_printable(run);
-
-		aws_failed(v, FF_E_CONFLICT, "run '%s' has claimed it (tag " AWS_TAG_RUN ")", clean);
+		foreign(m, node, run, since, v);
 	} else if (!ff_streq(aws_xml_str(root, "deviceName"), aws_root_device(m))) {
 		aws_failed(v, FF_E_CONFLICT, "volume '%s' is not its root volume any more", aws_volume(m));
 	} else if (run != NULL && since < MOMENT_MS) {

@@ -39,7 +39,9 @@ AWS_ACT_FN(aws_release_new)
 {
 	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
 		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
-	const char *const tags[][2] = {{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}};
+	const char *by = ff_json_str(m->facts, "by");
+	const char *const tags[][2] = {
+		{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}, {AWS_TAG_BY, by}};
 	struct ff_buf form = {0};
 
 	(void)n;
@@ -48,7 +50,7 @@ AWS_ACT_FN(aws_release_new)
 	aws_form(&form, AWS_EC2, "DeleteTags");
 	aws_form_nth(&form, "ResourceId", 1, m->vm->id);
 	aws_form_nth(&form, "ResourceId", 2, aws_text(m, "made"));
-	for (size_t i = 0; i < FF_COUNT(tags); i++) {
+	for (size_t i = 0; i < FF_COUNT(tags) && tags[i][1] != NULL; i++) {
 		ff_auto_free char *key = ff_printf("Tag.%zu.Key", i + 1), *value = ff_printf("Tag.%zu.Value", i + 1);
 
 		ff_form_add(&form, key, tags[i][0]);

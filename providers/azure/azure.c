@@ -157,7 +157,7 @@ static struct ff_cloud *azure_open(const struct ff_scope_options *o, const struc
 	cloud->allow_deallocate = o->allow_deallocate;
 	copy_strings(&cloud->groups, &o->groups, true);
 	copy_strings(&cloud->rescues, &o->rescues, true);
-	cloud->found = azure_found_new();
+	cloud->found = azure_found_new(o->take_over);
 	azure_set_subscription(cloud, subscription);
 	if ((cloud->arm = endpoint(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", which->arm, err)) == NULL ||
 		(cloud->authority = endpoint(env, "AZURE_AUTHORITY_HOST", which->authority, err)) == NULL ||

@@ -50,6 +50,8 @@ extern const struct ff_provider ff_azure;
 
 #define AZ_TAG_RUN  "fixfleet-run"
 #define AZ_TAG_VM   "fixfleet-vm"
+#define AZ_TAGS_MAX 50		  /* of a resource: azure-resource-manager/management/tag-resources */
+#define AZ_TAG_BY   "fixfleet-by" /* user@host, for the people of another run */
 #define AZ_TAG_ROLE "fixfleet-role"
 
 /* One of the sovereign clouds. */
@@ -229,7 +231,7 @@ bool azure_state_terminal(const char *provisioning_state);
 
 /* ---- discover.c, found.c, hazards.c */
 
-struct azure_found *azure_found_new(void);
+struct azure_found *azure_found_new(bool take_over);
 void azure_found_free(struct azure_found *found);
 enum ff_turn azure_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
 int azure_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,

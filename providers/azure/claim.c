@@ -59,6 +59,16 @@ static bool recovered(const struct ff_member *m, const json_t *vm)
 	       ff_strcaseeq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready");
 }
 
+static void foreign(struct ff_verdict *v, const char *run, const char *by)
+{
+	bool known = by != NULL && *by != '\0';
+
+	azure_failed(v, FF_E_CONFLICT,
+		"the VM is claimed by run '%.64s'%s%.128s: if that run is dead, its own resume goes on with it, or "
+		"--take-over",
+		run, known ? " of " : "", known ? by : "");
+}
+
 AZ_LOOKED_FN(azure_claim_looked)
 {
 	azure_auto_reply reply = {0};
@@ -74,8 +84,8 @@ AZ_LOOKED_FN(azure_claim_looked)
 	state = ff_json_str(reply.body, "properties/provisioningState");
 	if (ff_strcaseeq(state, "Deleting"))
 		azure_failed(v, FF_E_GONE, "the VM is being deleted");
-	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run))
-		azure_failed(v, FF_E_CONFLICT, "the VM is claimed by run '%s'", run);
+	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run) && !m->take_over)
+		foreign(v, run, azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_BY));
 	else if (!ff_strcaseeq(azure_os_disk_id(reply.body), ff_json_str(m->facts, "os_disk/managedDisk/id")))
 		azure_failed(v, FF_E_CONFLICT, "the VM's OS disk is another one since it was found: '%s'",
 			azure_id_name(azure_os_disk_id(reply.body)));
@@ -94,8 +104,12 @@ AZ_LOOKED_FN(azure_claim_looked)
 
 AZ_ACT_FN(azure_claim)
 {
+	ff_auto_json json_t *claimed = azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, m->run);
+	bool room = json_object_size(claimed) < AZ_TAGS_MAX; /* whose it is would be good to know, no more */
+
 	(void)n;
-	return patch_tags(cloud, m, azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, m->run), ask, err);
+	return patch_tags(
+		cloud, m, azure_tags_with(claimed, AZ_TAG_BY, room ? m->by : NULL), ask, err);
 }
 
 AZ_ACTED_FN(azure_claim_acted)
@@ -122,9 +136,11 @@ AZ_ACTED_FN(azure_claim_acted)
 AZ_ACT_FN(azure_release)
 {
 	const char *value = ff_json_bool(m->facts, "release_blank", false) ? "" : NULL;
+	const char *by = azure_tag(ff_json_at(m->facts, "tags"), AZ_TAG_BY);
+	ff_auto_json json_t *free_tags = azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, value);
 
 	(void)n;
-	return patch_tags(cloud, m, azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, value), ask, err);
+	return patch_tags(cloud, m, azure_tags_with(free_tags, AZ_TAG_BY, by ? value : NULL), ask, err);
 }
 
 AZ_ACTED_FN(azure_release_acted)

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TAGS_MAX 50 /* of a resource: azure-resource-manager/management/tag-resources */
-
 static void set_reason(struct ff_vm *vm, enum ff_health health, const char *text)
 {
 	vm->health = health;
@@ -56,7 +54,15 @@ static void disk_hazards_of_vm(struct ff_vm *vm, const json_t *os)
 		azure_hazard(vm, true, "confidential", "the OS disk is encrypted with a key of this VM's own vTPM");
 }
 
-void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model)
+static void claim_hazard(struct ff_vm *vm, const char *run, const char *by, bool take_over)
+{
+	bool known = by != NULL && *by != '\0';
+
+	azure_hazard(vm, !take_over, "claimed", "it is claimed by run '%.64s'%s%.128s%s", run, known ? " of " : "",
+		known ? by : "", take_over ? ", and will be taken over" : "");
+}
+
+void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over)
 {
 	const char *state = ff_json_str(model, "properties/provisioningState");
 	const char *priority = ff_json_str(model, "properties/priority"), *run = azure_tag(vm->tags, AZ_TAG_RUN);
@@ -72,8 +78,8 @@ void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model)
 	if (ff_strcaseeq(state, "Creating") || ff_strcaseeq(state, "Deleting"))
 		azure_hazard(vm, true, "provisioning", "its provisioning state is %s", state);
 	if (run != NULL && *run != '\0')
-		azure_hazard(vm, true, "claimed", "it is claimed by run '%s'", run);
-	else if (json_object_size(vm->tags) >= TAGS_MAX)
+		claim_hazard(vm, run, azure_tag(vm->tags, AZ_TAG_BY), take_over);
+	else if (json_object_size(vm->tags) >= AZ_TAGS_MAX)
 		azure_hazard(vm, true, "tags", "it has %zu tags, there is no room for the claim",
 			json_object_size(vm->tags));
 }

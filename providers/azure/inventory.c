@@ -3,10 +3,11 @@
 
 #include <stdlib.h>
 
-struct azure_found *azure_found_new(void)
+struct azure_found *azure_found_new(bool take_over)
 {
 	struct azure_found *f = ff_calloc(1, sizeof(*f));
 
+	f->take_over = take_over;
 	f->by_id = json_object();
 	f->disks = json_object();
 	f->sizes = json_object();

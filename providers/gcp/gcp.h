@@ -53,6 +53,7 @@ extern const struct ff_provider ff_gcp;
 
 #define GCP_LABEL_RUN  "fixfleet-run"
 #define GCP_LABEL_VM   "fixfleet-vm"
+#define GCP_LABEL_BY   "fixfleet-by" /* who runs it, as far as a label can say it */
 #define GCP_LABEL_ROLE "fixfleet-role"
 #define GCP_LABELS_MAX 64 /* of one resource (UNVERIFIED); the cloud has the last word */
 #define GCP_NAME_MAX   63 /* bytes of a resource, device or label text */

@@ -96,12 +96,28 @@ static json_t *copy_labels(const struct target *t)
 
 /* ---------------------------------------------------------------- claim */
 
-static void foreign(struct ff_verdict *v, const struct target *t, const char *run)
+static void foreign(struct ff_verdict *v, const struct target *t, const char *run, const char *by)
 {
-	ff_auto_free char *clean = ff_printable(run);
+	ff_auto_free char *clean = ff_printable(run), *whose = ff_printable(by ? by : "");
 
-	gcp_failed(v, FF_E_CONFLICT, "%s is claimed by run '%s': when that is over, remove the label " GCP_LABEL_RUN,
-		t->what, clean);
+	gcp_failed(v, FF_E_CONFLICT,
+		"%s is claimed by run '%.63s'%s%.63s (label " GCP_LABEL_RUN
+		"): if that run is dead, its own resume goes on with it, or --take-over",
+		t->what, clean, by ? " of " : "", whose);
+}
+
+/* "ops@bastion.example" is "ops_bastion_example": lower case, digits, '_' and '-', at most 63. The caller frees. */
+static char *label_of(const char *by)
+{
+	char *label = ff_strndup(by, strnlen(by, 63));
+
+	for (char *c = label; *c != '\0'; c++) {
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c + ('a' - 'A'));
+		else if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-'))
+			*c = '_';
+	}
+	return label;
 }
 
 int gcp_claim_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
@@ -134,8 +150,8 @@ void gcp_claim_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 	run = ff_json_str(resource, "labels/" GCP_LABEL_RUN);
 	if (ff_streq(run, m->run))
 		gcp_done(m, v);
-	else if (run != NULL)
-		foreign(v, &t, run);
+	else if (run != NULL && !m->take_over)
+		foreign(v, &t, run, ff_json_str(resource, "labels/" GCP_LABEL_BY));
 	else
 		gcp_not_done(m, wall_ms, v);
 }
@@ -144,13 +160,14 @@ GCP_ACT(claim)
 {
 	struct target t = target_of(m);
 	const char *run = ff_json_str(t.labels, GCP_LABEL_RUN);
+	ff_auto_free char *by = m->by ? label_of(m->by) : NULL;
 	json_t *labels;
 
 	(void)n;
-	if (run != NULL && !ff_streq(run, m->run)) {
+	if (run != NULL && !ff_streq(run, m->run) && !m->take_over) {
 		struct ff_verdict v = {0};
 
-		foreign(&v, &t, run);
+		foreign(&v, &t, run, ff_json_str(t.labels, GCP_LABEL_BY));
 		*err = v.err;
 		return -1;
 	}
@@ -158,6 +175,8 @@ GCP_ACT(claim)
 	ff_json_set_str(labels, GCP_LABEL_RUN, m->run);
 	if (t.disk)
 		ff_json_set_str(labels, GCP_LABEL_VM, gcp_last(gcp_vm_path(m)));
+	if (by != NULL && json_object_size(labels) < GCP_LABELS_MAX) /* it would be good to know, no more */
+		ff_json_set_str(labels, GCP_LABEL_BY, by);
 	return set_labels(cloud, m, ask, labels, err);
 }
 
@@ -199,6 +218,7 @@ GCP_ACT(release)
 
 	(void)n;
 	json_object_del(labels, GCP_LABEL_RUN);
+	json_object_del(labels, GCP_LABEL_BY);
 	if (t.disk)
 		json_object_del(labels, GCP_LABEL_VM);
 	return set_labels(cloud, m, ask, labels, err);

@@ -477,6 +477,46 @@ Test(aws_steps, looks_say_what_is_true)
 	}
 }
 
+#define THEIRS INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-2"))
+
+/* There is no compare-and-set: after the write the other's tag is believed only when ours had time to be seen. */
+Test(aws_steps, a_claim_is_taken_over_when_told_so)
+{
+	static const struct {
+		const char *facts;
+		enum ff_meaning meaning;
+	} cases[] = {{"{\"side\":true}", FF_M_NOT_DONE}, {"{\"side\":true,\"claim_ms\":-2500}", FF_M_WAIT},
+		{"{\"side\":true,\"claim_ms\":-70000}", FF_M_FAILED}};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct stage s;
+
+		stage_up(&s, AWS_CLAIM);
+		s.m.take_over = true;
+		add_facts(s.facts, cases[i].facts);
+		cr_expect_eq(looked(&s, THEIRS, WALL_MS).meaning, cases[i].meaning, "%s", cases[i].facts);
+		stage_down(&s);
+	}
+}
+
+/* Deleted with the value that was written: another operator may go on with the run. */
+Test(aws_steps, a_claim_says_whose_it_is)
+{
+	ff_auto_free char *claim = NULL, *release = NULL;
+	struct stage s;
+
+	stage_up(&s, AWS_CLAIM);
+	s.m.by = "ops@bastion";
+	claim = body_of_act(&s);
+	cr_expect(ff_has_suffix(claim, "&Tag.4.Key=fixfleet-by&Tag.4.Value=ops%40bastion"), "%s", claim);
+	acted(&s, 200, TRUE_ANSWER, WALL_MS);
+	s.m.by = "eve@laptop";
+	s.m.step = AWS_RELEASE;
+	release = body_of_act(&s);
+	cr_expect(ff_has_suffix(release, "&Tag.4.Key=fixfleet-by&Tag.4.Value=ops%40bastion"), "%s", release);
+	stage_down(&s);
+}
+
 #define MEMBER(state)                                                                                                  \
 	"<DescribeAutoScalingInstancesResponse><DescribeAutoScalingInstancesResult><AutoScalingInstances><member>"     \
 	"<InstanceId>i-1</InstanceId><LifecycleState>" state "</LifecycleState></member></AutoScalingInstances>"       \

@@ -179,7 +179,7 @@ Test(azure_recorded, lists_and_models_become_vms_and_disks)
 
 	for (size_t c = 0; c < FF_COUNT(cases); c++) {
 		ff_auto_json json_t *r = recording(cases[c].name);
-		struct azure_found *found = azure_found_new();
+		struct azure_found *found = azure_found_new(false);
 		const json_t *exchange;
 		size_t i;
 

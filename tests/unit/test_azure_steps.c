@@ -79,7 +79,9 @@ Test(azure_steps, claim_looks_before_it_believes)
 {
 	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", ",\"tags\":{\"FIXFLEET-run\":\"run-1\"}"), FF_M_DONE);
 	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", ",\"tags\":{\"fixfleet-run\":\"run-2\"}"), FF_M_FAILED);
-	cr_assert_str_eq(k.v.err.text, "the VM is claimed by run 'run-2'");
+	cr_assert_str_eq(k.v.err.text,
+		"the VM is claimed by run 'run-2': if that run is dead, its own resume goes on with it, or "
+		"--take-over");
 	cr_assert_eq(k.v.err.class, FF_E_CONFLICT);
 	cr_assert_eq(looked_vm(AZ_CLAIM, COMPUTE "/disks/other", "running", ""), FF_M_FAILED);
 	cr_assert_eq(k.v.err.class, FF_E_CONFLICT);
@@ -88,6 +90,39 @@ Test(azure_steps, claim_looks_before_it_believes)
 	cr_assert_eq(k.v.err.class, FF_E_GONE);
 	cr_assert_eq(kit_looked(cloud, &k, AZ_CLAIM, 503, ""), FF_M_WAIT);
 	cr_assert_eq(kit_looked(cloud, &k, AZ_CLAIM, 403, ""), FF_M_FAILED);
+}
+
+Test(azure_steps, a_claim_says_whose_it_is)
+{
+	struct ff_ask ask;
+
+	k.m.by = "ops@bastion";
+	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", ",\"tags\":{\"env\":\"prod\"}"), FF_M_NOT_DONE);
+	ask = kit_act(cloud, &k, AZ_CLAIM);
+	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-by\":\"ops@bastion\"}}");
+	ff_ask_release(&ask);
+	cr_assert_eq(looked_vm(AZ_RELEASE, original, "running",
+			     ",\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-by\":\"ops@bastion\"}"),
+		FF_M_NOT_DONE);
+	ask = kit_act(cloud, &k, AZ_RELEASE);
+	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\"}}");
+	ff_ask_release(&ask);
+}
+
+#define CLAIMED_BY_EVE ",\"tags\":{\"fixfleet-run\":\"run-2\",\"fixfleet-by\":\"eve@laptop\"}"
+
+Test(azure_steps, a_dead_runs_claim_is_taken_over_when_told_so)
+{
+	struct ff_ask ask;
+
+	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", CLAIMED_BY_EVE), FF_M_FAILED);
+	cr_assert(strstr(k.v.err.text, "claimed by run 'run-2' of eve@laptop") != NULL, "%s", k.v.err.text);
+	k.m.take_over = true;
+	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", CLAIMED_BY_EVE), FF_M_NOT_DONE);
+	ask = kit_act(cloud, &k, AZ_CLAIM);
+	cr_assert_not_null(ff_headers_get(&ask.headers, "If-Match"), "two could take it over at once");
+	kit_body_is(&ask, "{\"tags\":{\"fixfleet-run\":\"run-1\"}}");
+	ff_ask_release(&ask);
 }
 
 Test(azure_steps, a_vm_that_recovered_meanwhile_is_not_claimed)
@@ -282,7 +317,7 @@ static enum ff_meaning looked_copy(
 	return kit_looked(cloud, &k, step, 200, body);
 }
 
-#define OURS   "{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"PROD/web-1\"}"
+#define OURS	       "{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"PROD/web-1\"}"
 #define THEIRS "{\"fixfleet-run\":\"run-2\",\"fixfleet-vm\":\"prod/web-1\"}"
 
 Test(azure_steps, a_copy_is_done_only_when_it_can_go_home)

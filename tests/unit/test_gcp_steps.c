@@ -96,6 +96,32 @@ Test(gcp_steps, a_claim_of_another_run_or_too_many_labels_stop_the_act)
 	ff_gcp.close(cloud);
 }
 
+Test(gcp_steps, a_claim_says_whose_it_is_and_is_taken_over_when_told_so)
+{
+	struct ff_cloud *cloud = kit_cloud();
+	struct kit_vm k;
+	struct ff_ask ask = {0};
+	struct ff_err err = {0};
+	json_t *labels;
+
+	kit_vm(&k);
+	k.m.step = GCP_CLAIM;
+	k.m.by = "Ops@bastion.example";
+	labels = json_object_get(k.facts, "labels");
+	ff_json_set_str(labels, GCP_LABEL_RUN, "r0");
+	ff_json_set_str(labels, GCP_LABEL_BY, "eve_laptop");
+	cr_expect_eq(ff_gcp.steps[GCP_CLAIM].act(cloud, &k.m, 1, &ask, &err), -1);
+	cr_expect_not_null(strstr(err.text, "claimed by run 'r0' of eve_laptop"), "%s", err.text);
+	k.m.take_over = true;
+	ask = kit_act(cloud, &k, GCP_CLAIM);
+	kit_body_is(&ask,
+		"{\"labels\":{\"env\":\"prod\",\"fixfleet-run\":\"r1\",\"fixfleet-by\":\"ops_bastion_example\"},"
+		"\"labelFingerprint\":\"42WmSpB8rSM=\"}");
+	ff_ask_release(&ask);
+	kit_vm_free(&k);
+	ff_gcp.close(cloud);
+}
+
 Test(gcp_steps, a_stop_says_only_what_the_vm_needs)
 {
 	static const struct {
