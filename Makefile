@@ -75,11 +75,14 @@ $(O)/%.o: %.c
 $(O)/tests/test_%: $(O)/tests/unit/test_%.o $(SIM_LIB) $(LIBRARY)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(SIM_LIB) $(LIBRARY) $(LIBS) -lcriterion -lmicrohttpd -lssl -lgnutls
 
+$(O)/sim: $(O)/tests/sim/main.o $(VW_OBJ) $(SIM_LIB) $(LIBRARY)
+	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(VW_OBJ) $(SIM_LIB) $(LIBRARY) $(LIBS)
+
 # Benchmarks in virtual time.
 $(O)/bench-%: $(O)/tests/bench/%.o $(VW_OBJ) $(SIM_LIB) $(LIBRARY)
 	$(CC) $(CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(VW_OBJ) $(SIM_LIB) $(LIBRARY) $(LIBS)
 
--include $(VW_OBJ:.o=.d)
+-include $(VW_OBJ:.o=.d) $(wildcard $(O)/tests/bench/*.d $(O)/tests/sim/*.d)
 
 $(O)/tests/fuzz/%.o: CPPFLAGS += -I. -Itests/cloudsim
 
@@ -101,7 +104,7 @@ check-unit: $(UNIT_BIN) $(O)/mkdisks
 check-e2e: tools
 	O=$(O) tests/run-e2e
 
-check: check-unit check-e2e
+check: check-unit check-sim check-e2e
 
 test: deps
 	$(MAKE) tools
@@ -133,6 +136,17 @@ contract:
 
 bench-disks: tools
 	O=$(O) tests/bench/disks
+
+# Incidents in virtual time: SEEDS of them from BASE on; check-sim is the fixed set, and every crash and pair of faults.
+SEEDS ?= 1000
+BASE  ?= 1
+.PHONY: sim check-sim
+sim: $(O)/sim
+	$< --seeds $(SEEDS) --base $(BASE)
+
+check-sim: $(O)/sim
+	$< --seeds 400 --base 1
+	$< --exhaustive
 
 .PHONY: bench-clouds
 bench-clouds: $(O)/bench-clouds

@@ -201,7 +201,10 @@ static void see_start(const struct ff_member *m, int64_t wall_ms, const xmlNode 
 	const char *state = aws_xml_str(node, "instanceState/name");
 	const xmlNode *root = aws_mapping(node, aws_volume(m));
 
-	if (ff_streq(state, "running")) {
+	if (ff_streq(state, "running") && aws_since(m, "start_ms", wall_ms) == INT64_MAX &&
+		aws_lags(m, "stop_ms", wall_ms)) { /* going home from a stop that reads may not show yet */
+		aws_wait(v, STOP_LOOK_MS, "it is running, as far as can be seen so soon after its stop");
+	} else if (ff_streq(state, "running")) {
 		aws_verdict(v, FF_M_DONE);
 		if (aws_since(m, "start_ms", wall_ms) != INT64_MAX)
 			forget_start(v);

@@ -193,6 +193,8 @@ GCP_ACT(attach)
 
 int gcp_detach_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
+	if (gcp_pending_look(cloud, m, ask))
+		return 0;
 	return disk_look(cloud, m, ask, err);
 }
 
@@ -203,13 +205,16 @@ void gcp_detach_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_
 	const char *other;
 
 	(void)cloud;
+	if (gcp_pending_looked(m, answer, v))
+		return;
 	switch (disk_read(m, answer, v, &disk, &other)) {
 	case RESCUE:
 		gcp_not_done(m, wall_ms, v);
 		break;
 	case NOBODY:
 	case VICTIM:
-		gcp_done(m, v);
+		if (!ff_streq(ff_json_str(m->facts, "at"), "arriving") || !gcp_unsure(m, wall_ms, v))
+			gcp_done(m, v);
 		break;
 	case OTHER:
 		held(v, other);

@@ -155,6 +155,16 @@ void gcp_see(const struct ff_member *m, struct ff_verdict *v, const char *what);
 void gcp_acted(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
 	const struct ff_answer *answer, struct ff_verdict *v);
 int gcp_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err);
+/*
+ * Going home while the disk was on its way (a poll that was given up, an answer that was lost): what shows the disk as
+ * it was before must not be believed yet. First the operation is asked for where one is known; where none is, a while
+ * must pass.
+ */
+/** true: `ask` asks for the operation; the answer goes to gcp_pending_looked(), which then is true and fills `v`. */
+bool gcp_pending_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask);
+bool gcp_pending_looked(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v);
+/** The disk is where it was before. true: too early to believe it; `v` waits. */
+bool gcp_unsure(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v);
 void gcp_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
 	const struct ff_answer *answer, struct ff_verdict *v);
 

@@ -22,6 +22,7 @@
 #define TRANSIENT_MS	20000 /* the zone has no room for the machine */
 #define THROTTLED_MS	60000
 #define RETRY_MAX_MS	240000
+#define UNSURE_MS	60000 /* a request of which nothing was heard may still arrive, and begin */
 
 /* ---------------------------------------------------------------- verdicts */
 
@@ -99,7 +100,7 @@ static void note_place(const struct ff_member *m, struct ff_verdict *v, bool sur
 
 void gcp_done(const struct ff_member *m, struct ff_verdict *v)
 {
-	static const char *const passing[] = {"op", "retry_at", "tries", "see", "cure"};
+	static const char *const passing[] = {"op", "retry_at", "tries", "see", "cure", "unsure"};
 
 	v->meaning = FF_M_DONE;
 	for (size_t i = 0; i < FF_COUNT(passing); i++)
@@ -122,7 +123,8 @@ void gcp_unseen(struct ff_verdict *v, enum ff_class class, const struct ff_err *
 {
 	v->err = *err;
 	v->meaning = FF_M_FAILED;
-	if (class == FF_E_TRANSIENT || class == FF_E_THROTTLED || class == FF_E_CONFLICT)
+	/* nonsense may pass as well: a disk that is away is not given up for one bad answer */
+	if (class == FF_E_TRANSIENT || class == FF_E_THROTTLED || class == FF_E_CONFLICT || class == FF_E_BUG)
 		gcp_wait(v, AGAIN_MS);
 }
 
@@ -265,11 +267,70 @@ void gcp_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int
 	class = gcp_reply(answer, &body, &v->err);
 	if (class == FF_E_NONE) {
 		read_operation(m, wall_ms, body, true, v);
-	} else if (class == FF_E_TRANSIENT || class == FF_E_THROTTLED) {
-		gcp_wait(v, AGAIN_MS);
+	} else if (class == FF_E_TRANSIENT || class == FF_E_THROTTLED || class == FF_E_BUG) {
+		gcp_wait(v, AGAIN_MS); /* nonsense on the way is no end of the operation */
 	} else {
 		/* the operation cannot be read (gone after two weeks, no permission): the resource itself tells */
 		gcp_forget(m, v, "op");
 		v->meaning = FF_M_LOOK;
 	}
+}
+
+/* ---------------------------------------------------------------- what may still be under way */
+
+/* The disk was on its way when the VM turned home. */
+static bool on_its_way(const struct ff_member *m)
+{
+	const char *at = ff_json_str(m->facts, "at");
+
+	return ff_streq(at, "arriving") || ff_streq(at, "leaving");
+}
+
+bool gcp_pending_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask)
+{
+	ff_auto_free char *path = on_its_way(m) ? gcp_path(ff_json_str(m->facts, "op/path")) : NULL;
+
+	if (path == NULL)
+		return false;
+	gcp_ask(cloud, ask, GCP_OPERATION, "GET", path, "");
+	return true;
+}
+
+bool gcp_pending_looked(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v)
+{
+	ff_auto_json json_t *operation = NULL;
+	bool arriving = ff_streq(ff_json_str(m->facts, "at"), "arriving");
+	enum ff_class class;
+
+	if (!on_its_way(m) || ff_json_str(m->facts, "op/path") == NULL)
+		return false;
+	*v = (struct ff_verdict){0};
+	class = gcp_reply(answer, &operation, &v->err);
+	if (class == FF_E_TRANSIENT || class == FF_E_THROTTLED || class == FF_E_BUG ||
+		(class == FF_E_NONE && !ff_streq(ff_json_str(operation, "status"), "DONE"))) {
+		gcp_wait(v, AGAIN_MS);
+		return true;
+	}
+	gcp_forget(m, v, "op");
+	if (class == FF_E_NONE && gcp_operation_error(operation, &v->err) == FF_E_NONE)
+		ff_json_set_str(gcp_patch(v), "at", arriving ? "rescue" : "loose");
+	v->err = (struct ff_err){0};
+	gcp_wait(v, AT_ONCE_MS);
+	return true;
+}
+
+bool gcp_unsure(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
+{
+	int64_t since = ff_json_int(m->facts, "unsure", INT64_MAX);
+
+	if (!on_its_way(m))
+		return false;
+	if (since > wall_ms) { /* never, or the clock was put back */
+		ff_json_set_int(gcp_patch(v), "unsure", wall_ms);
+		since = wall_ms;
+	}
+	if (wall_ms - since >= UNSURE_MS)
+		return false;
+	gcp_wait(v, AGAIN_MS);
+	return true;
 }

@@ -13,6 +13,8 @@
 
 int gcp_put_back_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
+	if (gcp_pending_look(cloud, m, ask))
+		return 0;
 	if (!ff_streq(ff_json_str(m->facts, "see"), "disk"))
 		return gcp_vm_look(cloud, m, ask, err);
 	if (*gcp_disk_path(m) == '\0')
@@ -65,7 +67,8 @@ static void read_vm(const struct ff_member *m, int64_t wall_ms, const struct ff_
 		return;
 	switch (gcp_home_of(instance, gcp_source(m), &attached)) {
 	case GCP_HOME:
-		read_attachment(m, wall_ms, attached, v);
+		if (!ff_streq(ff_json_str(m->facts, "at"), "leaving") || !gcp_unsure(m, wall_ms, v))
+			read_attachment(m, wall_ms, attached, v);
 		break;
 	case GCP_FOREIGN:
 		gcp_failed(v, FF_E_CONFLICT, "another boot disk was attached meanwhile, or its own as a data disk");
@@ -116,6 +119,8 @@ void gcp_put_back_looked(struct ff_cloud *cloud, const struct ff_member *m, int6
 	const struct ff_answer *answer, struct ff_verdict *v)
 {
 	(void)cloud;
+	if (gcp_pending_looked(m, answer, v))
+		return;
 	if (ff_streq(ff_json_str(m->facts, "see"), "disk"))
 		read_disk(m, answer, v);
 	else

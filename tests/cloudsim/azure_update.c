@@ -91,7 +91,7 @@ static void watch_tags(struct az_call *c, const struct az_vm *vm, const json_t *
 			sim_violation(c->sim, "'%s' lost its tag '%s'", vm->name, key);
 	}
 	/* an empty value is a claim given back, where PATCH merges tags */
-	if (claim != NULL && next != NULL && *next != '\0' && !ff_streq(claim, next))
+	if (claim != NULL && *claim != '\0' && next != NULL && *next != '\0' && !ff_streq(claim, next))
 		sim_violation(c->sim, "the claim of run '%s' on '%s' was overwritten by '%s'", claim, vm->name, next);
 }
 
@@ -194,9 +194,10 @@ static int plan(struct az_call *c, struct az_job *job, bool put)
 static void watch(struct az_call *c, const struct az_job *job)
 {
 	bool claims = ff_json_str(job->goal.tags, "fixfleet-run") != NULL;
+	bool data = json_is_array(ff_json_at(c->body, "properties/storageProfile/dataDisks")); /* changed or not */
 
 	if (!claims)
-		az_note_mutation(c, job->vm, job->change_count > 0 && job->goal.os == NULL ? "attach" : "update");
+		az_note_mutation(c, job->vm, data && job->goal.os == NULL ? "attach" : "update");
 	if (job->goal.tags != NULL)
 		watch_tags(c, job->vm, job->goal.tags);
 	if (job->goal.drop_identity)

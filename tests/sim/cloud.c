@@ -147,7 +147,16 @@ static void arrives(struct vw *vw, struct vw_event *event)
 {
 	struct vw_exchange *x = (struct vw_exchange *)event;
 
+	vw_strike(vw, &x->request, x->ask.mutates);
 	sim_answer(vw->sim, vw->now_ms, &x->request, &x->answer);
+	vw_spoil(vw, &x->answer);
+	if (vw->trace)
+		fprintf(stderr, "%9.3f     -> %s %.60s: %d%s\n", (double)(vw->now_ms - VW_BEGAN) / 1000,
+			x->request.method, strrchr(x->request.target, '/'), x->answer.status,
+			x->answer.end == SIM_RESET	 ? " reset"
+			: x->answer.end == SIM_TRUNCATED ? " truncated"
+			: x->answer.hold_ms > 0		 ? " later"
+							 : "");
 	x->held = x->answer.hold_ms > 0;
 	if (!x->held) {
 		leaves(vw, event);
@@ -185,6 +194,24 @@ static void read_file(struct vw *vw, struct vw_exchange *x)
 	vw_event_add(vw, &x->event, vw->now_ms + 1);
 }
 
+/* A mutating request must not leave before its intent is durable. */
+static void check_intent(struct vw_host *host, const struct ff_ask *ask)
+{
+	const char *p = strstr(ask->url, "://");
+	ff_auto_free char *intent = NULL;
+	size_t from;
+
+	if (host->crashed)
+		return;
+	p = p != NULL ? p + 3 + strcspn(p + 3, "/?#") : ask->url;
+	intent = ff_printf("\"method\":\"%s\",\"path\":\"%.*s\"", ask->method, (int)strcspn(p, "?#"), p);
+	from = host->synced > 65536 ? host->synced - 65536 : 0;
+	if (host->synced == 0 ||
+		(memmem(host->journal.text + from, host->synced - from, intent, strlen(intent)) == NULL &&
+			memmem(host->journal.text, host->synced, intent, strlen(intent)) == NULL))
+		ff_buf_addf(&host->fault_text, "%s %.200s left without a durable intent\n", ask->method, p);
+}
+
 void vw_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
 {
 	struct vw_host *host = self;
@@ -204,6 +231,14 @@ void vw_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
 	x->out_ms = rtt_ms / 2;
 	x->back_ms = rtt_ms - x->out_ms;
 	host->sends++;
+	if (x->ask.mutates)
+		check_intent(host, &x->ask);
+	if (host->crashed || host->sends == host->crash.send_before) {
+		host->crashed = true;
+		exchange_free(&x->event);
+		return;
+	}
+	host->crashed = host->sends == host->crash.send_after;
 	vw->requests++;
 	vw->mutations += x->ask.mutates;
 	if (x->ask.kind == FF_ASK_FILE) {

@@ -7,6 +7,7 @@
 
 #include "disks.h"
 
+#include "fixfleet/journal.h"
 #include "fixfleet/json.h"
 #include "fixfleet/provider.h"
 #include "fixfleet/recipe.h"
@@ -53,6 +54,7 @@ static void host_free(struct vw_host *host)
 	vw_host_end(host);
 	vw_workers_free(host);
 	ff_buf_free(&host->journal);
+	ff_buf_free(&host->fault_text);
 	json_decref(host->recipes);
 	free(host->run);
 	free(host);
@@ -104,7 +106,17 @@ static int w_append(void *self, const char *line, size_t len, struct ff_err *err
 {
 	struct vw_host *host = self;
 
-	(void)err;
+	host->appends++;
+	if (host->appends == host->crash.append)
+		host->crashed = true;
+	if (host->crashed)
+		return 0;
+	if (host->journal_broken || (host->append_fails > 0 && host->appends >= host->append_fails)) {
+		host->vw->faults.counts[VW_F_JOURNAL_FULL] += !host->journal_broken;
+		host->journal_broken = true;
+		ff_buf_add(&host->journal, line, (size_t)vw_between(host->vw, 0, (int64_t)len - 1));
+		return ff_fail(err, FF_E_LOCAL, "no space left on device");
+	}
 	for (size_t i = 0; i < len; i++)
 		host->records += line[i] == '\n';
 	ff_buf_add(&host->journal, line, len);
@@ -115,22 +127,36 @@ static int w_sync(void *self, struct ff_err *err)
 {
 	struct vw_host *host = self;
 
-	(void)err;
-	host->synced = host->journal.len;
 	host->syncs++;
+	if (host->syncs == host->crash.sync)
+		host->crashed = true;
+	if (host->crashed)
+		return 0;
+	if (host->journal_broken || (host->sync_fails > 0 && host->syncs >= host->sync_fails)) {
+		host->vw->faults.counts[VW_F_SYNC_FAILS] += !host->journal_broken;
+		host->journal_broken = true;
+		return ff_fail(err, FF_E_LOCAL, "input/output error");
+	}
+	host->synced = host->journal.len;
 	return 0;
 }
 
 static int w_worker_send(void *self, const char *rescue_name, const json_t *line, struct ff_err *err)
 {
+	struct vw_host *host = self;
+
 	(void)err;
-	vw_worker_hear(self, rescue_name, line);
+	if (!host->crashed)
+		vw_worker_hear(host, rescue_name, line);
 	return 0;
 }
 
 static void w_worker_kill(void *self, const char *rescue_name)
 {
-	vw_worker_kill(self, rescue_name, "killed by signal 9");
+	struct vw_host *host = self;
+
+	if (!host->crashed)
+		vw_worker_kill(host, rescue_name, "killed by signal 9");
 }
 
 static int w_keep(void *self, const char *vm_key, unsigned index, const char *path, int64_t offset, const void *bytes,
@@ -271,6 +297,49 @@ void vw_host_end(struct vw_host *host)
 	host->dirty = false;
 }
 
+void vw_host_crash(struct vw_host *host, bool torn)
+{
+	size_t left = host->journal.len - host->synced;
+
+	vw_host_end(host);
+	vw_workers_stop(host); /* ssh and the workers end with it */
+	if (left > 0 && torn) {
+		host->vw->faults.counts[VW_F_TORN_TAIL]++;
+		left = (size_t)vw_between(host->vw, 0, (int64_t)left);
+	} else {
+		left = 0;
+	}
+	host->journal.len = host->synced + left;
+	host->crashed = host->journal_broken = false;
+	host->crash = (struct vw_break){0};
+	host->append_fails = host->sync_fails = 0;
+}
+
+static int any_record(void *arg, const json_t *record, struct ff_err *err)
+{
+	(void)record, (void)err;
+	++*(size_t *)arg;
+	return 0;
+}
+
+int vw_host_go_on(struct vw_host *host, struct ff_err *err)
+{
+	struct ff_chain chain = {0};
+	size_t sound = 0, records = 0;
+	int rc;
+
+	if (host->journal.len > 0 &&
+		ff_journal_read(host->journal.text, host->journal.len, any_record, &records, &chain, &sound, err) < 0)
+		return -1;
+	host->journal.len = host->synced = sound;
+	if (records == 0)
+		return vw_host_repair(host, err);
+	host->journal.text[sound] = '\0';
+	rc = ff_engine_resume(host->engine, host->journal.text, sound, err);
+	host->dirty = true;
+	return rc;
+}
+
 /* ---------------------------------------------------------------- time */
 
 static int64_t next_moment(const struct vw *vw)
@@ -278,6 +347,8 @@ static int64_t next_moment(const struct vw *vw)
 	int64_t next = vw->events.count > 0 ? vw->events.heap[0]->at_ms : INT64_MAX, model = sim_next_ms(vw->sim);
 
 	for (size_t i = 0; i < vw->host_count; i++) {
+		if (vw->hosts[i]->crashed)
+			continue;
 		if (vw->hosts[i]->dirty)
 			return vw->now_ms;
 		next = vw->hosts[i]->wake_ms < next ? vw->hosts[i]->wake_ms : next;
@@ -287,7 +358,7 @@ static int64_t next_moment(const struct vw *vw)
 
 static void turn(struct vw_host *host)
 {
-	if (host->engine == NULL || (!host->dirty && host->wake_ms > host->vw->now_ms))
+	if (host->engine == NULL || host->crashed || (!host->dirty && host->wake_ms > host->vw->now_ms))
 		return;
 	host->dirty = false;
 	host->wake_ms = INT64_MAX;

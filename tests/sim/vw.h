@@ -54,11 +54,12 @@ void vw_events_free(struct vw *vw);
 
 /* What is on a disk. A copy is made of its source's content as it was at that moment. */
 struct vw_disk {
-	char *origin;	/* the VM whose OS disk it was at first, "azure:web-1" */
-	bool bad;	/* a machine that boots from it crashes */
-	bool half;	/* a repair was begun and not ended: nobody knows what is on it */
-	unsigned files; /* bad files on it */
-	unsigned mends; /* how often the worker wrote to it */
+	char *origin;	 /* the VM whose OS disk it was at first, "azure:web-1" */
+	bool bad;	 /* a machine that boots from it crashes */
+	bool unreadable; /* the worker finds no Windows on it */
+	bool half;	 /* a repair was begun and not ended: nobody knows what is on it */
+	unsigned files;	 /* bad files on it */
+	unsigned mends;	 /* how often the worker wrote to it */
 	int64_t bytes;
 };
 
@@ -82,7 +83,64 @@ struct vw_worker_times {
 struct vw_worker;
 void vw_worker_hear(struct vw_host *host, const char *rescue, const json_t *line);
 void vw_worker_kill(struct vw_host *host, const char *rescue, const char *why);
+/** All of them end, and nobody hears of it. */
+void vw_workers_stop(struct vw_host *host);
 void vw_workers_free(struct vw_host *host);
+
+/* ---------------------------------------------------------------- faults (faults.c) */
+
+enum vw_fault_kind {
+	VW_F_THROTTLED, /* without Retry-After */
+	VW_F_RETRY_AFTER,
+	VW_F_SERVER_ERROR,
+	VW_F_UNAUTHORIZED,
+	VW_F_RESET_BEFORE,
+	VW_F_RESET_AFTER,
+	VW_F_TRUNCATED,
+	VW_F_GARBLED,
+	VW_F_LATE,
+	VW_F_OP_FAILS,
+	VW_F_OP_HANGS,
+	VW_F_REQUESTS,		      /* those above meet a request */
+	VW_F_REVOKED = VW_F_REQUESTS, /* a permission, from some moment on */
+	VW_F_WORKER_DIES,
+	VW_F_WORKER_HANGS,
+	VW_F_WORKER_GARBAGE,
+	VW_F_WORKER_UNABLE,
+	VW_F_DISK_UNREADABLE,
+	VW_F_WRONG_DISK,
+	VW_F_JOURNAL_FULL,
+	VW_F_SYNC_FAILS,
+	VW_F_TORN_TAIL,
+	VW_F_CLOCK_JUMP,
+	VW_F_CRASH,
+	VW_F_INTERRUPT,
+	VW_F_OPERATOR, /* a second one */
+	VW_F_HUMAN,
+	VW_F_COUNT
+};
+extern const char *const vw_fault_names[VW_F_COUNT];
+
+struct vw_faults {
+	unsigned permille;	  /* of requests that meet one */
+	unsigned worker_permille; /* of the worker's moments */
+	unsigned left;		  /* so many are still to come, of both */
+	const char *revoked;	  /* glob over "METHOD path body": refused from revoked_ms on; NULL: none */
+	int64_t revoked_ms, restored_ms;
+	/* exactly these requests, by their number from 1 (0: none), meet that: for what is tried exhaustively */
+	struct {
+		uint64_t number;
+		enum vw_fault_kind kind;
+	} exact[2];
+	uint64_t counts[VW_F_COUNT];
+};
+struct vw_exchange;
+/** Before the cloud has it: make the model's fault for it. */
+void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates);
+/** And after: the model forgets it; the answer is garbled. */
+void vw_spoil(struct vw *vw, struct sim_answer *answer);
+/** Does it happen now, at a moment of the worker? Counted. */
+bool vw_worker_fault(struct vw *vw, enum vw_fault_kind kind);
 
 /* ---------------------------------------------------------------- requests (cloud.c) */
 
@@ -120,7 +178,15 @@ struct vw_host {
 		struct vw_exchange *first, *last;
 	} lines[SIM_PARTS_MAX][2]; /* for connections, as the runtime has them; [1]: answers that are held back */
 	json_t *recipes;
-	int64_t found_ms, ended_ms;
+	/* where this machine breaks: at the n-th of its sends, appends, syncs, counted over all its lives; 0: not */
+	struct vw_break {
+		uint64_t send_before, send_after, append, sync;
+	} crash;
+	uint64_t append_fails, sync_fails; /* from that one on, until the engine is ended */
+	uint64_t appends;
+	bool crashed; /* nothing that the engine does has an effect any more */
+	bool journal_broken;
+	struct ff_buf fault_text; /* what it did wrong; empty: nothing */
 };
 
 struct vw {
@@ -133,8 +199,12 @@ struct vw {
 	struct vw_host *hosts[VW_HOSTS_MAX];
 	size_t host_count;
 	struct vw_worker_times times;
+	struct vw_faults faults;
+	struct sim_fault fault; /* for the request that arrives */
+	bool garble;
+	void *incident;
 	int64_t rtt_ms; /* of a request, give or take a quarter */
-	uint64_t requests, mutations, turns;
+	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
 	bool trace;
 };
@@ -153,6 +223,10 @@ int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err 
 /** Repair all that is affected, as `fixfleet --yes` does. Only in FF_PHASE_FOUND. */
 int vw_host_repair(struct vw_host *host, struct ff_err *err);
 void vw_host_end(struct vw_host *host);
+/** It dies: the engine is gone, the journal is what was durable, and up to `torn` bytes of what was not. */
+void vw_host_crash(struct vw_host *host, bool torn);
+/** In FF_PHASE_FOUND: go on with the journal, or repair where nothing was begun. */
+int vw_host_go_on(struct vw_host *host, struct ff_err *err);
 /** Everything that happens at the next moment. false: nothing will ever happen again. */
 bool vw_step(struct vw *vw);
 /** Step until the host is in that phase. -1 with err: nothing goes on, or it takes more than `limit_ms`. */

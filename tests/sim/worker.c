@@ -195,11 +195,28 @@ static void closed(struct vw_worker *w)
 	look_for_disks(w);
 }
 
+/* Goes wrong now? It dies, hangs or says nonsense. */
+static bool fails_now(struct vw_worker *w)
+{
+	struct vw *vw = w->host->vw;
+
+	if (vw_worker_fault(vw, VW_F_WORKER_DIES)) {
+		vw_worker_kill(w->host, w->rescue, "killed by signal 9");
+		return true;
+	}
+	if (vw_worker_fault(vw, VW_F_WORKER_GARBAGE))
+		say(w, vw_random(vw) % 2 ? json_string("garbage")
+					 : json_pack("{s:s, s:s}", "event", "mended", "job", "1"));
+	return vw_worker_fault(vw, VW_F_WORKER_HANGS);
+}
+
 static void mended(struct vw_worker *w)
 {
 	struct job *job = w->at < w->batch_count ? w->batch[w->at] : NULL;
 	struct vw_disk *disk = job != NULL ? vw_disk_of(w->host->vw, job->image) : NULL;
 
+	if (fails_now(w))
+		return;
 	if (disk != NULL) {
 		disk->half = disk->bad = false;
 		disk->files = 0;
@@ -215,6 +232,8 @@ static void next_disk(struct vw_worker *w)
 	struct vw_disk *disk;
 	json_t *line;
 
+	if (fails_now(w))
+		return;
 	while (w->at < w->batch_count && (w->batch[w->at] == NULL || w->batch[w->at]->dropped))
 		w->at++;
 	if (w->at >= w->batch_count) {
@@ -223,6 +242,12 @@ static void next_disk(struct vw_worker *w)
 	}
 	job = w->batch[w->at];
 	disk = vw_disk_of(w->host->vw, job->image);
+	if (disk != NULL && (disk->unreadable || vw_worker_fault(w->host->vw, VW_F_DISK_UNREADABLE))) {
+		w->at++;
+		job_done(w, job, "failed", "disk", "no Windows was found on it");
+		later(w, w->host->vw->times.disk_ms, next_disk);
+		return;
+	}
 	if (disk == NULL || !disk->bad) {
 		w->at++;
 		later(w, w->host->vw->times.disk_ms, next_disk);
@@ -282,7 +307,8 @@ static void look_for(struct vw_worker *w, struct job *job)
 	const char *image = vw_image_at(w->host->vw, w->rescue, job->paths);
 	const struct vw_disk *disk = vw_disk_of(w->host->vw, image);
 
-	if (disk != NULL && job->bytes > 0 && disk->bytes != job->bytes) {
+	if (disk != NULL &&
+		((job->bytes > 0 && disk->bytes != job->bytes) || vw_worker_fault(w->host->vw, VW_F_WRONG_DISK))) {
 		job_done(w, job, "failed", "disk", "the device has another size: it is not the disk");
 	} else if (disk != NULL) {
 		job->image = ff_strdup(image);
@@ -322,6 +348,11 @@ static void look_for_disks(struct vw_worker *w)
 
 static void say_ready(struct vw_worker *w)
 {
+	if (vw_worker_fault(w->host->vw, VW_F_WORKER_UNABLE)) {
+		say(w, json_pack(
+			       "{s:s, s:s, s:s}", "event", "unable", "class", "local", "reason", "no appliance here"));
+		return;
+	}
 	say(w, json_pack("{s:s, s:s, s:s}", "event", "ready", "libguestfs", "1.48.6", "acceleration", "tcg"));
 }
 
@@ -420,20 +451,37 @@ void vw_worker_hear(struct vw_host *host, const char *rescue, const json_t *line
 		drop(w, job);
 }
 
-void vw_worker_kill(struct vw_host *host, const char *rescue, const char *why)
+static void stop(struct vw_worker *w)
 {
-	struct vw_worker *w = ff_table_get(&host->workers, rescue);
-
-	if (w == NULL || !w->runs)
-		return;
 	w->life++;
 	w->runs = w->looking = w->up = false;
 	w->ready_since_ms = 0;
 	while (w->jobs != NULL)
 		job_remove(w, w->jobs);
 	w->batch_count = 0;
+}
+
+void vw_worker_kill(struct vw_host *host, const char *rescue, const char *why)
+{
+	struct vw_worker *w = ff_table_get(&host->workers, rescue);
+
+	if (w == NULL || !w->runs)
+		return;
+	stop(w);
 	if (host->engine != NULL)
 		word_new(w, 1)->why = ff_strdup(why);
+}
+
+static bool stop_one(void *arg, void *value)
+{
+	(void)arg;
+	stop(value);
+	return true;
+}
+
+void vw_workers_stop(struct vw_host *host)
+{
+	ff_table_sweep(&host->workers, stop_one, NULL, worker_free);
 }
 
 void vw_workers_free(struct vw_host *host)

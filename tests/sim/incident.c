@@ -1,0 +1,548 @@
+/* A random incident: its fleet, its plan, its course. */
+#include "incident.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "disks.h"
+#include "fleet.h"
+
+#include "fixfleet/json.h"
+
+#define MINUTE_MS   ((int64_t)60 * 1000)
+#define DAY_MS	    ((int64_t)24 * 60 * MINUTE_MS)
+#define STEPS_MAX   2000000
+#define RESUMES_MAX 60
+
+enum stage { OFF, FINDING, RUNNING, DONE };
+
+struct course {
+	struct vw_incident i;
+	enum stage stage[VW_HOSTS_MAX];
+	int64_t start_ms[VW_HOSTS_MAX]; /* OFF: when it starts (again) */
+	unsigned resumes[VW_HOSTS_MAX], crashes_left;
+	int64_t progress_ms;
+	size_t progress;
+};
+
+void vw_wrong(struct vw_incident *i, const char *fmt, ...)
+{
+	ff_auto_free char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	text = ff_vprintf(fmt, ap);
+	va_end(ap);
+	i->r->failed = true;
+	if (i->r->why.len < 8192)
+		ff_buf_addf(&i->r->why, "%9.3f %s\n", (double)(i->vw->now_ms - VW_BEGAN) / 1000, text);
+}
+
+/* The plan's own random numbers: what the engine draws does not change the plan. */
+static uint64_t draw(struct vw_incident *i, uint64_t below)
+{
+	uint64_t z = (i->random += 0x9E3779B97F4A7C15u);
+
+	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+	return (z ^ (z >> 31)) % below;
+}
+
+static bool chance(struct vw_incident *i, unsigned percent)
+{
+	return draw(i, 100) < percent;
+}
+
+/* ---------------------------------------------------------------- the fleet */
+
+static unsigned fleet_size(struct vw_incident *i)
+{
+	uint64_t kind = draw(i, 100);
+
+	if (i->o->vms > 0)
+		return i->o->vms;
+	return kind < 70   ? 1 + (unsigned)draw(i, 4)
+	       : kind < 92 ? 5 + (unsigned)draw(i, 10)
+	       : kind < 99 ? 15 + (unsigned)draw(i, 35)
+			   : 50 + (unsigned)draw(i, 151);
+}
+
+static const char *one_of(struct vw_incident *i, const char *const *words, size_t n)
+{
+	return words[draw(i, n)];
+}
+#define ONE_OF(i, ...)                                                                                                 \
+	one_of(i, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
+
+/* Some VMs are well, some disks unreadable, some are attached in their own way, some must not be touched. */
+static void vary_vm(struct vw_incident *i, const char *cloud, json_t *vm)
+{
+	bool azure = ff_streq(cloud, "azure"), aws = ff_streq(cloud, "aws");
+	json_t *disk = json_object_get(vm, azure ? "os_disk" : aws ? "root" : "boot");
+	struct vw_disk *content = vw_disk_of(i->vw, ff_json_str(disk, "image"));
+
+	if (content == NULL || i->o->cloud != NULL)
+		return;
+	if (chance(i, 12))
+		content->bad = false;
+	else if (chance(i, 4))
+		content->unreadable = true;
+	if (chance(i, 20)) {
+		if (azure)
+			ff_json_set_str(disk, "delete_option", ONE_OF(i, "Delete", "Detach"));
+		else if (aws)
+			ff_json_set_bool(disk, "delete_on_termination", false);
+		else
+			ff_json_set_bool(disk, "auto_delete", false);
+	}
+	if (chance(i, 20)) {
+		if (azure)
+			ff_json_set_str(disk, "caching", ONE_OF(i, "None", "ReadOnly"));
+		else if (aws)
+			ff_json_set_str(disk, "device", "/dev/xvda");
+		else
+			ff_json_set_str(disk, "device_name", "my-boot");
+	}
+	if (chance(i, 15))
+		ff_json_set_new(vm, azure || aws ? "tags" : "labels", json_pack("{s:s}", "owner", "ops"));
+	if (chance(i, 4))
+		ff_json_set_bool(vm, "spot", true);
+}
+
+static void vary_cloud(struct vw_incident *i, const char *cloud, json_t *part)
+{
+	if (i->o->cloud != NULL)
+		return;
+	if (ff_streq(cloud, "azure")) {
+		ff_json_set_str(part, "attach_api", ONE_OF(i, "allowed", "allowed", "subscription", "region"));
+		ff_json_set_str(part, "attach_batch", ONE_OF(i, "atomic", "partial"));
+		ff_json_set_str(part, "patch_tags", ONE_OF(i, "replace", "merge"));
+		ff_json_set_str(part, "concurrent", ONE_OF(i, "conflict", "preempt"));
+		ff_json_set_bool(part, "swap_needs_deallocate", chance(i, 15));
+		ff_json_set_int(part, "token_seconds", chance(i, 30) ? 400 : 3599);
+	} else if (ff_streq(cloud, "aws")) {
+		ff_json_set_new(part, "lag_ms",
+			json_pack("{s:I, s:I}", "instances", (json_int_t)draw(i, 8000), "volumes",
+				(json_int_t)draw(i, 4000)));
+	} else {
+		ff_json_set_str(part, "refusals", ONE_OF(i, "http", "operation"));
+		ff_json_set_str(part, "concurrent", ONE_OF(i, "queue", "refuse"));
+		ff_json_set_int(part, "token_seconds", chance(i, 30) ? 400 : 3599);
+	}
+}
+
+static const struct {
+	const char *name, *size;
+	void (*add)(struct vw *vw, json_t *scenario, const struct vw_fleet *fleet);
+} clouds[] = {
+	{"azure", "Standard_D4s_v3", vw_add_azure},
+	{"aws", "m5.large", vw_add_aws},
+	{"gcp", "n2-standard-4", vw_add_gcp},
+};
+
+static json_t *make_fleet(struct vw_incident *i, uint64_t seed, bool there[3])
+{
+	json_t *scenario = vw_scenario(seed), *vm;
+	size_t k;
+
+	for (size_t c = 0; c < 3; c++) {
+		struct vw_fleet f = {.zones = 1 + (unsigned)draw(i, 3), .rescues = 1 + chance(i, 20)};
+		json_t *part;
+
+		if (!there[c])
+			continue;
+		f.size = clouds[c].size;
+		f.vms = fleet_size(i);
+		if (i->o->cloud != NULL)
+			f.zones = f.rescues = 1;
+		i->r->vms += f.vms;
+		clouds[c].add(i->vw, scenario, &f);
+		part = json_object_get(scenario, clouds[c].name);
+		vary_cloud(i, clouds[c].name, part);
+		json_array_foreach (json_object_get(part, "vms"), k, vm)
+			vary_vm(i, clouds[c].name, vm);
+	}
+	return scenario;
+}
+
+static void choose_clouds(struct vw_incident *i, bool there[3])
+{
+	if (i->o->cloud != NULL) {
+		for (size_t c = 0; c < 3; c++)
+			there[c] = ff_streq(clouds[c].name, i->o->cloud);
+		return;
+	}
+	there[draw(i, 3)] = true;
+	if (chance(i, 15))
+		there[draw(i, 3)] = true;
+	if (chance(i, 5))
+		there[0] = there[1] = there[2] = true;
+}
+
+/* ---------------------------------------------------------------- what happens by itself */
+
+struct act {
+	struct vw_event event;
+	struct course *c;
+	enum { ACT_NOTHING, ACT_HUMAN, ACT_INTERRUPT, ACT_CLOCK } what;
+};
+
+static void act_free(struct vw_event *event)
+{
+	free(event);
+}
+
+/* No cloud starts a machine without its OS disk for a human either. */
+static bool is_home(const struct vw *vw, const char *cloud, const char *name)
+{
+	ff_auto_json json_t *state = sim_state(vw->sim);
+	const json_t *vm;
+	size_t k;
+
+	json_array_foreach ((json_t *)ff_json_at(ff_json_at(state, cloud), "vms"), k, vm)
+		if (ff_streq(ff_json_str(vm, "name"), name))
+			return ff_json_bool(vm, "own_disk", false);
+	return false;
+}
+
+static void human(struct course *c)
+{
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags"};
+	struct vw_incident *i = &c->i;
+	const struct sim_part *part = &i->vw->sim->parts[draw(i, i->vw->sim->part_count)];
+	const json_t *vms = ff_json_at(i->before, part->cloud->name), *vm;
+	size_t seen = json_array_size(i->vw->sim->violations);
+	struct ff_err err;
+	ff_auto_json json_t *act = NULL;
+	ff_auto_free char *key = NULL;
+	const char *op;
+
+	vms = json_object_get(vms, "vms");
+	vm = json_array_get(vms, draw(i, json_array_size(vms)));
+	op = ops[draw(i, 4)];
+	if (ff_streq(op, "start") && !is_home(i->vw, part->cloud->name, ff_json_str(vm, "name")))
+		return;
+	act = json_pack("{s:s, s:s, s:s}", "op", op, "cloud", part->cloud->name, "vm", ff_json_str(vm, "name"));
+	key = ff_printf("%s %s", part->cloud->name, ff_json_str(vm, "name"));
+	ff_table_set(&i->touched_by_hand, key, i);
+	if (ff_has_prefix(ff_json_str(vm, "name"), "rescue"))
+		ff_table_set(&i->touched_by_hand, part->cloud->name, i);
+	if (sim_human(i->vw->sim, i->vw->now_ms, act, &err) == 0)
+		i->vw->faults.counts[VW_F_HUMAN]++;
+	if (i->o->story) {
+		ff_auto_free char *text = ff_json_text(act);
+
+		fprintf(stderr, "%9.3f human: %s\n", (double)(i->vw->now_ms - VW_BEGAN) / 1000, text);
+	}
+	while (json_array_size(i->vw->sim->violations) > seen) /* what a human breaks is not ours */
+		json_array_remove(i->vw->sim->violations, seen);
+}
+
+static void happens(struct vw *vw, struct vw_event *event)
+{
+	struct act *a = (struct act *)event;
+	struct vw_host *host = vw->hosts[0];
+
+	if (a->what == ACT_HUMAN) {
+		human(a->c);
+	} else if (a->what == ACT_CLOCK) {
+		host->skew_ms = (int64_t)draw(&a->c->i, 480000) - 240000;
+		vw->faults.counts[VW_F_CLOCK_JUMP]++;
+	} else if (a->what == ACT_INTERRUPT && host->engine != NULL && !host->crashed) {
+		ff_engine_interrupt(host->engine);
+		host->dirty = true;
+		vw->faults.counts[VW_F_INTERRUPT]++;
+	}
+	event->free(event);
+}
+
+static void at(struct course *c, int64_t after_ms, int what)
+{
+	struct act *a = ff_calloc(1, sizeof(*a));
+
+	a->event.run = happens;
+	a->event.free = act_free;
+	a->c = c;
+	a->what = what;
+	vw_event_add(c->i.vw, &a->event, c->i.vw->now_ms + after_ms);
+}
+
+/* ---------------------------------------------------------------- the plan */
+
+static void plan_break(struct course *c, struct vw_host *host)
+{
+	struct vw_incident *i = &c->i;
+	uint64_t span = 20 + draw(i, 40 * i->r->vms + 40);
+
+	if (c->crashes_left == 0)
+		return;
+	c->crashes_left--;
+	switch (draw(i, 6)) {
+	case 0:
+		host->crash.send_before = host->sends + 1 + draw(i, span);
+		break;
+	case 1:
+		host->crash.send_after = host->sends + 1 + draw(i, span);
+		break;
+	case 2:
+		host->crash.append = host->appends + 1 + draw(i, span);
+		break;
+	case 3:
+		host->crash.sync = host->syncs + 1 + draw(i, span);
+		break;
+	case 4:
+		host->append_fails = host->appends + 1 + draw(i, span);
+		break;
+	default:
+		host->sync_fails = host->syncs + 1 + draw(i, span);
+	}
+}
+
+static void plan(struct course *c)
+{
+	static const char *const permissions[] = {"POST */powerOff*", "POST */start*", "PATCH */virtualMachines/vm*",
+		"PUT */disks/*", "POST */attachDetachDataDisks*", "DELETE *", "POST / *Action=AttachVolume*",
+		"POST / *Action=DetachVolume*", "POST / *Action=StartInstances*",
+		"POST / *Action=ModifyInstanceAttribute*", "POST / *Action=CreateTags*", "POST */attachDisk*",
+		"POST */detachDisk*", "POST */setLabels*", "POST */stop*", "GET *"};
+	struct vw_incident *i = &c->i;
+	struct vw_faults *f = &i->vw->faults;
+
+	if (i->o->cloud != NULL) {
+		i->vw->hosts[0]->crash = i->o->crash;
+		for (size_t k = 0; k < FF_COUNT(f->exact); k++) {
+			f->exact[k].number = i->o->faults[k].number;
+			f->exact[k].kind = i->o->faults[k].kind;
+		}
+		return;
+	}
+	if (chance(i, 70))
+		f->permille = 1 + (unsigned)draw(i, chance(i, 30) ? 200 : 40);
+	if (chance(i, 30))
+		f->worker_permille = 1 + (unsigned)draw(i, 100);
+	f->left = 1 + (unsigned)draw(i, 10 + 2 * i->r->vms);
+	if (chance(i, 12)) {
+		f->revoked = permissions[draw(i, FF_COUNT(permissions))];
+		f->revoked_ms = VW_BEGAN + (int64_t)draw(i, 400000);
+		f->restored_ms = chance(i, 50) ? f->revoked_ms + (int64_t)draw(i, 3600000) : INT64_MAX;
+		i->revoked = true;
+	}
+	c->crashes_left = chance(i, 50) ? 1 + (unsigned)draw(i, 3) : 0;
+	plan_break(c, i->vw->hosts[0]);
+	if (chance(i, 10))
+		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
+	if (chance(i, 3))
+		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
+	if (chance(i, 10))
+		at(c, (int64_t)draw(i, 400000), ACT_CLOCK);
+	for (unsigned n = chance(i, 15) ? 1 + (unsigned)draw(i, 3) : 0; n > 0; n--)
+		at(c, (int64_t)draw(i, 500000), ACT_HUMAN);
+	if (chance(i, 12)) {
+		c->stage[1] = OFF;
+		vw_host_new(i->vw);
+		c->start_ms[1] = VW_BEGAN + (int64_t)draw(i, 300000);
+		at(c, c->start_ms[1] - VW_BEGAN, ACT_NOTHING);
+		f->counts[VW_F_OPERATOR]++;
+		i->second = 1;
+	}
+}
+
+/* ---------------------------------------------------------------- its course */
+
+static void start_again(struct course *c, struct vw_host *host)
+{
+	int64_t after_ms = 1000 + (int64_t)draw(&c->i, 300000);
+
+	c->stage[host->number] = OFF;
+	c->start_ms[host->number] = c->i.vw->now_ms + after_ms;
+	if (c->resumes[host->number] == RESUMES_MAX / 3) /* at last somebody gives the permission back */
+		c->i.vw->faults.restored_ms = c->i.vw->now_ms;
+	if (++c->resumes[host->number] > RESUMES_MAX) {
+		vw_wrong(&c->i, "%s: no end after %d resumes", host->run, RESUMES_MAX);
+		c->stage[host->number] = DONE;
+	}
+	at(c, after_ms, ACT_NOTHING);
+}
+
+static void begin(struct course *c, struct vw_host *host)
+{
+	static const char *const runs[] = {"run-1", "run-2"};
+	struct vw_run run = {.run = runs[host->number], .max_failures = 0};
+	struct ff_err err = {0};
+
+	for (size_t k = 0; k < c->i.vw->sim->part_count; k++) {
+		run.azure = run.azure || ff_streq(c->i.vw->sim->parts[k].cloud->name, "azure");
+		run.aws = run.aws || ff_streq(c->i.vw->sim->parts[k].cloud->name, "aws");
+		run.gcp = run.gcp || ff_streq(c->i.vw->sim->parts[k].cloud->name, "gcp");
+	}
+	c->stage[host->number] = FINDING;
+	for (size_t k = 0; k < c->i.vw->sim->bucket_count; k++) /* a new process does not know what it was told */
+		c->i.vw->sim->buckets[k].refused_ms = -1;
+	if (vw_host_begin(host, &run, &err) < 0)
+		vw_wrong(&c->i, "%s cannot begin: %s", run.run, err.text);
+}
+
+/* Whoever has no outcome yet is gone on with later. */
+static bool all_ended(struct vw_host *host)
+{
+	const struct ff_result *r = ff_engine_result(host->engine);
+
+	if (r->broken.class != FF_E_NONE)
+		return false;
+	for (size_t k = 0; k < r->count; k++)
+		if (r->ended[k].outcome == FF_O_NONE)
+			return false;
+	return true;
+}
+
+static void found(struct course *c, struct vw_host *host)
+{
+	bool all = true;
+	struct ff_err err = {0};
+
+	for (size_t s = 0; s < ff_engine_scope_count(host->engine); s++)
+		all = all && ff_engine_scope_error(host->engine, s) == NULL;
+	if (!all && c->resumes[host->number] < RESUMES_MAX / 2) { /* the operator tries again later */
+		vw_host_crash(host, false);
+		start_again(c, host);
+		return;
+	}
+	c->stage[host->number] = RUNNING;
+	if (vw_host_go_on(host, &err) < 0) {
+		if (err.class == FF_E_LOCAL && strstr(err.text, "interrupted") != NULL) {
+			vw_host_crash(host, false);
+			start_again(c, host);
+			return;
+		}
+		vw_wrong(&c->i, "%s cannot go on: %s", host->run, err.text);
+		c->stage[host->number] = DONE;
+	}
+}
+
+static void manage(struct course *c, struct vw_host *host)
+{
+	struct vw *vw = c->i.vw;
+
+	if (host->fault_text.len > 0) {
+		vw_wrong(&c->i, "%s", host->fault_text.text);
+		ff_buf_free(&host->fault_text);
+	}
+	if (host->crashed) {
+		vw->faults.counts[VW_F_CRASH]++;
+		if (c->i.o->story)
+			fprintf(stderr, "%9.3f %s crashes\n", (double)(vw->now_ms - VW_BEGAN) / 1000, host->run);
+		vw_host_crash(host, draw(&c->i, 2) == 0);
+		if (c->i.o->cloud == NULL)
+			plan_break(c, host);
+		start_again(c, host);
+		return;
+	}
+	if (c->stage[host->number] == OFF && vw->now_ms >= c->start_ms[host->number])
+		begin(c, host);
+	if (c->stage[host->number] == FINDING && ff_engine_phase(host->engine) == FF_PHASE_FOUND)
+		found(c, host);
+	if ((c->stage[host->number] == RUNNING || c->stage[host->number] == FINDING) &&
+		ff_engine_phase(host->engine) == FF_PHASE_ENDED) {
+		if (all_ended(host) && c->stage[host->number] == RUNNING) {
+			c->stage[host->number] = DONE;
+		} else {
+			vw_host_crash(host, true);
+			if (c->i.o->cloud == NULL)
+				plan_break(c, host);
+			start_again(c, host);
+		}
+	}
+}
+
+static bool goes_on(struct course *c)
+{
+	struct vw *vw = c->i.vw;
+	size_t progress = 0;
+	bool open = false;
+
+	for (size_t h = 0; h < vw->host_count; h++) {
+		open = open || c->stage[h] != DONE;
+		progress += vw->hosts[h]->journal.len + vw->hosts[h]->life;
+	}
+	if (progress != c->progress)
+		c->progress_ms = vw->now_ms;
+	c->progress = progress;
+	if (open && vw->now_ms - c->progress_ms > DAY_MS) {
+		vw_wrong(&c->i, "no progress for a day");
+		return false;
+	}
+	return open;
+}
+
+static void settle(struct vw *vw)
+{
+	int64_t next;
+
+	for (int n = 0; n < 100000 && (next = sim_next_ms(vw->sim)) != INT64_MAX; n++) {
+		vw->now_ms = next > vw->now_ms ? next : vw->now_ms;
+		sim_advance(vw->sim, vw->now_ms);
+		vw_carry_out_due(vw);
+	}
+}
+
+static void run(struct course *c)
+{
+	struct vw *vw = c->i.vw;
+
+	for (unsigned n = 0; goes_on(c); n++) {
+		if (!vw_step(vw) || n > STEPS_MAX) {
+			vw_wrong(&c->i, n > STEPS_MAX ? "no end" : "nothing goes on");
+			break;
+		}
+		for (size_t h = 0; h < vw->host_count; h++)
+			manage(c, vw->hosts[h]);
+		vw_judge_step(&c->i);
+		if (c->i.r->failed)
+			return;
+	}
+	while (vw->events.count > 0 && vw->now_ms < c->progress_ms + DAY_MS && vw_step(vw))
+		;
+	settle(vw);
+}
+
+void vw_incident(uint64_t seed, const struct vw_incident_options *options, struct vw_incident_result *result)
+{
+	struct course c = {.i = {.o = options, .r = result, .random = seed ^ 0xA5A5A5A5u}};
+	ff_auto_json json_t *scenario = NULL;
+	bool there[3] = {false};
+	struct ff_err err = {0};
+
+	c.i.vw = vw_new(seed);
+	c.i.vw->trace = options->story;
+	c.i.vw->rtt_ms = options->cloud != NULL ? 100 : 20 + (int64_t)draw(&c.i, 400);
+	choose_clouds(&c.i, there);
+	scenario = make_fleet(&c.i, seed, there);
+	if (vw_open(c.i.vw, scenario, &err) < 0) {
+		vw_wrong(&c.i, "scenario: %s", err.text);
+	} else {
+		c.i.before = sim_state(c.i.vw->sim);
+		vw_host_new(c.i.vw);
+		c.start_ms[0] = VW_BEGAN;
+		c.progress_ms = VW_BEGAN;
+		at(&c, 0, ACT_NOTHING);
+		plan(&c);
+		run(&c);
+		if (!result->failed)
+			vw_judge_end(&c.i);
+	}
+	for (size_t k = 0; k < VW_F_COUNT; k++)
+		result->counts[k] += c.i.vw->faults.counts[k];
+	result->requests += c.i.vw->requests;
+	for (size_t h = 0; h < c.i.vw->host_count; h++) {
+		result->sends += c.i.vw->hosts[h]->sends;
+		result->appends += c.i.vw->hosts[h]->appends;
+		result->syncs += c.i.vw->hosts[h]->syncs;
+		if (options->story && c.i.vw->hosts[h]->journal.len > 0)
+			fprintf(stderr, "== journal of %s\n%s", c.i.vw->hosts[h]->run, c.i.vw->hosts[h]->journal.text);
+	}
+	ff_table_free(&c.i.touched_by_hand, NULL);
+	json_decref(c.i.before);
+	vw_free(c.i.vw);
+}

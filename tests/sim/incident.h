@@ -1,0 +1,49 @@
+/*
+ * An incident: a fleet, what goes wrong, and what must be true all the while and at the end. Made of one seed.
+ */
+#ifndef TESTS_SIM_INCIDENT_H
+#define TESTS_SIM_INCIDENT_H
+
+#include "vw.h"
+
+struct vw_incident_options {
+	bool story; /* tell every request, fault and record */
+	/* tried exhaustively: a small fleet of one cloud, and nothing but this. cloud NULL: random, made of the seed */
+	const char *cloud;
+	struct vw_break crash;
+	struct {
+		uint64_t number;
+		enum vw_fault_kind kind;
+	} faults[2];
+	unsigned vms;
+};
+
+struct vw_incident_result {
+	bool failed;
+	struct ff_buf why; /* texts, a line each */
+	uint64_t counts[VW_F_COUNT];
+	uint64_t requests, sends, appends, syncs, vms, disks_lost;
+};
+
+/** Run it. `result` all zero before; free `why` after. */
+void vw_incident(uint64_t seed, const struct vw_incident_options *options, struct vw_incident_result *result);
+
+/* ---------------------------------------------------------------- inside: judge.c */
+
+struct vw_incident {
+	struct vw *vw;
+	const struct vw_incident_options *o;
+	struct vw_incident_result *r;
+	uint64_t random;		 /* of what is planned, apart from the world's */
+	json_t *before;			 /* the model's state at the begin */
+	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
+	bool revoked, operation_lost;
+	unsigned second; /* run of a second operator */
+};
+void vw_wrong(struct vw_incident *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** After every step: the model's own violations, requests without intent. */
+void vw_judge_step(struct vw_incident *i);
+/** At rest. */
+void vw_judge_end(struct vw_incident *i);
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * What must be true. The model finds most of it by itself, at every change: a VM that runs without its own OS disk, a
+ * disk attached twice, something changed without a claim, a healthy VM stopped, a request too soon after a 429. Here is
+ * what only the whole can tell: each VM at rest as it was, or mended, or truly said to be stuck.
+ */
+#include "incident.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixfleet/json.h"
+
+void vw_judge_step(struct vw_incident *i)
+{
+	json_t *violations = i->vw->sim->violations;
+
+	for (size_t k = 0; k < json_array_size(violations); k++) {
+		const char *text = json_string_value(json_array_get(violations, k));
+
+		/* what one operator was told the other cannot know */
+		if (i->second == 0 || strstr(text, "throttled: ") == NULL)
+			vw_wrong(i, "violation: %s", text);
+	}
+	json_array_clear(violations);
+}
+
+/* What became of one VM by the words of the runs. */
+struct said {
+	const struct ff_ended *by[VW_HOSTS_MAX];
+	const struct ff_ended *end; /* the one that did something; NULL: nobody */
+	bool any;
+};
+
+static const struct ff_ended *ended_in(const struct vw_host *host, const char *cloud, const char *name)
+{
+	const struct ff_result *r = host->engine != NULL ? ff_engine_result(host->engine) : NULL;
+
+	for (size_t k = 0; r != NULL && k < r->count; k++)
+		if (ff_streq(r->ended[k].provider, cloud) && ff_streq(r->ended[k].vm->name, name))
+			return &r->ended[k];
+	return NULL;
+}
+
+static void ask_runs(const struct vw_incident *i, const char *cloud, const char *name, struct said *said)
+{
+	*said = (struct said){0};
+	for (size_t h = 0; h < i->vw->host_count; h++) {
+		const struct ff_ended *e = ended_in(i->vw->hosts[h], cloud, name);
+
+		said->by[h] = e;
+		said->any = said->any || e != NULL;
+		if (e != NULL && e->outcome != FF_O_SKIPPED && e->outcome != FF_O_NONE &&
+			(said->end == NULL || e->outcome == FF_O_REPAIRED))
+			said->end = e;
+	}
+}
+
+/* The attachment of the OS disk, as the cloud's state shows it. */
+static const char *const attachments[][6] = {
+	{"azure", "os_disk/caching", "os_disk/delete_option"},
+	{"aws", "root/device", "root/volume", "root/delete_on_termination", "root/status"},
+	{"gcp", "boot/disk", "boot/device_name", "boot/auto_delete", "boot/mode", "boot/interface"},
+};
+
+static bool attached_as_before(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is)
+{
+	const char *name = ff_json_str(was, "name");
+
+	for (size_t c = 0; c < FF_COUNT(attachments); c++) {
+		if (!ff_streq(attachments[c][0], cloud))
+			continue;
+		for (size_t k = 1; k < FF_COUNT(attachments[c]) && attachments[c][k] != NULL; k++) {
+			const json_t *a = ff_json_at(was, attachments[c][k]), *b = ff_json_at(is, attachments[c][k]);
+
+			if (b == NULL || !json_equal((json_t *)a, (json_t *)b)) {
+				ff_auto_free char *x = a != NULL ? ff_json_text(a) : ff_strdup("-");
+				ff_auto_free char *y = b != NULL ? ff_json_text(b) : ff_strdup("-");
+
+				vw_wrong(i, "%s %s: %s is %s, was %s", cloud, name, attachments[c][k], y, x);
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+static bool by_hand(const struct vw_incident *i, const char *cloud, const char *name)
+{
+	ff_auto_free char *key = ff_printf("%s %s", cloud, name);
+
+	return ff_table_get(&i->touched_by_hand, key) != NULL;
+}
+
+static bool says(const struct ff_ended *e, const char *word)
+{
+	return e != NULL && strstr(e->reason, word) != NULL;
+}
+
+static struct vw_disk *content_of(const struct vw_incident *i, const json_t *vm)
+{
+	const char *image = ff_json_str(vm, "os_disk/image");
+
+	image = image != NULL ? image : ff_json_str(vm, "root/image");
+	image = image != NULL ? image : ff_json_str(vm, "boot/image");
+	return vw_disk_of(i->vw, image);
+}
+
+static bool is_original(const char *cloud, const json_t *vm)
+{
+	return !ff_streq(cloud, "azure") || ff_json_bool(vm, "os_disk/original", false);
+}
+
+/* The claim is gone and nothing of others is lost; `release` may have failed and said so. */
+static void judge_tags(
+	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct ff_ended *e)
+{
+	const char *kind = ff_streq(cloud, "gcp") ? "labels" : "tags";
+	ff_auto_json json_t *tags = json_copy(json_object_get(is, kind));
+	const char *key;
+	json_t *value;
+
+	if (by_hand(i, cloud, ff_json_str(was, "name")))
+		return;
+	json_object_foreach (json_object_get(was, kind), key, value)
+		if (!json_equal(value, json_object_get(tags, key)))
+			vw_wrong(i, "%s %s: %s '%s' is lost", cloud, ff_json_str(was, "name"), kind, key);
+	if (says(e, "release") || says(e, "claim"))
+		return;
+	json_object_foreach (tags, key, value)
+		if (ff_has_prefix(key, "fixfleet-run") && json_string_length(value) > 0)
+			vw_wrong(i, "%s %s: is claimed still (%s), and nobody says so: %s", cloud,
+				ff_json_str(was, "name"), json_string_value(value), e != NULL ? e->reason : "");
+}
+
+static void judge_end_of(
+	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct said *said)
+{
+	const struct ff_ended *e = said->end;
+	const char *name = ff_json_str(was, "name"), *reason = e->reason;
+	const struct vw_disk *disk = content_of(i, is);
+	bool runs = ff_streq(ff_json_str(is, "power"), "running"), hand = by_hand(i, cloud, name);
+	bool home = ff_json_bool(is, "own_disk", false);
+
+	if (e->outcome == FF_O_STUCK) {
+		if (home && !i->revoked && !hand &&
+			!(i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_FAILS]))
+			vw_wrong(i, "%s %s: said to be stuck, and its disk is home: %s", cloud, name, reason);
+		if (!i->revoked && !hand && i->vw->faults.counts[VW_F_OP_HANGS] == 0)
+			vw_wrong(i, "%s %s: stuck without a cause: %s", cloud, name, reason);
+		return;
+	}
+	if (!home) {
+		if (!hand) {
+			i->r->disks_lost++;
+			vw_wrong(i, "%s %s: its disk is not home, and it is said to be %s: %s", cloud, name,
+				ff_outcome_name(e->outcome), reason);
+		}
+		return;
+	}
+	if (!attached_as_before(i, cloud, was, is))
+		i->r->disks_lost++;
+	judge_tags(i, cloud, was, is, e);
+	if (disk == NULL) {
+		vw_wrong(i, "%s %s: nothing is known of its disk's content", cloud, name);
+		return;
+	}
+	if (e->outcome == FF_O_REPAIRED && (disk->bad || disk->half))
+		vw_wrong(i, "%s %s: said to be repaired, and its disk is %s", cloud, name,
+			disk->half ? "half mended" : "bad");
+	if (e->outcome == FF_O_REPAIRED && !runs && !hand)
+		vw_wrong(i, "%s %s: said to be repaired, and it is %s", cloud, name, ff_json_str(is, "power"));
+	if (e->outcome == FF_O_CLEAN && disk->mends > 0)
+		vw_wrong(i, "%s %s: said to be clean, and its disk was written", cloud, name);
+	if (disk->half && ff_streq(cloud, "azure"))
+		vw_wrong(i, "%s %s: runs on a copy that is half mended", cloud, name);
+	if (e->outcome != FF_O_REPAIRED && !says(e, "mended and home") && !is_original(cloud, is))
+		vw_wrong(i, "%s %s: %s, and its OS disk is a copy: %s", cloud, name, ff_outcome_name(e->outcome),
+			reason);
+	if (!runs && !hand && !i->revoked && !says(e, "start") && !says(e, "not finished"))
+		vw_wrong(i, "%s %s: %s, and not running: %s", cloud, name, ff_outcome_name(e->outcome), reason);
+}
+
+static void judge_untouched(
+	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct said *said)
+{
+	const char *name = ff_json_str(was, "name");
+	bool hand = by_hand(i, cloud, name);
+
+	if (hand)
+		return;
+	if (ff_json_int(is, "stops", 0) != 0 || ff_json_int(is, "starts", 0) != ff_json_int(was, "starts", 0))
+		vw_wrong(i, "%s %s: nobody says that it was touched, and it was stopped %d times%s%s", cloud, name,
+			(int)ff_json_int(is, "stops", 0), said->any ? ": " : "",
+			said->by[0] != NULL ? said->by[0]->reason : "");
+	if (!ff_json_bool(is, "own_disk", true)) {
+		i->r->disks_lost++;
+		vw_wrong(i, "%s %s: nobody says that it was touched, and its disk is not home", cloud, name);
+	}
+	attached_as_before(i, cloud, was, is);
+	judge_tags(i, cloud, was, is, said->by[0]);
+}
+
+/* Nothing is left on a rescue VM, unless somebody says so. */
+static void judge_rescue(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is)
+{
+	bool told = false;
+
+	for (size_t h = 0; h < i->vw->host_count; h++) {
+		const struct ff_result *r = i->vw->hosts[h]->engine ? ff_engine_result(i->vw->hosts[h]->engine) : NULL;
+
+		for (size_t k = 0; r != NULL && k < r->count; k++)
+			told = told || r->ended[k].outcome == FF_O_STUCK || says(&r->ended[k], "detach") ||
+			       says(&r->ended[k], "delete-copy");
+	}
+	if (json_array_size(json_object_get(is, "data_disks")) != json_array_size(json_object_get(was, "data_disks")) &&
+		!told && !by_hand(i, cloud, ff_json_str(was, "name")) &&
+		ff_table_get(&i->touched_by_hand, cloud) == NULL)
+		vw_wrong(i, "%s %s: something is left on it, and nobody says so", cloud, ff_json_str(was, "name"));
+}
+
+static const json_t *vm_named(const json_t *vms, const char *name)
+{
+	const json_t *vm;
+	size_t k;
+
+	json_array_foreach ((json_t *)vms, k, vm)
+		if (ff_streq(ff_json_str(vm, "name"), name))
+			return vm;
+	return NULL;
+}
+
+/* Copies are the OS disk of their VM, or told of. */
+static void judge_copies(struct vw_incident *i, const json_t *state)
+{
+	const json_t *disk;
+	size_t k;
+
+	json_array_foreach ((json_t *)ff_json_at(state, "azure/disks"), k, disk) {
+		struct said said;
+		ff_auto_free char *vm = NULL;
+		const char *of = ff_json_str(disk, "tags/fixfleet-vm");
+
+		if (ff_json_str(disk, "source") == NULL || ff_json_str(disk, "managed_by") != NULL)
+			continue;
+		vm = ff_strdup(of != NULL && strrchr(of, '/') != NULL ? strrchr(of, '/') + 1 : of);
+		ask_runs(i, "azure", vm != NULL ? vm : "", &said);
+		if (said.end == NULL || (!says(said.end, "copy") && !says(said.end, "detach")))
+			if (!i->revoked && !by_hand(i, "azure", vm != NULL ? vm : ""))
+				vw_wrong(i, "azure: copy '%s' of '%s' is left over, and nobody says so: %s",
+					ff_json_str(disk, "name"), vm != NULL ? vm : "?",
+					said.end != NULL ? said.end->reason : "");
+	}
+}
+
+void vw_judge_end(struct vw_incident *i)
+{
+	ff_auto_json json_t *state = sim_state(i->vw->sim);
+
+	vw_judge_step(i);
+	for (size_t c = 0; c < i->vw->sim->part_count; c++) {
+		const char *cloud = i->vw->sim->parts[c].cloud->name;
+		const json_t *before = ff_json_at(ff_json_at(i->before, cloud), "vms"),
+			     *after = ff_json_at(ff_json_at(state, cloud), "vms"), *was;
+		size_t k;
+
+		json_array_foreach ((json_t *)before, k, was) {
+			const json_t *is = vm_named(after, ff_json_str(was, "name"));
+			struct said said;
+
+			if (is == NULL) {
+				vw_wrong(i, "%s %s is gone", cloud, ff_json_str(was, "name"));
+				continue;
+			}
+			ask_runs(i, cloud, ff_json_str(was, "name"), &said);
+			if (ff_has_prefix(ff_json_str(was, "name"), "rescue"))
+				judge_rescue(i, cloud, was, is);
+			else if (said.end != NULL)
+				judge_end_of(i, cloud, was, is, &said);
+			else
+				judge_untouched(i, cloud, was, is, &said);
+		}
+	}
+	judge_copies(i, state);
+}
