@@ -30,7 +30,7 @@ int cmd_list(struct options *o)
 		}
 		ff_log(FF_LOG_INFO, NULL, "%zu VMs: %zu affected, %zu suspect; nothing was changed", f.count, affected,
 			suspect);
-		status = f.status;
+		status = ff_runtime_interrupted(f.runtime) ? EXIT_INTERRUPT : f.status;
 	}
 	found_release(&f);
 	return status;

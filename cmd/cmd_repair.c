@@ -122,6 +122,10 @@ static int run(struct found *f, const struct options *o, struct view *view, cons
 	if (ff_runtime_open_run(f->runtime, run_dir, &err) < 0)
 		return fail_with(&err);
 	keep_evidence(f, o, run_dir);
+	if (ff_runtime_interrupted(f->runtime)) {
+		ff_log(FF_LOG_INFO, NULL, "nothing was changed");
+		return EXIT_INTERRUPT;
+	}
 	if (ff_engine_repair(f->engine, f->vms, f->count, info, &err) < 0)
 		return fail_with(&err);
 	return run_to_end(f, o, view, id, run_dir);

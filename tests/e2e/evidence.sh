@@ -30,3 +30,23 @@ grep -q 'BdsDxe: starting Boot' "$T"/seen/evidence/g-bad-*/serial.txt || fail "t
 expect 0 "$FIXFLEET" $clouds --dry-run --evidence --run-dir "$T/seen"
 [ "$(find "$T/seen" -type f | wc -l)" -eq 6 ] || fail "not the same files: $(find "$T/seen" -type f)"
 no_violations
+sim_stop
+
+# Ctrl-C while it is gathered: nothing was changed
+cloud_scenario aws '{}' '[{"match":{"body":"Action=GetConsoleOutput*"},"answer":{"hang_ms":30000}}]' "$(aws_win a-bad '')" "$(aws_rescue rescue-a)"
+sim_start "$T/scenario.json" "$T/cloud" --time-scale 20
+"$FIXFLEET" --provider aws --region us-east-1 --evidence --run-dir "$T/run" --yes >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+tries=0
+until sim_state '.requests | keys[]' | grep -q GetConsoleOutput; do
+	tries=$((tries + 1))
+	[ $tries -lt 100 ] || fail "evidence is not asked for within 10 s"
+	sleep 0.1
+done
+kill -INT $pid
+status=0
+wait $pid || status=$?
+[ $status -eq 130 ] || { cat "$T/err"; fail "exit status $status, not 130"; }
+said "nothing was changed"
+state '[.aws.vms[].stops] | add == 0' "something was stopped"
+no_violations
