@@ -106,7 +106,8 @@ until [ -s "$T/port" ]; do
 	[ $tries -lt 100 ] || fail "the container's endpoint does not start"
 	sleep 0.1
 done
-export AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:$(cat "$T/port")/creds"
+port=$(cat "$T/port")
+export AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:$port/creds"
 printf pod-token >"$T/pod-token"
 expect 0 env AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="$T/pod-token" "$FIXFLEET" $list; said "signed in with container"
 expect 3 env AWS_CONTAINER_AUTHORIZATION_TOKEN=other "$FIXFLEET" $list; said "403"
