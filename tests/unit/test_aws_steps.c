@@ -942,3 +942,53 @@ Test(aws_steps, recorded_answers_of_the_real_service_are_read_rightly)
 	cr_expect_eq(acted(&s, 400, protected, WALL_MS).meaning, FF_M_FAILED);
 	stage_down(&s);
 }
+
+/* ---------------------------------------------------------------- the policy */
+
+static void is_allowed(const json_t *policy, const char *body)
+{
+	bool scaling = strstr(body, "&Version=2011-01-01") != NULL;
+	ff_auto_free char *action =
+		ff_printf("%s:%.*s", scaling ? "autoscaling" : "ec2", (int)strcspn(body + 7, "&"), body + 7);
+	const json_t *statement, *name;
+	size_t i, k;
+
+	json_array_foreach (json_object_get(policy, "Statement"), i, statement) {
+		const json_t *actions = json_object_get(statement, "Action");
+
+		if (ff_streq(json_string_value(actions), action))
+			return;
+		json_array_foreach (actions, k, name)
+			if (ff_streq(json_string_value(name), action))
+				return;
+	}
+	cr_expect_fail("docs/aws-policy.json does not allow %s", action);
+}
+
+Test(aws_steps, the_policy_allows_what_every_row_asks)
+{
+	ff_auto_free char *path = ff_printf("%s/docs/aws-policy.json", FF_SOURCE_DIR);
+	ff_auto_json json_t *policy = json_load_file(path, 0, NULL);
+
+	cr_assert_not_null(policy, "%s", path);
+	for (int step = 0; step < AWS_STEP_COUNT; step++) {
+		struct stage s;
+		ff_auto_free char *act = NULL, *look = NULL;
+
+		if (aws_steps[step].kind == FF_STEP_REPAIR)
+			continue;
+		stage_up(&s, step);
+		ff_json_set_str(s.facts, "asg", "web");
+		ff_json_set_str(s.facts, "snapshot", "snap-1");
+		ff_json_set_str(s.facts, "made", "vol-2");
+		ff_json_set_str(s.facts, "left", "vol-3");
+		ff_json_set_new(s.facts, "like", json_pack("{s:s,s:s}", "zone", "us-east-1a", "type", "gp3"));
+		look = body_of_look(&s);
+		is_allowed(policy, look);
+		if (aws_steps[step].act != NULL) {
+			act = body_of_act(&s);
+			is_allowed(policy, act);
+		}
+		stage_down(&s);
+	}
+}
