@@ -98,6 +98,8 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 		.journal = true,
 		.parallel = o->parallel,
 		.max_failures = o->max_failures,
+		.max_failures_percent = o->max_failures_percent,
+		.canary = o->canary,
 		.verify_ms = o->verify_ms,
 		.discard_hibernation = o->discard_hibernation,
 		.disk_timeout_ms = o->disk_timeout_ms,

@@ -194,13 +194,29 @@ static int set_number(const char *option, const char *value, int64_t max, int64_
 	return 0;
 }
 
+/* "10%" of the selected, or a number. */
 static int set_max_failures(struct options *o, const char *value, struct ff_err *err)
+{
+	size_t len = strlen(value);
+	bool percent = len > 1 && value[len - 1] == '%';
+	ff_auto_free char *number = ff_strndup(value, percent ? len - 1 : len);
+	int64_t n;
+
+	if (ff_parse_i64(number, 1, percent ? 100 : 1000000, &n) < 0)
+		return ff_fail(err, FF_E_USAGE,
+			"--max-failures takes a whole number from 1 to 1000000, or 1%% to 100%%, not '%s'", value);
+	o->max_failures = percent ? 0 : (unsigned)n;
+	o->max_failures_percent = percent ? (unsigned)n : 0;
+	return 0;
+}
+
+static int set_canary(struct options *o, const char *value, struct ff_err *err)
 {
 	int64_t n;
 
-	if (set_number("--max-failures", value, 1000000, &n, err) < 0)
+	if (set_number("--canary", value, 1000000, &n, err) < 0)
 		return -1;
-	o->max_failures = (unsigned)n;
+	o->canary = (unsigned)n;
 	return 0;
 }
 
@@ -289,6 +305,7 @@ TEXT_SETTER(keys_file)
 TEXT_SETTER(key_command)
 SWITCH_SETTER(all, o->all = true)
 SWITCH_SETTER(take_over, o->take_over = true)
+SWITCH_SETTER(no_canary, o->canary = 0)
 SWITCH_SETTER(yes, o->yes = true)
 SWITCH_SETTER(evidence, o->evidence = true)
 SWITCH_SETTER(dry_run, o->dry_run = true)
@@ -348,7 +365,11 @@ static const struct row rows[] = {
 		"give a disk up that takes longer to look at, or to mend (600)"},
 	{FOR_REPAIR | FOR_DISK, 0, "run-dir", "DIR", set_run_dir,
 		"journal and quarantine (default: $XDG_STATE_HOME/fixfleet/RUN-ID)"},
-	{FOR_REPAIR, 0, "max-failures", "N", set_max_failures, "begin no further VM after N failed"},
+	{FOR_REPAIR, 0, "canary", "N", set_canary,
+		"N VMs of each provider are repaired and up before others begin, then twice as many each time (1)"},
+	{FOR_REPAIR, 0, "no-canary", NULL, set_no_canary, "all at once, for the brave"},
+	{FOR_REPAIR, 0, "max-failures", "N|P%", set_max_failures,
+		"begin no further VM of a provider after N, or P percent, failed (5 or 10%, the greater)"},
 	{FOR_REPAIR | FOR_RESUME, 0, "parallel", "N", set_parallel, "at most N VMs under way at once"},
 	{FOR_REPAIR | FOR_RESUME, 0, "verify-timeout", "SECONDS", set_verify,
 		"how long a VM may take to prove that it is up (900)"},
@@ -425,7 +446,7 @@ int options_parse(struct options *o, int argc, char **argv, unsigned groups, str
 {
 	bool only_operands = false;
 
-	*o = (struct options){0};
+	*o = (struct options){.canary = 1, .max_failures = 5, .max_failures_percent = 10};
 	for (int i = 1; i < argc; i++) {
 		int rc = 0;
 

@@ -25,13 +25,13 @@ struct options {
 	const char *instances; /* --instances FILE */
 	bool all;
 	struct ff_strv rescues;
-	struct ff_strv recipes; /* --recipe: names and files; none: the default one */
+	struct ff_strv recipes;	       /* --recipe: names and files; none: the default one */
 	const char *worker, *dev_root; /* NULL: see options_worker(), options_dev_root() */
 	const char *keys_file, *key_command;
 	bool yes, dry_run, take_over;
 	const char *run_dir;
 	bool evidence; /* --evidence: keep consoles and screens in the run's folder */
-	unsigned max_failures, parallel;
+	unsigned max_failures, max_failures_percent, canary, parallel;
 	int64_t verify_ms, disk_timeout_ms;
 	bool discard_hibernation;
 	enum output output;

@@ -77,6 +77,8 @@ json_t *options_describe(const struct options *o, const struct found *f)
 	ff_json_set_bool(info, "no_backup", o->no_backup);
 	ff_json_set_bool(info, "take_over", o->take_over);
 	ff_json_set_int(info, "max_failures", o->max_failures);
+	ff_json_set_int(info, "max_failures_percent", o->max_failures_percent);
+	ff_json_set_int(info, "canary", o->canary);
 	ff_json_set_int(info, "parallel", o->parallel);
 	ff_json_set_int(info, "verify_ms", o->verify_ms);
 	ff_json_set_int(info, "disk_timeout_ms", o->disk_timeout_ms);
@@ -150,7 +152,9 @@ int options_recall(struct options *o, const json_t *info, struct ff_err *err)
 	o->discard_local_ssd = ff_json_bool(info, "discard_local_ssd", false);
 	o->no_backup = ff_json_bool(info, "no_backup", false);
 	o->take_over = ff_json_bool(info, "take_over", false);
-	o->max_failures = o->max_failures ? o->max_failures : number(info, "max_failures");
+	o->max_failures = number(info, "max_failures");
+	o->max_failures_percent = number(info, "max_failures_percent");
+	o->canary = number(info, "canary");
 	o->parallel = o->parallel ? o->parallel : number(info, "parallel");
 	o->verify_ms = o->verify_ms ? o->verify_ms : ff_json_int(info, "verify_ms", 0);
 	o->disk_timeout_ms = o->disk_timeout_ms ? o->disk_timeout_ms : ff_json_int(info, "disk_timeout_ms", 0);

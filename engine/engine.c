@@ -84,6 +84,8 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	e->journal = config->journal;
 	e->parallel = config->parallel;
 	e->max_failures = config->max_failures;
+	e->max_failures_percent = config->max_failures_percent;
+	e->canary = config->flow == FF_FLOW_CLEANUP ? 0 : config->canary; /* it changes no VM */
 	e->verify_ms = config->verify_ms;
 	e->discard_hibernation = config->discard_hibernation;
 	e->disk_timeout_ms = config->disk_timeout_ms;
@@ -125,6 +127,7 @@ void ff_engine_free(struct ff_engine *e)
 	ff_workers_free(e);
 	ff_rescues_free(e);
 	ff_past_vms_free(e);
+	ff_waves_free(e);
 	for (size_t i = 0; i < e->scope_count; i++) {
 		e->scopes[i]->provider->close(e->scopes[i]->cloud);
 		free(e->scopes[i]);
@@ -176,6 +179,7 @@ size_t ff_engine_add_scope(struct ff_engine *e, const struct ff_provider *provid
 	scope->provider = provider;
 	scope->cloud = cloud;
 	scope->number = e->scope_count;
+	scope->wave = ff_wave_of(e, provider);
 	read_table(scope, e->flow);
 	e->scopes = ff_realloc(e->scopes, e->scope_count + 1, sizeof(*e->scopes));
 	e->scopes[e->scope_count++] = scope;
@@ -222,6 +226,7 @@ static void plan_one(struct ff_engine *e, struct ff_one *one, const struct ff_se
 	one->slot = -1;
 	one->row = FF_STEP_NONE;
 	one->state = FF_ONE_WAITING;
+	one->scope->wave->selected++;
 	e->waiting++;
 	ff_record_plan(e, one);
 }

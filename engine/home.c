@@ -50,6 +50,7 @@ static void leave_the_way(struct ff_engine *e, struct ff_one *one)
 		e->waiting--;
 	} else {
 		e->under_way--;
+		ff_wave_leave(one);
 		ff_slot_forget(one);
 		ff_mates_leave(one);
 	}
@@ -73,7 +74,7 @@ void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome
 	free(FF_STEAL(one->last));
 	one->took_ms = one->began_ms ? ff_now(e) - one->began_ms : 0;
 	e->ended[outcome]++;
-	one->scope->failures += ff_is_failure(outcome);
+	ff_wave_ended(e, one, outcome);
 	ff_record_end(e, one);
 	if (e->event != NULL)
 		e->event(e->event_arg, &(struct ff_event){.kind = FF_EV_END,

@@ -137,6 +137,7 @@ static void take_up(struct ff_engine *e, struct ff_one *one, const struct ff_rep
 	int64_t ago_ms = e->world->wall_ms(e->world->self) - trace->begun_ms;
 
 	e->under_way++;
+	ff_wave_join(one);
 	one->state = FF_ONE_PAUSED;
 	one->began_ms = ff_now(e) - (ago_ms > 0 ? ago_ms : 0);
 	if (one->began_ms == 0)
@@ -175,9 +176,10 @@ static void sort_out(struct ff_engine *e, const struct ff_replay *r)
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
 
+		one->scope->wave->selected++;
 		if (one->state == FF_ONE_ENDED) {
 			e->ended[one->outcome]++;
-			one->scope->failures += ff_is_failure((enum ff_outcome)one->outcome);
+			ff_wave_count(one->scope->wave, (enum ff_outcome)one->outcome);
 			if (one->rescue != NULL)
 				lose_slot(one);
 		} else if (!cloud_is_there(one)) {

@@ -377,21 +377,20 @@ static bool has_room(const struct ff_rescue *r)
 	return r->proven && r->ahead < most && r->waiting.head->vm->health == FF_AFFECTED;
 }
 
-static struct ff_one *take_waiting(struct ff_engine *e, struct ff_one_queue *queue)
+static void take_waiting(struct ff_engine *e, struct ff_one_queue *queue, struct ff_one *one)
 {
-	struct ff_one *one = queue->head;
-
 	ff_one_queue_remove(queue, one);
 	e->waiting--;
 	e->under_way++;
+	ff_wave_join(one);
 	one->state = FF_ONE_PAUSED; /* until its first row is begun */
-	return one;
 }
 
 static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
 {
-	struct ff_one *one = take_waiting(e, &rescue->waiting);
+	struct ff_one *one = rescue->waiting.head;
 
+	take_waiting(e, &rescue->waiting, one);
 	if (rescue->free > rescue->ahead) {
 		slot_take(one);
 	} else {
@@ -403,25 +402,6 @@ static void admit_one(struct ff_engine *e, struct ff_rescue *rescue)
 		ff_record_rescue(e, rescue);
 	ff_record_admit(e, one);
 	ff_one_begin(e, one);
-}
-
-/* None of the scope's begins any more: those who wait say why. */
-static void close_scope(struct ff_engine *e, struct ff_scope *scope)
-{
-	scope->closed = true;
-	for (size_t i = 0; i < e->one_count; i++) {
-		struct ff_one *one = &e->ones[i];
-		ff_auto_free char *why = NULL;
-
-		if (one->state != FF_ONE_WAITING || one->scope != scope)
-			continue;
-		if (one->rescue != NULL)
-			ff_one_queue_remove(&one->rescue->waiting, one);
-		else
-			ff_one_queue_remove(&e->ready, one);
-		why = ff_printf("not begun: %zu failures reached --max-failures", scope->failures);
-		ff_one_end(e, one, FF_O_SKIPPED, why);
-	}
 }
 
 static void forsake_unusable(struct ff_engine *e)
@@ -448,13 +428,25 @@ void ff_schedule_forsake(struct ff_engine *e)
 		forsake_unusable(e);
 }
 
-/* Each cloud for itself: what fails in one says nothing about the others. */
-static void close_scopes(struct ff_engine *e)
+/* The first that may begin; no rescue VM's slots say how many. */
+static struct ff_one *first_ready(const struct ff_engine *e)
 {
-	for (size_t i = 0; i < e->scope_count; i++)
-		if (e->max_failures > 0 && e->scopes[i]->failures >= e->max_failures && !e->scopes[i]->closed)
-			close_scope(e, e->scopes[i]);
-	e->admit = false;
+	struct ff_one *one = e->ready.head;
+
+	while (one != NULL && !ff_wave_lets(e, one->scope->wave))
+		one = one->next;
+	return one;
+}
+
+static void admit_ready(struct ff_engine *e)
+{
+	struct ff_one *one;
+
+	while (e->under_way < (e->parallel > 0 ? e->parallel : READY_MAX) && (one = first_ready(e)) != NULL) {
+		take_waiting(e, &e->ready, one);
+		ff_record_admit(e, one);
+		ff_one_begin(e, one);
+	}
 }
 
 void ff_schedule_admit(struct ff_engine *e)
@@ -465,13 +457,9 @@ void ff_schedule_admit(struct ff_engine *e)
 	e->admit = false;
 	if (e->interrupts > 0 || e->stopped)
 		return;
-	close_scopes(e);
-	while (e->ready.head != NULL && e->under_way < (e->parallel > 0 ? e->parallel : READY_MAX)) {
-		struct ff_one *one = take_waiting(e, &e->ready);
-
-		ff_record_admit(e, one);
-		ff_one_begin(e, one);
-	}
+	ff_waves_close(e);
+	e->admit = false;
+	admit_ready(e);
 	/* one at a time round the rescue VMs, so that all of them get to work */
 	while (more && e->waiting > 0) {
 		more = false;
@@ -479,7 +467,7 @@ void ff_schedule_admit(struct ff_engine *e)
 			struct ff_rescue *r = e->rescues[i];
 
 			if (!r->usable || r->waiting.head == NULL || r->worker->state != FF_WORKER_READY ||
-				!has_room(r))
+				!has_room(r) || !ff_wave_lets(e, r->scope->wave))
 				continue;
 			if (e->parallel > 0 && e->under_way >= e->parallel)
 				return;

@@ -11,6 +11,7 @@
  *   repair.c    a VM's disk at the worker                              keep.c     the files it removes
  *   worker.c    the workers themselves                             keys.c     keys for encrypted volumes
  *   schedule.c  rescue VMs, slots, admission                           record.c   the journal's records
+ *   wave.c      canaries, doubling, too many failures
  *   resume.c    going on with a run: its VMs and the cloud             replay.c   its records, one after the other
  */
 #ifndef ENGINE_STATE_H
@@ -69,13 +70,19 @@ struct ff_scope {
 		struct ff_call_queue waiting;
 	} room[2];
 	/* the table */
-	const int *order; /* of the flow's rows */
-	int count;	  /* of them */
-	int repair_at;	  /* index into order of the row that repairs; -1: none */
-	int slot_row;	  /* the row that frees the rescue slot; FF_STEP_NONE */
-	size_t failures;
+	const int *order;	/* of the flow's rows */
+	int count;		/* of them */
+	int repair_at;		/* index into order of the row that repairs; -1: none */
+	int slot_row;		/* the row that frees the rescue slot; FF_STEP_NONE */
 	struct ff_pool **pools; /* by row; see look.c; NULL before the first */
-	bool closed;		/* so many that none of its VMs is begun any more */
+	struct ff_wave *wave;
+};
+
+/* How far a provider has come, over all its scopes. */
+struct ff_wave {
+	const struct ff_provider *provider;
+	size_t selected, under_way, well, failures; /* well: came to a good end */
+	bool closed;				    /* so many failures that none of its VMs is begun any more */
 };
 
 struct ff_one;
@@ -215,7 +222,9 @@ struct ff_engine {
 	size_t key_source_count;
 	struct ff_hunt *hunts; /* keys that are being looked for */
 	bool journal;
-	unsigned parallel, max_failures;
+	unsigned parallel, max_failures, max_failures_percent, canary;
+	struct ff_wave **waves;
+	size_t wave_count;
 	int64_t verify_ms, disk_timeout_ms;
 	bool discard_hibernation;
 	void (*event)(void *arg, const struct ff_event *event);
@@ -501,6 +510,22 @@ void ff_mates_leave(struct ff_one *one);
 
 void ff_one_queue_add(struct ff_one_queue *q, struct ff_one *one);
 void ff_one_queue_remove(struct ff_one_queue *q, struct ff_one *one);
+
+/* ---------------------------------------------------------------- wave.c */
+
+/** The wave of that provider, made when it is the first of its scopes. */
+struct ff_wave *ff_wave_of(struct ff_engine *e, const struct ff_provider *provider);
+void ff_waves_free(struct ff_engine *e);
+/** May one more of its VMs begin? */
+bool ff_wave_lets(const struct ff_engine *e, const struct ff_wave *wave);
+/** It is under way; it is not any more. */
+void ff_wave_join(struct ff_one *one);
+void ff_wave_leave(struct ff_one *one);
+/** What came of it; when it ends now, with what there is to say. */
+void ff_wave_count(struct ff_wave *wave, enum ff_outcome outcome);
+void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcome outcome);
+/** End those who wait where too many failed. */
+void ff_waves_close(struct ff_engine *e);
 
 /* ---------------------------------------------------------------- resume.c */
 

@@ -77,7 +77,13 @@ struct ff_engine_config {
 	int64_t disk_timeout_ms;  /* how long the worker may take over one disk; 0: its own default */
 	bool journal;		  /* false for list: nothing is appended, and no mutating ask may leave */
 	unsigned parallel;	  /* VMs under way at once over all; 0: as the rescue slots allow */
-	unsigned max_failures;	  /* stop admitting a scope's VMs after so many of them failed; 0: no limit */
+	/*
+	 * Begin no further VM of a provider after so many of them failed, or so many percent of those that were
+	 * selected: the greater of both. Both 0: no limit.
+	 */
+	unsigned max_failures, max_failures_percent;
+	unsigned canary; /* so many VMs of a provider are done well before others begin, then twice as many each
+			    time; 0: all at once */
 	int64_t verify_ms;	  /* how long a VM may take to prove that it came up; 0: 15 minutes */
 	void (*event)(void *arg, const struct ff_event *event); /* may be NULL; must not call the engine */
 	void *event_arg;

@@ -221,7 +221,7 @@ Test(engine_run, max_failures_stops_new_work_and_brings_the_rest_to_an_end)
 }
 
 /* A second scope of the same kind, with VMs "x", "y", "z" and the rescue VM "r2"; selects all VMs of both. */
-static void repair_two_scopes(void)
+static void repair_two_scopes(const struct ff_provider *provider)
 {
 	struct ff_cloud *other = ff_calloc(1, sizeof(*other));
 	struct ff_selected selected[16];
@@ -232,7 +232,7 @@ static void repair_two_scopes(void)
 	toy_add(other, "r2", true);
 	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
 		toy_add(other, name, false);
-	ff_engine_add_scope(w.engine, &toy, other);
+	ff_engine_add_scope(w.engine, provider, other);
 	world_run(&w, FF_PHASE_FOUND);
 	for (size_t i = 1; i < w.cloud->count; i++)
 		selected[n++] = (struct ff_selected){.scope = 0, .vm = w.cloud->vms[i]};
@@ -242,16 +242,104 @@ static void repair_two_scopes(void)
 	world_run(&w, FF_PHASE_ENDED);
 }
 
+static const struct ff_provider *another_cloud(void)
+{
+	static struct ff_provider provider;
+
+	provider = toy;
+	return &provider;
+}
+
 Test(engine_run, one_clouds_failures_do_not_stop_another)
 {
 	struct ff_engine_config config = {.max_failures = 1, .parallel = 1};
 
 	RULES({"POST https://toy.test/copy:a", .body = "failed"});
 	world_open(&w, 3, &config);
-	repair_two_scopes();
+	repair_two_scopes(another_cloud());
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy");
 	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
 	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun");
+	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
+		expect_outcome(&w, name, FF_O_REPAIRED, "");
+}
+
+Test(engine_run, two_scopes_of_one_cloud_count_together)
+{
+	struct ff_engine_config config = {.max_failures = 2, .parallel = 1};
+
+	w.mood = FAILS;
+	world_open(&w, 2, &config);
+	repair_two_scopes(&toy);
+	cr_expect_eq(w.engine->ended[FF_O_FAILED_HOME], 2);
+	cr_expect_eq(w.engine->ended[FF_O_SKIPPED], 3);
+}
+
+Test(engine_run, so_many_percent_may_fail_before_it_stops)
+{
+	struct ff_engine_config config = {.max_failures = 1, .max_failures_percent = 34, .parallel = 1};
+
+	w.mood = FAILS;
+	world_open(&w, 6, &config);
+	world_finish(&w);
+	cr_expect_eq(w.engine->ended[FF_O_FAILED_HOME], 3);
+	expect_outcome(&w, "d", FF_O_SKIPPED, "not begun: 3 failures reached --max-failures");
+}
+
+/* ---------------------------------------------------------------- waves */
+
+/* How many VMs had come up when each began, e.g. "0 1 1 2": what the waves look like. */
+static char waves[256];
+
+static void note_wave(struct world *world, const char *what)
+{
+	size_t up = 0, len = strlen(waves);
+
+	if (strstr(what, "POST https://toy.test/claim:") == NULL)
+		return;
+	for (int o = FF_O_REPAIRED; o <= FF_O_STUCK; o++)
+		up += world->engine->ended[o];
+	snprintf(waves + len, sizeof(waves) - len, "%s%zu", len ? " " : "", up);
+}
+
+Test(engine_run, a_canary_is_up_before_others_begin_and_then_their_number_doubles)
+{
+	world_open(&w, 8, &(struct ff_engine_config){.canary = 1});
+	w.on_send = note_wave;
+	world_finish(&w);
+	cr_expect_str_eq(waves, "0 1 1 3 3 3 3 7");
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 8);
+	cr_expect_eq(said(&w, "1 canary is up: the others begin"), 1);
+}
+
+Test(engine_run, all_canaries_are_up_before_others_begin)
+{
+	RULES({"look/verify/a", .body = "not-done", .times = 20});
+	world_open(&w, 6, &(struct ff_engine_config){.canary = 2});
+	w.on_send = note_wave;
+	world_finish(&w);
+	cr_expect_str_eq(waves, "0 0 2 2 2 2");
+}
+
+Test(engine_run, a_canary_that_fails_or_is_skipped_is_followed_by_another)
+{
+	RULES({"POST https://toy.test/claim:a", .status = 409}, {"POST https://toy.test/copy:b", .body = "failed"});
+	world_open(&w, 5, &(struct ff_engine_config){.canary = 1});
+	w.on_send = note_wave;
+	world_finish(&w);
+	cr_expect_str_eq(waves, "0 1 2 3 3");
+	expect_outcome(&w, "a", FF_O_SKIPPED, "claim");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "copy");
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 3);
+}
+
+Test(engine_run, each_cloud_has_its_own_canary)
+{
+	RULES({"look/verify/a", .body = "not-done"});
+	world_open(&w, 3, &(struct ff_engine_config){.canary = 1, .max_failures = 1});
+	repair_two_scopes(another_cloud());
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "did not prove");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
 	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
 		expect_outcome(&w, name, FF_O_REPAIRED, "");
 }
