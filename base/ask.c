@@ -122,11 +122,14 @@ char *ff_url_host(const char *url)
 
 	if (p == NULL)
 		return NULL;
+	/* no URL holds them, and in a request they would end its first line */
+	for (const char *c = p; *c != '\0'; c++)
+		if ((unsigned char)*c <= ' ' || *c == 0x7f)
+			return NULL;
 	len = strcspn(p, "/?#");
 	/* what could make two readers of the URL disagree about its host is refused */
 	for (size_t i = 0; i < len; i++)
-		if (p[i] == '@' || p[i] == '\\' || p[i] == '%' || (unsigned char)p[i] <= ' ' ||
-			(unsigned char)p[i] >= 0x7f)
+		if (p[i] == '@' || p[i] == '\\' || p[i] == '%' || (unsigned char)p[i] >= 0x80)
 			return NULL;
 	if (len == 0 || p[0] == ':')
 		return NULL;

@@ -28,6 +28,9 @@ Test(url, credentials_go_over_https_or_to_this_machine)
 		{"ftp://127.0.0.1/", false},
 		{"management.azure.com", false},
 		{"https://a b/", false},
+		{"https://h/a b", false},
+		{"https://h/token\r\nX: y", false},
+		{"https://h/?q=\x7f", false},
 		{"", false},
 	};
 
