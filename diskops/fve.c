@@ -414,7 +414,7 @@ static int read_copies(struct fve *fve, fve_read_fn *read, void *arg, const uint
 int fve_parse(struct fve *fve, fve_read_fn *read, void *arg, uint64_t volume_bytes, struct ff_err *err)
 {
 	uint8_t boot[BOOT_BYTES];
-	uint64_t at[FVE_COPIES];
+	uint64_t at[FVE_COPIES] = {0};
 
 	*fve = (struct fve){.volume_bytes = volume_bytes};
 	if (volume_bytes < BOOT_BYTES)
