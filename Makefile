@@ -136,6 +136,7 @@ contract:
 
 bench-disks: tools
 	O=$(O) tests/bench/disks
+	O=$(O) tests/bench/bitlocker
 
 # Incidents in virtual time: SEEDS of them from BASE on; check-sim is the fixed set, and every crash and pair of faults.
 SEEDS ?= 1000
