@@ -213,6 +213,7 @@ int cmd_repair(struct options *o)
 	}
 	config.keys = keys.items;
 	config.key_source_count = keys.count;
+	config.key_secret = o->key_secret;
 	view = view_new(o->verbosity < 0);
 	config.event_arg = view;
 	status = find(&f, o, &config);

@@ -105,6 +105,7 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 		.disk_timeout_ms = o->disk_timeout_ms,
 		.keys = keys->items,
 		.key_source_count = keys->count,
+		.key_secret = o->key_secret,
 		.event = view_event,
 		.event_arg = view,
 	};

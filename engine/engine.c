@@ -81,6 +81,7 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	e->recipes = config->recipes;
 	e->keys = config->keys;
 	e->key_source_count = config->keys != NULL ? config->key_source_count : 0;
+	e->key_secret = ff_strdup(config->key_secret);
 	e->journal = config->journal;
 	e->parallel = config->parallel;
 	e->max_failures = config->max_failures;
@@ -120,6 +121,7 @@ void ff_engine_free(struct ff_engine *e)
 	ff_engine_forget_ones(e);
 	ff_calls_release(e);
 	ff_hunts_free(e);
+	free(e->key_secret);
 	ff_acts_free(e);
 	ff_looks_free(e);
 	ff_seeings_free(e);

@@ -44,6 +44,17 @@ void ff_hunts_free(struct ff_engine *e)
 		hunt_free(e->hunts);
 }
 
+/* Those of the configuration, then the secret store of the VM's cloud. */
+static size_t source_count(const struct ff_engine *e)
+{
+	return e->key_source_count + (e->key_secret != NULL);
+}
+
+static const char *source_name(const struct ff_engine *e, const struct ff_hunt *h)
+{
+	return h->source < e->key_source_count ? e->keys[h->source].name : "--key-secret";
+}
+
 /* ---------------------------------------------------------------- telling the worker */
 
 static json_t *key_line(const struct ff_hunt *h, const struct ff_keys *found)
@@ -79,8 +90,7 @@ static void answer(struct ff_engine *e, struct ff_hunt *h, const struct ff_keys 
 	ff_buf_adds(&h->refusals, "");
 	line = key_line(h, found);
 	if (found->count > 0)
-		ff_say(e, FF_EV_STEP, h->scope, h->vm, "key of volume %s found in %s", h->volume_id,
-			e->keys[h->source].name);
+		ff_say(e, FF_EV_STEP, h->scope, h->vm, "key of volume %s found in %s", h->volume_id, source_name(e, h));
 	/* a worker that cannot be told is gone, which is told as well */
 	if (one->job != NULL && one->job->worker == h->worker)
 		ff_worker_say(e, h->worker, line, &err);
@@ -89,11 +99,45 @@ static void answer(struct ff_engine *e, struct ff_hunt *h, const struct ff_keys 
 
 /* ---------------------------------------------------------------- asking the sources */
 
+/* What ff_key_source.look is, for the secret store: one name after the other. */
+static enum ff_key_step look_in_cloud(const struct ff_engine *e, const struct ff_hunt *h, const struct ff_answer *got,
+	struct ff_ask *ask, struct ff_keys *found, struct ff_err *err)
+{
+	const struct ff_provider *p = h->scope->provider;
+	ff_auto_free char *name = ff_key_secret_name(e->key_secret, &h->want, h->step);
+	char *bytes = NULL;
+	size_t len = 0;
+	int there;
+
+	if (p->secret_ask == NULL) {
+		ff_fail(err, FF_E_USAGE, "%s has no secret store that can be asked: use --key-command", p->name);
+		return FF_KEY_FAILED;
+	}
+	there = got != NULL ? p->secret_read(h->scope->cloud, got, &bytes, &len, err) : 0;
+	if (there == 1 && !ff_keys_add_secret(found, bytes, len))
+		there = ff_fail(err, FF_E_PERMANENT, "the secret is no key");
+	ff_wipe(bytes, len);
+	free(bytes);
+	if (there != 0 || name == NULL)
+		return there < 0 ? FF_KEY_FAILED : FF_KEY_DONE;
+	return p->secret_ask(h->scope->cloud, name, ask, err) < 0 ? FF_KEY_FAILED : FF_KEY_ASK;
+}
+
+static enum ff_key_step look(const struct ff_engine *e, const struct ff_hunt *h, const struct ff_answer *got,
+	struct ff_ask *ask, struct ff_keys *found, struct ff_err *err)
+{
+	const struct ff_key_source *source = &e->keys[h->source];
+
+	if (h->source >= e->key_source_count)
+		return look_in_cloud(e, h, got, ask, found, err);
+	return source->look(source->self, &h->want, h->step, got, ask, found, err);
+}
+
 static void go_on(struct ff_engine *e, struct ff_hunt *h, const struct ff_answer *got);
 
 static void refuse(struct ff_engine *e, struct ff_hunt *h, const char *why)
 {
-	ff_buf_addf(&h->refusals, "%s%s: %.300s", h->refusals.len > 0 ? "; " : "", e->keys[h->source].name, why);
+	ff_buf_addf(&h->refusals, "%s%s: %.300s", h->refusals.len > 0 ? "; " : "", source_name(e, h), why);
 	h->source++;
 	h->step = 0;
 }
@@ -116,6 +160,7 @@ static void send(struct ff_engine *e, struct ff_hunt *h, struct ff_ask *ask)
 	const struct ff_call_options options = {.scope = h->scope,
 		.vm = h->vm,
 		.what = "look for a key",
+		.sign = h->source >= e->key_source_count, /* the others bring what they need */
 		.until_ms = h->until_ms,
 		.replied = replied,
 		.owner = h};
@@ -128,11 +173,10 @@ static void go_on(struct ff_engine *e, struct ff_hunt *h, const struct ff_answer
 {
 	struct ff_keys found = {0};
 
-	while (h->source < e->key_source_count) {
-		const struct ff_key_source *source = &e->keys[h->source];
+	while (h->source < source_count(e)) {
 		struct ff_ask ask = {0};
 		struct ff_err err = {0};
-		enum ff_key_step step = source->look(source->self, &h->want, h->step, got, &ask, &found, &err);
+		enum ff_key_step step = look(e, h, got, &ask, &found, &err);
 
 		got = NULL;
 		if (step == FF_KEY_ASK && h->step < QUESTIONS_MAX) {

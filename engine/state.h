@@ -220,6 +220,7 @@ struct ff_engine {
 	const json_t *recipes;
 	const struct ff_key_source *keys;
 	size_t key_source_count;
+	char *key_secret;
 	struct ff_hunt *hunts; /* keys that are being looked for */
 	bool journal;
 	unsigned parallel, max_failures, max_failures_percent, canary;

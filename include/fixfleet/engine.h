@@ -72,7 +72,8 @@ struct ff_engine_config {
 	/* where keys of encrypted volumes come from, in order; borrowed for the engine's life; may be NULL */
 	const struct ff_key_source *keys;
 	size_t key_source_count;
-	const char *dev_root;	  /* "/dev", or with {rescue} in it; copied */
+	const char *key_secret; /* pattern of names in the VMs' clouds' secret stores, asked last; copied; NULL: none */
+	const char *dev_root;	/* "/dev", or with {rescue} in it; copied */
 	bool discard_hibernation; /* a saved session of Windows may be lost */
 	int64_t disk_timeout_ms;  /* how long the worker may take over one disk; 0: its own default */
 	bool journal;		  /* false for list: nothing is appended, and no mutating ask may leave */

@@ -90,4 +90,13 @@ int ff_key_file(struct ff_key_source *source, char *text, size_t len, struct ff_
  */
 int ff_key_command(struct ff_key_source *source, const char *command, struct ff_err *err);
 
+/**
+ * The n-th name (from 0) that a pattern of --key-secret gives: {vm} and {volume} are the VM's name and the id of the
+ * volume, {protector} the id of a protector that a key can open, one name for each. The caller frees; NULL: no more.
+ */
+char *ff_key_secret_name(const char *pattern, const struct ff_key_want *want, size_t n);
+
+/** Take what a secret store had: a key as text, or a .BEK file as bytes. False when it is neither. */
+bool ff_keys_add_secret(struct ff_keys *keys, const char *bytes, size_t len);
+
 #endif

@@ -341,6 +341,17 @@ struct ff_provider {
 		struct ff_err *err);
 	/** Append one line: which disk is where now ("OS disk 'x' on the VM; copy 'y' on 'rescue-1', LUN 3"). */
 	void (*where)(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+
+	/*
+	 * The cloud's secret store, for --key-secret. Both may be NULL: there is none that this program asks.
+	 *
+	 * secret_ask: fill the (signed) question for the secret of that name. -1 with FF_E_USAGE when it cannot be a
+	 * name. secret_read: 1: `*bytes` is what stands there, owned, to be wiped; 0: there is no such secret; -1 with
+	 * err. The answer is of any status.
+	 */
+	int (*secret_ask)(struct ff_cloud *cloud, const char *name, struct ff_ask *ask, struct ff_err *err);
+	int (*secret_read)(
+		struct ff_cloud *cloud, const struct ff_answer *answer, char **bytes, size_t *len, struct ff_err *err);
 };
 
 /** All providers, ended by NULL; and by name (NULL when there is none of that name). */

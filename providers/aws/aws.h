@@ -63,7 +63,7 @@ extern const struct ff_provider ff_aws;
 /* How long a read may still show what was before a write was accepted (facts section 5). */
 #define AWS_LAG_MS 60000
 
-enum aws_service { AWS_EC2, AWS_STS, AWS_AUTOSCALING, AWS_SSO, AWS_SERVICE_COUNT };
+enum aws_service { AWS_EC2, AWS_STS, AWS_AUTOSCALING, AWS_SECRETS, AWS_SSO, AWS_SERVICE_COUNT };
 
 /* ff_ask.tag: the service in the upper bits, which question in the lower; 0 is a step's. */
 enum aws_question {
@@ -213,6 +213,7 @@ enum aws_env {
 	AWS_ENV_ENDPOINT_EC2,
 	AWS_ENV_ENDPOINT_STS,
 	AWS_ENV_ENDPOINT_AUTOSCALING,
+	AWS_ENV_ENDPOINT_SECRETS,
 	AWS_ENV_ENDPOINT_SSO,
 	AWS_ENV_IGNORE_ENDPOINTS,
 	AWS_ENV_CA_BUNDLE,
@@ -668,5 +669,11 @@ json_t *aws_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 /* place.c */
 int aws_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
 void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+
+/* ---- secrets.c */
+
+int aws_secret_ask(struct ff_cloud *cloud, const char *name, struct ff_ask *ask, struct ff_err *err);
+int aws_secret_read(
+	struct ff_cloud *cloud, const struct ff_answer *answer, char **bytes, size_t *len, struct ff_err *err);
 
 #endif

@@ -223,7 +223,7 @@ enum ff_class aws_judge(const struct ff_cloud *cloud, int64_t wall_ms, const str
 {
 	enum aws_service service = AWS_TAG_SERVICE(ask->tag);
 	const char *retry = ff_headers_get(&answer->headers, "Retry-After");
-	bool form = ff_streq(ask->method, "POST") && service != AWS_SSO;
+	bool form = ff_streq(ask->method, "POST") && service != AWS_SSO && service != AWS_SECRETS;
 	aws_auto_reply reply = {0};
 	char action[64];
 

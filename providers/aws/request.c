@@ -18,6 +18,7 @@ static const struct {
 	[AWS_EC2] = {"ec2", "2016-11-15"},
 	[AWS_STS] = {"sts", "2011-06-15"},
 	[AWS_AUTOSCALING] = {"autoscaling", "2011-01-01"},
+	[AWS_SECRETS] = {"secretsmanager", ""},
 	[AWS_SSO] = {"awsssoportal", ""},
 };
 

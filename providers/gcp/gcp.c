@@ -94,6 +94,7 @@ static void close_cloud(struct ff_cloud *cloud)
 	free(cloud->project);
 	free(cloud->base);
 	free(cloud->host);
+	free(cloud->secrets);
 	free(cloud->csek_file);
 	ff_strv_free(&cloud->zones);
 	ff_strv_free(&cloud->rescues);
@@ -105,7 +106,8 @@ static struct ff_cloud *open_cloud(const struct ff_scope_options *options, const
 	struct ff_cloud *cloud = ff_calloc(1, sizeof(*cloud));
 
 	if (set_scope(cloud, options, env, err) < 0 ||
-		set_base(cloud, env->get(env->self, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"), err) < 0)
+		set_base(cloud, env->get(env->self, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"), err) < 0 ||
+		gcp_secrets_open(cloud, env->get(env->self, "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER"), err) < 0)
 		goto failed;
 	cloud->login = gcp_login_new(env, err);
 	if (cloud->login == NULL)
@@ -145,7 +147,8 @@ static int sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, str
 	(void)wall_ms;
 	if (ask->kind != FF_ASK_HTTP)
 		return 0;
-	if (!ff_streq(host, cloud->host) || !ff_has_prefix(ask->url, cloud->base))
+	if (!gcp_secrets_own(cloud, ask->url) &&
+		(!ff_streq(host, cloud->host) || !ff_has_prefix(ask->url, cloud->base)))
 		return ff_fail(
 			err, FF_E_BUG, "'%s' is not Compute's host: the token is not sent there", host ? host : "");
 	if (token == NULL)
@@ -269,6 +272,8 @@ const struct ff_provider ff_gcp = {
 	.login_renew_at = gcp_login_renew_at,
 	.login_name = gcp_login_name,
 	.sign = sign,
+	.secret_ask = gcp_secret_ask,
+	.secret_read = gcp_secret_read,
 	.judge = gcp_judge,
 	.discover_next = gcp_discover_next,
 	.discover_read = gcp_discover_read,

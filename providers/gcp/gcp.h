@@ -80,6 +80,7 @@ struct ff_cloud {
 	char *base;	 /* "https://compute.googleapis.com/compute/v1/" */
 	char *host;	 /* of base: the only one that gets the token */
 	bool overridden; /* base is the operator's */
+	char *secrets;	 /* "https://secretmanager.googleapis.com/": gets the token too */
 	struct ff_strv zones, rescues;
 	bool discard_local_ssd, no_backup, preflight;
 	char *csek_file; /* NULL: none */
@@ -87,6 +88,16 @@ struct ff_cloud {
 	struct gcp_login *login;
 	struct gcp_found *found;
 };
+
+/* ---- secrets.c */
+
+/** Set cloud->secrets; `override` is CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER or NULL. 0 or -1 with FF_E_USAGE. */
+int gcp_secrets_open(struct ff_cloud *cloud, const char *override, struct ff_err *err);
+/** Is that URL the secret store's? */
+bool gcp_secrets_own(const struct ff_cloud *cloud, const char *url);
+int gcp_secret_ask(struct ff_cloud *cloud, const char *name, struct ff_ask *ask, struct ff_err *err);
+int gcp_secret_read(
+	struct ff_cloud *cloud, const struct ff_answer *answer, char **bytes, size_t *len, struct ff_err *err);
 
 /* ---- request.c */
 

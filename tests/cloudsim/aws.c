@@ -58,6 +58,7 @@ static const struct {
 	[AW_EC2] = {"2016-11-15", "ec2", "AmazonEC2"},
 	[AW_STS] = {"2011-06-15", "sts", "AWSSecurityTokenService"},
 	[AW_SCALING] = {"2011-01-01", "autoscaling", "AutoScaling"},
+	[AW_SECRETS] = {"", "secretsmanager", "AWSSecretsManager"}, /* has no query API */
 };
 
 /* ---- errors */
@@ -266,7 +267,7 @@ static void answer(struct sim *sim, void *self, const struct sim_request *reques
 	sim_uuid(sim, c.request_id);
 	ff_headers_set(&ans->headers, "x-amzn-RequestId", c.request_id);
 	add_date(&c);
-	if (!aw_imds(&c)) {
+	if (!aw_imds(&c) && !aw_secret(&c)) {
 		if (ff_streq(request->target, "/"))
 			answer_query(&c);
 		else

@@ -284,7 +284,7 @@ static void answer(struct sim *sim, void *self, const struct sim_request *reques
 		ff_headers_add(&ans->headers, "Server", "ESF");
 		ff_headers_add(&ans->headers, "Cache-Control", "private");
 		ff_headers_add(&ans->headers, "Vary", "Origin, X-Origin, Referer");
-		if (check_length(&c) == 0 && !gc_identity(&c))
+		if (check_length(&c) == 0 && !gc_identity(&c) && !gc_secret(&c))
 			answer_compute(&c);
 	}
 	free(c.path);
@@ -310,7 +310,8 @@ static void leave(struct sim *sim, void *self, const struct sim_request *request
 /* Other clouds have other paths. */
 static bool serves(const struct sim_request *request)
 {
-	static const char *const prefixes[] = {"/compute/", "/computeMetadata/", "/v1/projects/-/serviceAccounts/"};
+	static const char *const prefixes[] = {
+		"/v1/projects/", "/compute/", "/computeMetadata/", "/v1/projects/-/serviceAccounts/"};
 	static const char *const exact[] = {"/token", "/oauth2/v4/token", "/o/oauth2/token", "/v1/token"};
 	ff_auto_free char *path = ff_strndup(request->target, strcspn(request->target, "?"));
 

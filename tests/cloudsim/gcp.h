@@ -166,6 +166,7 @@ struct gcp {
 	bool empty_pages;				/* an empty page comes before each */
 	bool loses_auto_delete; /* attachDisk forgets autoDelete, as when it was not sent */
 	int64_t throttled;				/* requests refused for a quota */
+	json_t *secrets;				/* of Secret Manager: name -> text */
 	struct gc_deny *deny;
 	size_t deny_count;
 
@@ -250,6 +251,7 @@ int gc_known(struct gc_call *c, const json_t *object, const char *where, const c
 
 /* gcp_auth.c */
 bool gc_identity(struct gc_call *c); /* answered a token request? */
+bool gc_secret(struct gc_call *c);   /* Secret Manager: true when the request was for it */
 int gc_bearer(struct gc_call *c);    /* 0, or -1 after 401 */
 const char *gc_issue(struct gc_call *c, bool full);
 /* gcp_metadata.c */

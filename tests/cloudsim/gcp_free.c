@@ -83,6 +83,7 @@ void gc_free(struct gcp *gc)
 	free(gc->snapshots);
 	free_small(gc);
 	json_decref(gc->vm_index);
+	json_decref(gc->secrets);
 	json_decref(gc->disk_index);
 	json_decref(gc->op_index);
 	json_decref(gc->request_index);

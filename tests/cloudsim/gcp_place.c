@@ -78,6 +78,7 @@ int sim_gcp_tell(const struct sim_place *place, const json_t *gcp, json_t *env, 
 		return 0;
 	project = project != NULL ? project : GC_PROJECT;
 	ff_json_set_str(env, "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", compute);
+	ff_json_set_str(env, "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", place->base);
 	ff_json_set_str(env, "GOOGLE_CLOUD_PROJECT", project);
 	if (place->imds_base != NULL)
 		ff_json_set_str(env, "GCE_METADATA_HOST", strstr(place->imds_base, "://") + 3);

@@ -281,11 +281,12 @@ struct gcp *gc_scenario(struct sim *sim, const json_t *part, struct ff_err *err)
 {
 	static const char *const members[] = {"project", "project_number", "service_account", "user", "federation",
 		"impersonate", "metadata_vm", "metadata_account", "token_seconds", "page_size", "empty_pages", "zones",
-		"unreachable_zones", "groups", "vms", "disks", "snapshots", "deny", "latency_ms", "quotas", "refusals",
-		"concurrent", "serial", "link_delay_ms", "loses_auto_delete", NULL};
+		"unreachable_zones", "groups", "vms", "disks", "snapshots", "deny", "secrets", "latency_ms", "quotas",
+		"refusals", "concurrent", "serial", "link_delay_ms", "loses_auto_delete", NULL};
 	struct gcp *gc = ff_calloc(1, sizeof(*gc));
 
 	gc->vm_index = json_object();
+	gc->secrets = json_deep_copy(json_object_get(part, "secrets"));
 	gc->disk_index = json_object();
 	gc->op_index = json_object();
 	gc->request_index = json_object();

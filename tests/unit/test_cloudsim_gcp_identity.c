@@ -316,3 +316,15 @@ Test(cloudsim_gcp_identity, a_machine_without_a_service_account_has_no_token)
 	cr_assert_eq(metadata(&k, MD "/instance/service-accounts/default/token", "Google"), 404);
 	kit_close(&k);
 }
+
+Test(cloudsim_gcp_identity, a_secret_is_for_who_is_signed_in)
+{
+	struct kit k = gk_model(GSCENE("'secrets':{'bl-1':'hello'}"));
+
+	cr_expect_eq(kit_raw(&k, "GET", "/v1/projects/p1/secrets/bl-1/versions/latest:access", NULL, NULL), 401);
+	cr_assert_eq(gk_login(&k), 200);
+	cr_expect_eq(kit_ask(&k, "GET", "/v1/projects/p1/secrets/bl-1/versions/latest:access", NULL), 200);
+	cr_expect_str_eq(ff_json_str(k.body, "payload/data"), "aGVsbG8=");
+	cr_expect_eq(kit_ask(&k, "GET", "/v1/projects/p1/secrets/bl-2/versions/latest:access", NULL), 404);
+	kit_close(&k);
+}

@@ -174,3 +174,34 @@ Test(keys, a_command_answers_with_one_key_or_nothing)
 		s.free(s.self);
 	}
 }
+
+/* ---------------------------------------------------------------- names in a secret store */
+
+Test(keys, a_pattern_gives_a_name_for_each_protector_that_a_key_opens)
+{
+	ff_auto_free char *first = ff_key_secret_name("bl/{protector}", &want, 0),
+			  *second = ff_key_secret_name("bl/{protector}", &want, 1),
+			  *vm = ff_key_secret_name("{vm}-{volume}{x}", &want, 0),
+			  *again = ff_key_secret_name("{vm}", &want, 1);
+
+	cr_expect_str_eq(first, "bl/" ID, "not that of the TPM");
+	cr_expect_null(second);
+	cr_expect_str_eq(vm, "Pay-01-11111111-2222-3333-4444-555555555555{x}");
+	cr_expect_null(again);
+}
+
+Test(keys, a_secret_is_a_text_or_a_file)
+{
+	struct ff_keys found = {0};
+	size_t len;
+	ff_auto_free void *bek = ff_base64_decode(BEK, &len);
+
+	cr_expect(ff_keys_add_secret(&found, A "\n", sizeof(A)));
+	cr_expect(ff_keys_add_secret(&found, bek, len));
+	cr_expect(!ff_keys_add_secret(&found, "hello", 5));
+	cr_expect(!ff_keys_add_secret(&found, "", 0));
+	cr_assert_eq(found.count, 2u);
+	cr_expect_str_eq(found.items[0].text, A);
+	cr_expect_str_eq(found.items[1].text, BEK);
+	ff_keys_release(&found);
+}
