@@ -93,7 +93,12 @@ mv "$T/run" "$T/run1" && mv "$T/out" "$T/out1" && mv "$T/err" "$T/err1"
 repair --all --key-command "$T/vault" --name bl-none
 [ $status -eq 0 ] || { cat "$T/err"; fail "exit status $status, not 0"; }
 ended bl-none repaired
-tidy
+
+# nothing is left, no promise broken but that --all stopped what seemed healthy
+[ "$(sim_state '[.vms[] | select(.name | startswith("rescue")) | .data_disks | length] | add')" = 0 ] || fail "disks are left on a rescue VM"
+[ -z "$(sim_state '.vms[] | select(.tags["fixfleet-run"] != null) | .name')" ] || fail "a claim is left"
+[ -z "$(sim_state '.violations[]? | select(test("was healthy when it was asked") | not)')" ] || fail "the cloud saw: $(sim_state '.violations[]')"
+(cd build/images && stat -c '%n %s %y' ./*.img | cmp -s - made) || fail "an original image was written"
 
 # no key in what was left behind: journal, quarantine, output, log, what went over the wire
 no_key_in "$T/run" "$T/run1" "$T/out" "$T/err" "$T/out1" "$T/err1" "$O/traffic/$SIM_NAME.jsonl" "$T/cloud"
