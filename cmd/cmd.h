@@ -56,6 +56,12 @@ struct key_sources {
  * both cases. */
 int key_sources_open(struct key_sources *sources, const struct options *o, struct ff_err *err);
 void key_sources_release(struct key_sources *sources);
+/**
+ * Ask the sources for that want, in order, waiting for their answers (programs only). `why` gets, for people, why those
+ * that have none do not; owned by the caller.
+ */
+void key_sources_ask(
+	const struct key_sources *sources, const struct ff_key_want *want, struct ff_keys *found, char **why);
 
 /* ---- finding: what list and repair begin with */
 

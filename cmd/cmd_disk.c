@@ -224,11 +224,12 @@ static int finish(const struct disk_session *s)
 
 int cmd_disk(struct options *o)
 {
-	struct disk_session s = {0};
+	struct key_sources keys;
+	struct disk_session s = {.keys = &keys};
 	struct ff_err err = {0};
 	int status;
 
-	if (prepare(&s, o, &err) < 0 || disk_session_run(&s, &err) < 0) {
+	if (key_sources_open(&keys, o, &err) < 0 || prepare(&s, o, &err) < 0 || disk_session_run(&s, &err) < 0) {
 		status = fail_with(&err);
 	} else {
 		if (o->output == OUTPUT_JSON)
@@ -241,5 +242,6 @@ int cmd_disk(struct options *o)
 	}
 	json_decref(s.recipes);
 	disk_session_release(&s);
+	key_sources_release(&keys);
 	return status;
 }

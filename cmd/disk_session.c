@@ -76,7 +76,7 @@ static void end_input(struct talk *t)
 /* A worker that is gone says so by the end of its output. */
 static void say(struct talk *t, const json_t *line)
 {
-	ff_auto_free char *text = ff_json_text(line), *whole = ff_printf("%s\n", text);
+	char *text = ff_json_text(line), *whole = ff_printf("%s\n", text); /* may hold keys */
 	size_t len = strlen(whole), at = 0;
 
 	while (t->in >= 0 && at < len) {
@@ -87,6 +87,8 @@ static void say(struct talk *t, const json_t *line)
 		else if (n > 0)
 			at += (size_t)n;
 	}
+	ff_free_secret(text);
+	ff_free_secret(whole);
 }
 
 /* ---------------------------------------------------------------- the run's folder */
@@ -247,6 +249,27 @@ static int keep_end(struct talk *t, size_t number, const json_t *event, struct f
 	return 0;
 }
 
+/* A volume is closed: look for its keys, and answer in any case. */
+static int give_key(struct talk *t, size_t number, const json_t *event, struct ff_err *err)
+{
+	const struct disk_target *target = &t->s->targets[number];
+	ff_auto_free char *job = ff_printf("%zu", number + 1), *why = NULL;
+	ff_auto_json json_t *line = NULL;
+	struct ff_key_want want;
+	struct ff_keys found = {0};
+
+	if (ff_key_want_read(&want, event) < 0)
+		return ff_fail(err, FF_E_BUG, "the worker wants a key for something that is no volume");
+	want.provider = "disk";
+	want.vm_name = target->path;
+	want.disk_id = target->real;
+	key_sources_ask(t->s->keys, &want, &found, &why);
+	line = ff_key_line(job, ff_json_int(event, "volume", -1), &found, why);
+	say(t, line);
+	ff_keys_release(&found);
+	return 0;
+}
+
 static void take_event(struct talk *t, const json_t *event)
 {
 	const char *kind = ff_json_str(event, "event"), *text = ff_json_str(event, "text");
@@ -260,6 +283,8 @@ static void take_event(struct talk *t, const json_t *event)
 	target = &t->s->targets[number - 1];
 	if (ff_streq(kind, "stage"))
 		ff_log(FF_LOG_INFO, target->path, "%s", text ? text : "");
+	else if (ff_streq(kind, "key-wanted"))
+		rc = give_key(t, (size_t)number - 1, event, &err);
 	else if (ff_streq(kind, "keep"))
 		rc = keep(t, (size_t)number - 1, event, &err);
 	else if (ff_streq(kind, "keep-end"))
@@ -290,6 +315,8 @@ static void send_jobs(struct talk *t)
 		ff_json_set_bool(line, "scan_only", ff_streq(s->verb, "scan"));
 		ff_json_set_bool(line, "list", ff_streq(s->verb, "list"));
 		ff_json_set_bool(line, "discard_hibernation", s->discard_hibernation);
+		if (s->keys->count > 0)
+			ff_json_set_bool(line, "keys", true);
 		if (s->timeout_ms > 0)
 			ff_json_set_int(line, "timeout_ms", s->timeout_ms);
 		if (s->recipes != NULL)

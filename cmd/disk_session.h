@@ -17,8 +17,9 @@ struct disk_target {
 struct disk_session {
 	struct disk_target *targets;
 	size_t count;
-	const char *verb; /* "scan", "repair" or "list" */
-	json_t *recipes;  /* borrowed; NULL for list */
+	const char *verb;		/* "scan", "repair" or "list" */
+	json_t *recipes;		/* borrowed; NULL for list */
+	const struct key_sources *keys; /* of BitLocker volumes; borrowed */
 	bool discard_hibernation;
 	int64_t timeout_ms; /* of one disk; 0: the worker's own */
 	char *run, *run_dir;

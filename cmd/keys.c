@@ -1,7 +1,12 @@
 /* --keys and --key-command: what opens encrypted volumes. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -76,6 +81,86 @@ int key_sources_open(struct key_sources *sources, const struct options *o, struc
 		sources->count++;
 	}
 	return 0;
+}
+
+/* ---------------------------------------------------------------- asking without an engine */
+
+/* Run the program of an ask to its end. What it wants to say besides goes to our stderr. */
+static int run_program(const struct ff_ask *ask, struct ff_answer *answer)
+{
+	posix_spawn_file_actions_t actions;
+	int in[2], out[2], rc, status = -1;
+	ssize_t n = 0;
+	pid_t pid;
+
+	if (pipe2(in, O_CLOEXEC) < 0)
+		return -1;
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		close(in[0]);
+		close(in[1]);
+		return -1;
+	}
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+	rc = posix_spawnp(&pid, ask->argv.items[0], &actions, NULL, ask->argv.items, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(in[0]);
+	close(out[1]);
+	if (rc == 0) {
+		n = write(in[1], ask->body,
+			ask->body_len); /* less than a pipe holds; whether it reads is its own affair */
+		(void)n;
+	}
+	close(in[1]);
+	answer->body = ff_calloc(ask->answer_bytes_max + 1, 1);
+	while (rc == 0 && answer->body_len < ask->answer_bytes_max &&
+		((n = read(out[0], answer->body + answer->body_len, ask->answer_bytes_max - answer->body_len)) > 0 ||
+			(n < 0 && errno == EINTR)))
+		answer->body_len += n > 0 ? (size_t)n : 0;
+	close(out[0]);
+	while (rc == 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	answer->status = rc == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	if (rc != 0)
+		snprintf(answer->why, sizeof(answer->why), "cannot run '%.100s': %s", ask->argv.items[0], strerror(rc));
+	else if (answer->status != 0)
+		snprintf(answer->why, sizeof(answer->why), "'%.100s' failed", ask->argv.items[0]);
+	return 0;
+}
+
+static enum ff_key_step ask_one(
+	const struct ff_key_source *source, const struct ff_key_want *want, struct ff_keys *found, struct ff_err *err)
+{
+	struct ff_ask ask = {0};
+	struct ff_answer answer = {0};
+	enum ff_key_step step = source->look(source->self, want, 0, NULL, &ask, found, err);
+
+	if (step == FF_KEY_ASK && (ask.kind != FF_ASK_EXEC || run_program(&ask, &answer) < 0)) {
+		ff_fail(err, FF_E_LOCAL, "cannot be asked here");
+		step = FF_KEY_FAILED;
+	} else if (step == FF_KEY_ASK) {
+		step = source->look(source->self, want, 1, &answer, NULL, found, err);
+	}
+	ff_answer_release(&answer, true);
+	ff_ask_release(&ask);
+	return step;
+}
+
+void key_sources_ask(
+	const struct key_sources *sources, const struct ff_key_want *want, struct ff_keys *found, char **why)
+{
+	struct ff_buf refusals = {0};
+
+	for (size_t i = 0; i < sources->count && found->count == 0; i++) {
+		struct ff_err err = {0};
+		enum ff_key_step step = ask_one(&sources->items[i], want, found, &err);
+
+		if (found->count == 0)
+			ff_buf_addf(&refusals, "%s%s: %s", refusals.len > 0 ? "; " : "", sources->items[i].name,
+				step == FF_KEY_DONE ? "has none for it" : err.text);
+	}
+	*why = ff_buf_take(&refusals);
 }
 
 void key_sources_release(struct key_sources *sources)

@@ -133,7 +133,7 @@ static void look_at(struct job *job, int fd, const struct part *part)
 		explain(l, ff_printf("no key was given (%s)", err.text));
 }
 
-void bitlocker_find(struct job *job)
+static void find(struct job *job)
 {
 	struct part parts[PARTS_MAX];
 	struct window w = {0};
@@ -152,6 +152,22 @@ void bitlocker_find(struct job *job)
 	for (int i = 0; i < count; i++)
 		look_at(job, fd, &parts[i]);
 	close(fd);
+}
+
+void bitlocker_find(struct job *job)
+{
+	if (job->format != NULL && !ff_streq(job->format, "raw"))
+		return; /* only qemu knows where its bytes are */
+	find(job);
+}
+
+const char *bitlocker_why(const struct job *job, unsigned part_number)
+{
+	const struct locked *l = bitlocker_volume(job, part_number);
+
+	if (l == NULL && job->format != NULL && !ff_streq(job->format, "raw"))
+		return "can be opened on devices and in raw images only";
+	return l != NULL && l->why != NULL ? l->why : "no key was given";
 }
 
 const struct locked *bitlocker_volume(const struct job *job, unsigned part_number)

@@ -61,6 +61,9 @@ int bitlocker_close(struct job *job, struct ff_err *err);
 /** The BitLocker volume that is that partition; NULL when it is none. Borrowed. */
 const struct locked *bitlocker_volume(const struct job *job, unsigned part_number);
 
+/** Why it is not open, to follow "is BitLocker-encrypted and ". Borrowed. */
+const char *bitlocker_why(const struct job *job, unsigned part_number);
+
 /** Free all of it; closes what is open. */
 void bitlocker_forget(struct job *job);
 

@@ -179,8 +179,8 @@ static int look_at_bitlocker(struct scan *s, unsigned number, struct ff_err *err
 		return ff_wrap(err, "%s", part);
 	if (l != NULL && l->device != NULL)
 		return plain == VOLUME_NTFS ? look_at_ntfs(s, l->device, number, err) : 0;
-	scan_note(s->job, ff_printf("the volume on %s is BitLocker-encrypted and %s", part,
-				  l != NULL && l->why != NULL ? l->why : "no key was given"));
+	scan_note(s->job,
+		ff_printf("the volume on %s is BitLocker-encrypted and %s", part, bitlocker_why(s->job, number)));
 	if (!s->bitlocker)
 		s->bitlocker_number = number;
 	s->bitlocker = true;
@@ -279,13 +279,12 @@ static const char *other_kind(const struct table *t)
 /* No Windows: the most telling reason first. */
 static int no_windows(const struct scan *s, struct ff_err *err)
 {
-	const struct locked *l = bitlocker_volume(s->job, s->bitlocker_number);
 	ff_auto_free char *part = scan_part_name(s->bitlocker_number);
 
 	ff_strv_free(&s->job->notes); /* the reason says it */
 	if (s->bitlocker)
 		return ff_fail(err, FF_E_DISK, "the volume on %s is BitLocker-encrypted and %s", part,
-			l != NULL && l->why != NULL ? l->why : "no key was given");
+			bitlocker_why(s->job, s->bitlocker_number));
 	if (s->unreadable.class != FF_E_NONE) {
 		*err = s->unreadable;
 		return -1;

@@ -57,38 +57,17 @@ static const char *source_name(const struct ff_engine *e, const struct ff_hunt *
 
 /* ---------------------------------------------------------------- telling the worker */
 
-static json_t *key_line(const struct ff_hunt *h, const struct ff_keys *found)
-{
-	json_t *line = json_object(), *list = json_array();
-	char number[16];
-
-	snprintf(number, sizeof(number), "%u", h->number);
-	for (size_t i = 0; i < found->count; i++) {
-		const struct ff_key *key = &found->items[i];
-		json_t *entry = json_object();
-
-		ff_json_set_new(entry, "protector", key->protector[0] ? json_string(key->protector) : json_null());
-		ff_json_set_str(entry, "key", key->text);
-		if (json_array_append_new(list, entry) != 0)
-			ff_oom();
-	}
-	ff_json_set_str(line, "op", "key");
-	ff_json_set_str(line, "job", number);
-	ff_json_set_int(line, "volume", h->volume);
-	ff_json_set_new(line, "keys", list);
-	ff_json_set_new(line, "reason", found->count > 0 ? json_null() : json_string(h->refusals.text));
-	return line;
-}
-
 /* The end: with keys, or with why there are none. */
 static void answer(struct ff_engine *e, struct ff_hunt *h, const struct ff_keys *found)
 {
 	const struct ff_one *one = &e->ones[h->number - 1];
 	ff_auto_json json_t *line = NULL;
+	char number[16];
 	struct ff_err err;
 
 	ff_buf_adds(&h->refusals, "");
-	line = key_line(h, found);
+	snprintf(number, sizeof(number), "%u", h->number);
+	line = ff_key_line(number, h->volume, found, h->refusals.text);
 	if (found->count > 0)
 		ff_say(e, FF_EV_STEP, h->scope, h->vm, "key of volume %s found in %s", h->volume_id, source_name(e, h));
 	/* a worker that cannot be told is gone, which is told as well */
@@ -197,42 +176,10 @@ static void go_on(struct ff_engine *e, struct ff_hunt *h, const struct ff_answer
 
 /* ---------------------------------------------------------------- what the worker says */
 
-static bool is_guid(const char *text)
-{
-	if (text == NULL || strlen(text) != FF_GUID_BYTES - 1)
-		return false;
-	for (size_t i = 0; i < FF_GUID_BYTES - 1; i++)
-		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-'
-							    : strchr("0123456789abcdef", text[i]) == NULL)
-			return false;
-	return true;
-}
-
-static int read_protectors(struct ff_key_want *want, const json_t *list)
-{
-	const json_t *entry;
-	size_t i;
-
-	if (!json_is_array(list) || json_array_size(list) > FF_PROTECTORS_MAX)
-		return -1;
-	json_array_foreach (list, i, entry) {
-		const char *id = ff_json_str(entry, "id"), *kind = ff_json_str(entry, "kind");
-		struct ff_protector *p = &want->protectors[want->protector_count++];
-
-		if (!is_guid(id) || kind == NULL || strlen(kind) >= sizeof(p->kind) ||
-			strspn(kind, "abcdefghijklmnopqrstuvwxyz-") != strlen(kind))
-			return -1;
-		snprintf(p->id, sizeof(p->id), "%s", id);
-		snprintf(p->kind, sizeof(p->kind), "%s", kind);
-	}
-	return 0;
-}
-
 void ff_key_wanted(struct ff_engine *e, struct ff_job *job, const json_t *line)
 {
 	const struct ff_one *one = job->one;
 	int64_t volume = ff_json_int(line, "volume", -1);
-	const char *id = ff_json_str(line, "volume_id");
 	struct ff_hunt *h = ff_calloc(1, sizeof(*h));
 
 	h->link = &e->hunts;
@@ -240,8 +187,7 @@ void ff_key_wanted(struct ff_engine *e, struct ff_job *job, const json_t *line)
 	if (h->next != NULL)
 		h->next->link = &h->next;
 	e->hunts = h;
-	if (volume < 0 || volume > 255 || !is_guid(id) ||
-		read_protectors(&h->want, json_object_get(line, "protectors")) < 0) {
+	if (volume < 0 || volume > 255 || ff_key_want_read(&h->want, line) < 0) {
 		hunt_free(h);
 		ff_worker_distrust(e, job->worker, "job %u wants a key for something that is no volume", one->number);
 		return;
@@ -251,7 +197,7 @@ void ff_key_wanted(struct ff_engine *e, struct ff_job *job, const json_t *line)
 	h->vm = one->vm;
 	h->scope = one->scope;
 	h->worker = job->worker;
-	h->volume_id = ff_strdup(id);
+	h->volume_id = ff_strdup(h->want.volume_id); /* which is the line's */
 	h->until_ms = ff_now(e) + PATIENCE_MS;
 	h->want.provider = one->scope->provider->name;
 	h->want.vm_name = one->vm->name;

@@ -1,6 +1,7 @@
 #include "fixfleet/keys.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,66 @@ json_t *ff_key_want_json(const struct ff_key_want *want)
 	ff_json_set_str(json, "volume_id", want->volume_id);
 	ff_json_set_new(json, "protectors", list);
 	return json;
+}
+
+static bool is_guid(const char *text)
+{
+	if (text == NULL || strlen(text) != FF_GUID_BYTES - 1)
+		return false;
+	for (size_t i = 0; i < FF_GUID_BYTES - 1; i++)
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-'
+							    : strchr("0123456789abcdef", text[i]) == NULL)
+			return false;
+	return true;
+}
+
+static int read_protectors(struct ff_key_want *want, const json_t *list)
+{
+	const json_t *entry;
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) > FF_PROTECTORS_MAX)
+		return -1;
+	json_array_foreach (list, i, entry) {
+		const char *id = ff_json_str(entry, "id"), *kind = ff_json_str(entry, "kind");
+		struct ff_protector *p = &want->protectors[want->protector_count++];
+
+		if (!is_guid(id) || kind == NULL || strlen(kind) >= sizeof(p->kind) ||
+			strspn(kind, "abcdefghijklmnopqrstuvwxyz-") != strlen(kind))
+			return -1;
+		snprintf(p->id, sizeof(p->id), "%s", id);
+		snprintf(p->kind, sizeof(p->kind), "%s", kind);
+	}
+	return 0;
+}
+
+int ff_key_want_read(struct ff_key_want *want, const json_t *event)
+{
+	const char *id = ff_json_str(event, "volume_id");
+
+	*want = (struct ff_key_want){.provider = "", .vm_name = "", .vm_id = "", .disk_id = "", .volume_id = id};
+	return is_guid(id) ? read_protectors(want, json_object_get(event, "protectors")) : -1;
+}
+
+json_t *ff_key_line(const char *job, int64_t volume, const struct ff_keys *found, const char *reason)
+{
+	json_t *line = json_object(), *list = json_array();
+
+	for (size_t i = 0; i < found->count; i++) {
+		const struct ff_key *key = &found->items[i];
+		json_t *entry = json_object();
+
+		ff_json_set_new(entry, "protector", key->protector[0] ? json_string(key->protector) : json_null());
+		ff_json_set_str(entry, "key", key->text);
+		if (json_array_append_new(list, entry) != 0)
+			ff_oom();
+	}
+	ff_json_set_str(line, "op", "key");
+	ff_json_set_str(line, "job", job);
+	ff_json_set_int(line, "volume", volume);
+	ff_json_set_new(line, "keys", list);
+	ff_json_set_new(line, "reason", found->count > 0 ? json_null() : json_string(reason));
+	return line;
 }
 
 void ff_keys_add(struct ff_keys *keys, const char *protector, const char *text, size_t len)

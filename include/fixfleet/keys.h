@@ -13,6 +13,7 @@
 
 #include <jansson.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "fixfleet/ask.h"
 #include "fixfleet/err.h"
@@ -35,6 +36,12 @@ struct ff_key_want {
 	size_t protector_count;
 };
 
+/**
+ * Read what a worker says it wants ("key-wanted"): volume_id, borrowed from `event`, and protectors; the rest is "". -1
+ * when it is nonsense: what it says is hostile.
+ */
+int ff_key_want_read(struct ff_key_want *want, const json_t *event);
+
 /** The want as JSON, for programs: {"provider","vm","vm_id","disk_id","volume_id","protectors":[{"id","kind"}]}. */
 json_t *ff_key_want_json(const struct ff_key_want *want);
 
@@ -49,6 +56,9 @@ struct ff_keys {
 /** Add a copy; more than FF_KEYS_MAX are dropped. `protector` may be NULL. */
 void ff_keys_add(struct ff_keys *keys, const char *protector, const char *text, size_t len);
 void ff_keys_release(struct ff_keys *keys);
+
+/** What the worker is told ("key"): the keys, or why there are none. A new reference; it holds keys. */
+json_t *ff_key_line(const char *job, int64_t volume, const struct ff_keys *found, const char *reason);
 
 /** Is that text of the form of a key: a recovery password, or base64 that decodes to what begins as a .BEK file? */
 bool ff_key_is(const char *text, size_t len);
