@@ -26,7 +26,8 @@ static int report_finished(const struct again *a, const struct options *o)
 	size_t n = a->past.count;
 	struct ff_vm *vms = ff_calloc(n ? n : 1, sizeof(*vms));
 	struct ff_ended *ended = ff_calloc(n ? n : 1, sizeof(*ended));
-	struct ff_result result = {.count = n, .ended = ended};
+	struct ff_result result = {
+		.count = n, .ended = ended, .missing = a->past.selected > n ? a->past.selected - n : 0};
 	int status;
 
 	for (size_t i = 0; i < n; i++) {

@@ -43,7 +43,9 @@ int exit_status(const struct ff_result *result, int found_status)
 		return EXIT_INTERRUPT;
 	if (all_refused(result))
 		return EXIT_NOTHING;
-	return stuck || away ? EXIT_STUCK : failed ? EXIT_FAILED : found_status;
+	if (stuck || away)
+		return EXIT_STUCK;
+	return failed || result->missing > 0 ? EXIT_FAILED : found_status;
 }
 
 /* The run as the operator names it: its id where that is enough, else its folder. */

@@ -457,6 +457,7 @@ const struct ff_result *ff_engine_result(struct ff_engine *e)
 		.interrupted = e->interrupts > 0,
 		.broken = e->broken,
 		.nothing_started = !e->started,
+		.missing = e->missing,
 	};
 	for (size_t i = 0; i < e->one_count; i++)
 		result_of(e, &e->ones[i], &r->ended[i]);

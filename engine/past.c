@@ -45,6 +45,7 @@ static int on_run(struct replay *r, const json_t *record, struct ff_err *err)
 	set_text(&r->past->flow, ff_json_str(record, "flow"));
 	set_text(&r->past->of, ff_json_str(record, "of"));
 	set_text(&r->past->started, ff_json_str(record, "t"));
+	r->past->selected = (size_t)(ff_json_int(record, "vms", 0) > 0 ? ff_json_int(record, "vms", 0) : 0);
 	json_decref(r->past->info);
 	r->past->info = json_deep_copy(json_object_get(record, "info"));
 	json_decref(r->past->recipes);

@@ -246,12 +246,13 @@ int ff_engine_resume(struct ff_engine *e, const char *journal, size_t len, struc
 	}
 	number_rescues(e);
 	sort_out(e, &r);
+	e->missing = r.planned > (int64_t)e->one_count ? (size_t)r.planned - e->one_count : 0;
 	if (r.finished) {
 		e->phase = FF_PHASE_ENDED;
 		e->stopped = true;
 	} else {
 		set_off(e, &r);
-		if (r.planned > (int64_t)e->one_count)
+		if (e->missing > 0)
 			ff_say(e, FF_EV_WARN, NULL, NULL,
 				"%zu of %lld selected VMs are in the journal: look for the others when this is over",
 				e->one_count, (long long)r.planned);

@@ -269,6 +269,7 @@ struct ff_engine {
 	bool started;	      /* a mutating request left */
 	struct ff_err broken;
 	struct ff_result result;
+	size_t missing;		 /* selected VMs that the journal does not name */
 	struct ff_vm **past_vms; /* resumed: VMs as the journal tells them */
 	size_t past_count;
 };

@@ -83,9 +83,9 @@ struct ff_engine_config {
 	 * selected: the greater of both. Both 0: no limit.
 	 */
 	unsigned max_failures, max_failures_percent;
-	unsigned canary; /* so many VMs of a provider are done well before others begin, then twice as many each
-			    time; 0: all at once */
-	int64_t verify_ms;	  /* how long a VM may take to prove that it came up; 0: 15 minutes */
+	unsigned canary;   /* so many VMs of a provider are done well before others begin, then twice as many each
+			      time; 0: all at once */
+	int64_t verify_ms; /* how long a VM may take to prove that it came up; 0: 15 minutes */
 	void (*event)(void *arg, const struct ff_event *event); /* may be NULL; must not call the engine */
 	void *event_arg;
 };
@@ -194,6 +194,7 @@ struct ff_result {
 	bool interrupted;     /* the operator stopped it; some may have no outcome */
 	struct ff_err broken; /* class != NONE: the run could not go on (journal, workers); nothing was sent after */
 	bool nothing_started; /* no mutating request left */
+	size_t missing; /* selected, but the run was cut off before its journal named them: nothing is done to them */
 };
 /** Valid until the engine is freed; made anew at each call. */
 const struct ff_result *ff_engine_result(struct ff_engine *engine);

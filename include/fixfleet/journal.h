@@ -50,8 +50,8 @@ struct ff_past {
 	char *run, *program, *flow, *of, *started, *ended; /* ended NULL: unfinished; of NULL: of a repair */
 	json_t *info, *recipes;
 	struct ff_past_vm *vms;
-	size_t count;
-	bool torn; /* the last record was torn */
+	size_t count, selected; /* selected: how many the run was begun for; more when it was cut off before its plan */
+	bool torn;		/* the last record was torn */
 };
 int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_err *err);
 void ff_past_release(struct ff_past *past);

@@ -56,6 +56,34 @@ echo garbage >"$T/garbled/journal.jsonl"
 echo garbage >>"$T/garbled/journal.jsonl"
 expect 3 "$FIXFLEET" status "$T/garbled"; said "byte 0"
 expect 2 "$FIXFLEET" status nosuchrun; said "nosuchrun"
+# -- a run that was cut off when it had its plan: damaged, or begun by a newer program, it is not gone on with
+"$FIXFLEET" $azure --name b-1 --worker local --dev-root "$T/cloud/dev/{rescue}" --yes --run-dir "$T/cut" >/dev/null 2>&1 </dev/null &
+pid=$!
+tries=0
+until grep -qs '"k":"plan"' "$T/cut/journal.jsonl"; do
+	tries=$((tries + 1))
+	[ $tries -lt 300 ] || fail "no plan within 30 s"
+	sleep 0.1
+done
+kill -9 $pid
+wait $pid 2>/dev/null || true
+not_gone_on_with() { # FOLDER WORDS
+	cp "$T/$1/journal.jsonl" "$T/kept"
+	expect 3 "$FIXFLEET" resume "$T/$1"; said "$2"; one_line
+	cmp -s "$T/kept" "$T/$1/journal.jsonl" || fail "$1: its journal was changed"
+}
+mkdir -p "$T/flipped" "$T/newer" "$T/spliced"
+sed '2s/azure/Azure/' "$T/cut/journal.jsonl" >"$T/flipped/journal.jsonl"
+not_gone_on_with flipped "journal damaged at byte $(head -n 1 "$T/cut/journal.jsonl" | wc -c)"
+mkdir -p "$T/begun" # cut off before its plan was durable: those VMs are not called done
+sed 2q "$T/cut/journal.jsonl" >"$T/begun/journal.jsonl"
+expect 1 "$FIXFLEET" resume "$T/begun"; said "0 of 1 selected VMs are in the journal"
+expect 1 "$FIXFLEET" resume "$T/begun"
+sed 2p "$T/cut/journal.jsonl" >"$T/spliced/journal.jsonl"
+not_gone_on_with spliced "journal damaged at byte $(head -n 2 "$T/cut/journal.jsonl" | wc -c)"
+run_record=$(sed -n '1s/"version":[0-9]*/"version":99/; 1s/,"sum":"[^"]*"}$//p' "$T/cut/journal.jsonl")
+printf '%s,"sum":"%.16s"}\n' "$run_record" "$(printf %s "$run_record" | sha256sum)" >"$T/newer/journal.jsonl"
+not_gone_on_with newer "is of version 99"
 # -- nothing to do is no failure
 expect 0 "$FIXFLEET" $azure --name 'x*' --yes --output json; json "$T/out" '.instances == []' "an empty result"
 
