@@ -110,12 +110,12 @@ static void ask_to_keep(struct worker *w, struct job *job)
 	outbox_send(&w->out, event);
 }
 
-static void scan(struct worker *w, struct appliance *a, struct job *job, char *const *partitions)
+static void scan(struct worker *w, struct appliance *a, struct job *job)
 {
 	ff_auto_free char *text = NULL;
 	struct ff_err err;
 
-	if (device_prove(job, &err) < 0 || windows_scan(a, &w->out, job, partitions, &err) < 0) {
+	if (device_prove(job, &err) < 0 || windows_scan(a, &w->out, job, &err) < 0) {
 		if (appliance_alive(a))
 			job_fail(job, &err); /* otherwise bury() knows better than the call that broke */
 		return;
@@ -183,28 +183,20 @@ static void bury(struct worker *w, struct job *const *jobs, size_t count, const 
 
 static bool scan_all(struct lane *lane, struct appliance *a, struct job *const *jobs, size_t count)
 {
-	char **partitions = guestfs_list_partitions(a->g);
 	struct worker *w = lane->w;
-	struct ff_err err;
 	bool alive = true;
 
-	if (partitions == NULL) {
-		appliance_fail(a, &err, FF_E_LOCAL, "cannot list partitions");
-		fail_all(jobs, count, &err);
-		return false;
-	}
 	for (size_t i = 0; i < count && alive && !stopped(w, NULL); i++) {
 		if (dropped(w, jobs[i]))
 			continue;
 		jobs[i]->state = JOB_OPEN;
 		set_current(lane, jobs[i]);
-		scan(w, a, jobs[i], partitions);
+		scan(w, a, jobs[i]);
 		set_current(lane, NULL);
 		alive = appliance_alive(a);
 		if (!alive)
 			bury(w, jobs, count, jobs[i]);
 	}
-	appliance_free_list(partitions);
 	return alive;
 }
 

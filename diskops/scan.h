@@ -7,6 +7,7 @@
 
 #include "appliance.h"
 #include "outbox.h"
+#include "part.h"
 #include "table.h"
 
 /* What the first sector of a partition says it is. */
@@ -26,6 +27,8 @@ struct scan {
 	/* the disk so far */
 	struct table table;
 	uint64_t disk_bytes;
+	struct part starts[PARTS_MAX]; /* of a raw disk: where its partitions are */
+	size_t start_count;
 	json_t *parts; /* of a job that lists: an entry a partition */
 	char *refs;    /* the first partition with ReFS; NULL: none */
 	unsigned ntfs, bitlocker_number;
@@ -44,6 +47,20 @@ void scan_note(struct job *job, char *text_owned);
 
 /** "partition 3", or "the whole disk" when it has no partitions. The caller frees. */
 char *scan_part_name(unsigned number);
+
+/* ---- disk.c */
+
+/**
+ * Read the partition table, before any partition is mounted: a volume of a dynamic disk or of Storage Spaces may have a
+ * mirror elsewhere, half a volume must not be written. 0, or -1 with err when the disk is to be left alone.
+ */
+int disk_look(struct scan *s, struct ff_err *err);
+
+/** The disk's partitions as the appliance calls them; the disk itself when it has none. 0, or -1 with err. */
+int disk_partitions(struct scan *s, struct ff_strv *names, struct ff_err *err);
+
+/** The number of a partition of that disk: "/dev/sda3" of "/dev/sda" is 3. 0 when it is of another disk. */
+unsigned disk_number(const struct scan *s, const char *partition);
 
 /**
  * Bytes of a partition (number 0 and the job's device: of the disk), of the host where that is possible. 0 with `got`,

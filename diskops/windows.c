@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "bitlocker.h"
-#include "device.h"
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
 #include "scan.h"
@@ -20,59 +19,6 @@ void scan_note(struct job *job, char *text_owned)
 	if (job->notes.count < NOTES_MAX)
 		ff_strv_add(&job->notes, text_owned);
 	free(text_owned);
-}
-
-static bool is_raw(const struct job *job)
-{
-	return job->format == NULL || strcmp(job->format, "raw") == 0;
-}
-
-/* The number of a partition of that disk: "/dev/sda3" of "/dev/sda" is 3. 0 when it is of another disk. */
-static unsigned number_of(const char *partition, const char *disk)
-{
-	int64_t number;
-
-	if (!ff_has_prefix(partition, disk) || ff_parse_i64(partition + strlen(disk), 1, 4096, &number) < 0)
-		return 0;
-	return (unsigned)number;
-}
-
-/* Where a partition of the disk itself begins; -1: it is another device, or not in the table. */
-static int64_t start_of(const struct scan *s, const char *partition, unsigned number)
-{
-	if (number == 0)
-		return ff_streq(partition, s->job->device) ? 0 : -1;
-	if (number_of(partition, s->job->device) != number)
-		return -1;
-	for (size_t i = 0; i < s->table.count; i++)
-		if (s->table.parts[i].number == number)
-			return (int64_t)s->table.parts[i].start_bytes;
-	return -1;
-}
-
-/*
- * The appliance waits for udev after each look at a device, which takes a tenth of a second without KVM; a raw disk is
- * read here instead.
- */
-int scan_read(const struct scan *s, const char *partition, unsigned number, uint64_t offset, void *bytes, size_t len,
-	size_t *got, struct ff_err *err)
-{
-	int64_t start = is_raw(s->job) ? start_of(s, partition, number) : -1;
-	ff_auto_free char *copy = NULL;
-	ssize_t n;
-
-	if (start >= 0) {
-		n = device_read(s->job, (uint64_t)start + offset, bytes, len);
-		if (n < 0)
-			return ff_fail(err, FF_E_DISK, "unreadable: %m");
-		*got = (size_t)n;
-		return 0;
-	}
-	copy = guestfs_pread_device(s->a->g, partition, (int)len, (int64_t)offset, got);
-	if (copy == NULL)
-		return appliance_fail(s->a, err, FF_E_DISK, "unreadable");
-	memcpy(bytes, copy, *got);
-	return 0;
 }
 
 /*
@@ -210,54 +156,17 @@ static int look_at_partition(struct scan *s, const char *partition, unsigned num
 	return volume == VOLUME_NTFS ? look_at_ntfs(s, partition, number, err) : 0;
 }
 
-/*
- * The partition table, before any partition is mounted: a volume of a dynamic disk or of Storage Spaces may have a
- * mirror elsewhere, half a volume must not be written.
- */
-static int look_at_table(struct scan *s, struct ff_err *err)
+static int look_at_partitions(struct scan *s, struct ff_err *err)
 {
-	const struct table_part *beyond;
-	ff_auto_free uint8_t *bytes = ff_calloc(1, TABLE_BYTES);
-	int64_t size = (int64_t)s->job->file_bytes;
-	size_t got = 0;
+	struct ff_strv names = {0};
+	int rc = disk_look(s, err);
 
-	if (!is_raw(s->job))
-		size = guestfs_blockdev_getsize64(s->a->g, s->job->device);
-	if (size < 0)
-		return appliance_fail(s->a, err, FF_E_DISK, "unreadable");
-	if (scan_read(s, s->job->device, 0, 0, bytes, TABLE_BYTES, &got, err) < 0)
-		return -1;
-	table_parse(&s->table, bytes, got);
-	s->disk_bytes = (uint64_t)size;
-	beyond = table_beyond(&s->table, s->disk_bytes);
-	if (s->job->list)
-		return 0;
-	if (table_has(&s->table, PART_DYNAMIC))
-		return ff_fail(err, FF_E_DISK,
-			"it is a dynamic disk: its volumes may be spread or mirrored, and are left alone");
-	if (table_has(&s->table, PART_SPACES))
-		return ff_fail(err, FF_E_DISK, "it is part of a Storage Spaces pool, and is left alone");
-	if (beyond != NULL)
-		return ff_fail(err, FF_E_DISK,
-			"it is truncated: it ends after %" PRIu64 " bytes, its partition %u after %" PRIu64,
-			s->disk_bytes, beyond->number, beyond->start_bytes + beyond->size_bytes);
-	return 0;
-}
-
-static int look_at_partitions(struct scan *s, char *const *partitions, struct ff_err *err)
-{
-	bool any = false;
-
-	if (look_at_table(s, err) < 0)
-		return -1;
-	for (char *const *p = partitions; *p != NULL; p++) {
-		unsigned number = number_of(*p, s->job->device);
-
-		any |= number != 0;
-		if (number != 0 && look_at_partition(s, *p, number, err) < 0)
-			return -1;
-	}
-	return any ? 0 : look_at_partition(s, s->job->device, 0, err);
+	if (rc == 0)
+		rc = disk_partitions(s, &names, err);
+	for (size_t i = 0; rc == 0 && i < names.count; i++)
+		rc = look_at_partition(s, names.items[i], disk_number(s, names.items[i]), err);
+	ff_strv_free(&names);
+	return rc;
 }
 
 /* ---------------------------------------------------------------- what to say */
@@ -357,10 +266,10 @@ static void conclude(struct scan *s)
 	job->nothing = ff_buf_take(&text);
 }
 
-int windows_scan(struct appliance *a, struct outbox *out, struct job *job, char *const *partitions, struct ff_err *err)
+int windows_scan(struct appliance *a, struct outbox *out, struct job *job, struct ff_err *err)
 {
 	struct scan s = {.a = a, .out = out, .job = job};
-	int rc = look_at_partitions(&s, partitions, err);
+	int rc = look_at_partitions(&s, err);
 
 	if (rc == 0 && job->list)
 		list_disk(&s);

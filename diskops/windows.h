@@ -10,10 +10,9 @@
 /**
  * Look at the job's disk without writing a bit. Fills job->windows, places, victims, notes, nothing; says stages.
  *
- * @partitions  guestfs_list_partitions() of the appliance, read once for all its disks
- * @return      0: looked at everything, victims (if any) are to be removed; -1 with err: FF_E_DISK for what is on the
+ * @return  0: looked at everything, victims (if any) are to be removed; -1 with err: FF_E_DISK for what is on the
  *              disk (no Windows, encrypted, unreadable, too much to remove), FF_E_LOCAL when the appliance fails
  */
-int windows_scan(struct appliance *a, struct outbox *out, struct job *job, char *const *partitions, struct ff_err *err);
+int windows_scan(struct appliance *a, struct outbox *out, struct job *job, struct ff_err *err);
 
 #endif

@@ -8,7 +8,7 @@
  *   batch.c      how many appliances
  *   lane.c       one of them: look, have kept, mend, close, tell
  *   appliance.c  launching libguestfs
- *   windows.c    what is on a disk
+ *   windows.c    what is on a disk      disk.c  its partitions      files.c, registry.c  what recipes want of it
  *   tree.c       directories, any case
  *   mend.c       removing and proving
  *   device.c     the right disk, unused
@@ -35,7 +35,7 @@
 
 #define DISKS_MAX_DEFAULT 48
 #define DISKS_MAX	  200  /* in one appliance: SCSI targets and labels go further, memory and patience do not */
-#define GATHER_MS	  200  /* after a job, for the next one: an appliance costs seconds */
+#define GATHER_MS	  100  /* after a job, for the next one: an appliance costs seconds */
 #define GATHER_MAX_MS	  3000 /* how long ready disks wait for those that have not appeared yet */
 #define LOOK_MS		  200  /* between looks for a device */
 #define STAGE_MS	  50
