@@ -37,7 +37,26 @@ loop=$(losetup -f --show "$T/good.img" 2>/dev/null) || loop= # needs root and lo
 attached=$loop
 trap 'test -z "$loop" || losetup -d "$loop"; sim_stop' EXIT
 
+# -- what this machine uses is left alone, and so is what cannot be written; no appliance is needed to see that
 cd "$T"
+if [ -n "$loop" ]; then
+	expect 1 "$FIXFLEET" disk repair good.img; said "in use as $loop"
+	losetup -d "$loop"
+	loop=$(losetup -r -f --show "$T/good.img")
+	expect 1 "$FIXFLEET" disk repair "$loop"; said "is read-only"
+	losetup -d "$loop"
+	truncate -s 64M other.img
+	mkfs.ext4 -q other.img
+	mkdir -p mounted
+	loop=$(losetup -f --show "$T/other.img")
+	if mount "$loop" mounted; then
+		expect 1 "$FIXFLEET" disk repair "$loop"; said "is mounted on this machine"
+		umount mounted
+	fi
+	losetup -d "$loop"
+	loop=$(losetup -f --show "$T/good.img")
+fi
+
 expect 1 "$FIXFLEET" disk scan $formats "$images/linux.img" overlay.qcow2 ${loop:+good.img} --output json
 if [ -n "$loop" ]; then
 	losetup -d "$loop"

@@ -476,6 +476,48 @@ Test(repair, the_death_of_an_appliance_fails_no_more_than_it_must)
 	remove_folder(dir);
 }
 
+/* A stopped qemu is what a disk that hangs looks like: the call never comes back. */
+Test(repair, a_disk_that_hangs_is_given_up_and_its_neighbours_are_not)
+{
+	static const char *const names[] = {"good", "older", "no-crowdstrike"};
+	ff_auto_free char *dir = copies_of(names, FF_COUNT(names)), *stamp = ff_printf("%s/stamp", dir);
+	size_t done = 0, given_up = 0;
+	bool stopped = false;
+	struct child c;
+	json_t *event;
+
+	write_file(stamp, "");
+	child_start(&c);
+	for (size_t i = 0; i < FF_COUNT(names); i++) {
+		ff_auto_free char *image = ff_printf("%s.img", names[i]);
+		json_t *line = mend_line(names[i], dir, image, IMAGE_BYTES);
+
+		ff_json_set_int(line, "timeout_ms", 20000);
+		child_send(&c, line);
+	}
+	while (done < FF_COUNT(names) && (event = child_next(&c)) != NULL) {
+		const char *reason = ff_json_str(event, "reason");
+
+		if (is_event(event, "stage") && !stopped && ff_has_prefix(ff_json_str(event, "text"), "windows root"))
+			stopped = kill(qemu_of(c.pid), SIGSTOP) == 0;
+		if (is_event(event, "done")) {
+			bool late = ff_contains_nocase(reason, "given up: looking at it took longer than 20s");
+
+			given_up += late;
+			cr_expect_str_eq(ff_json_str(event, "result"), late ? "failed" : "clean", "%s", reason);
+			cr_expect_str_eq(ff_json_str(event, "class"), late ? "disk" : "none", "%s", reason);
+		}
+		done += is_event(event, "done");
+		json_decref(event);
+	}
+	cr_expect(stopped);
+	cr_expect_eq(given_up, 1);
+	cr_expect_eq(child_end(&c), 0);
+	for (size_t i = 0; i < FF_COUNT(names); i++)
+		expect_untouched(dir, names[i]);
+	remove_folder(dir);
+}
+
 Test(repair, no_qemu_survives_its_worker)
 {
 	static const char *const names[] = {"one-bad"};
