@@ -57,6 +57,7 @@ static int prepare(struct disk_session *s, const struct options *o, struct ff_er
 		return -1;
 	s->discard_hibernation = o->discard_hibernation;
 	s->timeout_ms = o->disk_timeout_ms;
+	s->appliances = o->appliances;
 	s->run = make_run_id();
 	if (!ff_streq(s->verb, "list") && (s->recipes = recipes_load(&o->recipes, err)) == NULL)
 		return -1;

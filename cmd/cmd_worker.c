@@ -6,7 +6,8 @@
 
 int cmd_worker(struct options *o)
 {
-	struct ff_worker_options options = {.in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO};
+	struct ff_worker_options options = {
+		.in_fd = STDIN_FILENO, .out_fd = STDOUT_FILENO, .appliances = o->appliances};
 	struct ff_err err;
 
 	if (o->operands.count > 0) {

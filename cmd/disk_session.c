@@ -40,7 +40,8 @@ static void on_interrupt(int number)
 
 static int start_worker(struct talk *t, struct ff_err *err)
 {
-	char *const argv[] = {(char *)"fixfleet", (char *)"worker", NULL};
+	ff_auto_free char *number = ff_printf("--appliances=%u", t->s->appliances);
+	char *const argv[] = {(char *)"fixfleet", (char *)"worker", t->s->appliances > 0 ? number : NULL, NULL};
 	posix_spawn_file_actions_t actions;
 	int in[2], out[2], rc;
 

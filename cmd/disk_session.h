@@ -21,7 +21,8 @@ struct disk_session {
 	json_t *recipes;		/* borrowed; NULL for list */
 	const struct key_sources *keys; /* of BitLocker volumes; borrowed */
 	bool discard_hibernation;
-	int64_t timeout_ms; /* of one disk; 0: the worker's own */
+	int64_t timeout_ms;  /* of one disk; 0: the worker's own */
+	unsigned appliances; /* side by side; 0: by the machine */
 	char *run, *run_dir;
 	bool interrupted; /* by the operator: what was not kept yet was left alone */
 };

@@ -20,11 +20,15 @@ static const char *get_env(void *self, const char *name)
 /* ---------------------------------------------------------------- the worker's command */
 
 /* "local": this program itself. "ssh": the rescue VM by its name; "ssh:HOST": HOST, {rescue} in it replaced. */
-static void worker_argv(struct ff_strv *argv, const char *worker)
+static void worker_argv(struct ff_strv *argv, const char *worker, unsigned appliances)
 {
+	ff_auto_free char *number = ff_printf("--appliances=%u", appliances);
+
 	if (ff_streq(worker, "local")) {
 		ff_strv_add(argv, "/proc/self/exe");
 		ff_strv_add(argv, "worker");
+		if (appliances > 0)
+			ff_strv_add(argv, number);
 		return;
 	}
 	ff_strv_add(argv, "ssh");
@@ -34,6 +38,8 @@ static void worker_argv(struct ff_strv *argv, const char *worker)
 	ff_strv_add(argv, worker[3] == ':' ? worker + 4 : "{rescue}");
 	ff_strv_add(argv, "fixfleet");
 	ff_strv_add(argv, "worker");
+	if (appliances > 0)
+		ff_strv_add(argv, number);
 }
 
 static int make_runtime(struct found *f, const struct options *o, struct ff_err *err)
@@ -44,7 +50,7 @@ static int make_runtime(struct found *f, const struct options *o, struct ff_err 
 		.worker_shared = ff_streq(options_worker(o), "local"),
 	};
 
-	worker_argv(&f->worker_argv, options_worker(o));
+	worker_argv(&f->worker_argv, options_worker(o), o->appliances);
 	options.worker_argv = f->worker_argv; /* borrowed */
 	f->runtime = ff_runtime_new(&options, err);
 	return f->runtime ? 0 : -1;

@@ -33,7 +33,8 @@ static const struct command commands[] = {
 	{"status", FOR_OUTPUT, cmd_status, "print a run from its journal: status RUN-ID or folder"},
 	{"disk", FOR_DISK | FOR_OUTPUT, cmd_disk, "images and devices here: disk scan|repair|list TARGET..."},
 	{"recipes", FOR_OUTPUT, cmd_recipes, "list recipes; recipes show NAME|FILE; recipes check FILE..."},
-	{"worker", 0, cmd_worker, "mend disks on this machine, commands as JSON lines on stdin (used by repair)"},
+	{"worker", FOR_WORKER, cmd_worker,
+		"mend disks on this machine, commands as JSON lines on stdin (used by repair)"},
 };
 
 static const struct command *command_by_name(const char *name)

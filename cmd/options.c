@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fixfleet/mem.h"
+#include "fixfleet/worker.h"
 
 struct row {
 	unsigned groups;
@@ -230,6 +231,16 @@ static int set_parallel(struct options *o, const char *value, struct ff_err *err
 	return 0;
 }
 
+static int set_appliances(struct options *o, const char *value, struct ff_err *err)
+{
+	int64_t n;
+
+	if (set_number("--appliances", value, FF_WORKER_APPLIANCES_MAX, &n, err) < 0)
+		return -1;
+	o->appliances = (unsigned)n;
+	return 0;
+}
+
 static int set_verify(struct options *o, const char *value, struct ff_err *err)
 {
 	int64_t n;
@@ -364,6 +375,8 @@ static const struct row rows[] = {
 	{FOR_REPAIR, 'y', "yes", NULL, set_yes, "do not ask"},
 	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "discard-hibernation", NULL, set_discard_hibernation,
 		"mend hibernated Windows too: its saved session is lost"},
+	{FOR_REPAIR | FOR_RESUME | FOR_DISK | FOR_WORKER, 0, "appliances", "N", set_appliances,
+		"libguestfs appliances side by side (default: as processors and memory allow)"},
 	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "disk-timeout", "SECONDS", set_disk_timeout,
 		"give a disk up that takes longer to look at, or to mend (600)"},
 	{FOR_REPAIR | FOR_DISK, 0, "run-dir", "DIR", set_run_dir,

@@ -31,7 +31,7 @@ struct options {
 	bool yes, dry_run, take_over;
 	const char *run_dir;
 	bool evidence; /* --evidence: keep consoles and screens in the run's folder */
-	unsigned max_failures, max_failures_percent, canary, parallel;
+	unsigned max_failures, max_failures_percent, canary, parallel, appliances;
 	int64_t verify_ms, disk_timeout_ms;
 	bool discard_hibernation;
 	enum output output;
@@ -52,6 +52,7 @@ enum option_group {
 	FOR_ALL = 1 << 3,    /* -v, -q, --help ... */
 	FOR_RESUME = 1 << 4, /* what may be another on the next machine */
 	FOR_DISK = 1 << 5,   /* disks of this machine */
+	FOR_WORKER = 1 << 6,
 };
 
 /**

@@ -5,9 +5,10 @@
 #include <unistd.h>
 
 #include "fixfleet/json.h"
+#include "fixfleet/worker.h"
 #include "lane.h"
 
-#define LANES_MAX      4
+#define LANES_MAX      4   /* unless the operator says otherwise */
 #define LANE_DISKS_MIN 4   /* fewer do not pay for a launch of their own */
 #define LISTEN_MS      100 /* between looks whether the lanes have ended */
 
@@ -42,12 +43,14 @@ size_t batch_lanes(size_t disks, long processors, int64_t free_mb, const struct 
 
 static size_t lanes_for(const struct worker *w, size_t disks)
 {
+	if (w->lanes_max > 0)
+		return disks < w->lanes_max ? (disks > 0 ? disks : 1) : w->lanes_max;
 	return batch_lanes(disks, sysconf(_SC_NPROCESSORS_ONLN), memory_free_mb(), &w->launcher);
 }
 
 size_t batch_room(const struct worker *w)
 {
-	size_t room = w->disks_max * lanes_for(w, w->disks_max * LANES_MAX);
+	size_t room = w->disks_max * lanes_for(w, (size_t)w->disks_max * FF_WORKER_APPLIANCES_MAX);
 
 	return room < BATCH_JOBS_MAX ? room : BATCH_JOBS_MAX;
 }
@@ -85,7 +88,7 @@ static size_t start_lanes(struct worker *w, struct lane *lanes, size_t lane_coun
 
 void batch_run(struct worker *w, struct job **jobs, size_t count)
 {
-	struct lane lanes[LANES_MAX];
+	struct lane lanes[FF_WORKER_APPLIANCES_MAX];
 	size_t started;
 
 	pthread_mutex_lock(&w->lock);

@@ -20,6 +20,7 @@ struct worker {
 	struct inbox *inbox; /* of the main thread alone */
 	struct outbox out;
 	unsigned disks_max; /* in one appliance */
+	unsigned lanes_max; /* appliances side by side; 0: by the machine */
 	bool probe_wanted;
 	int64_t last_job_ms;	/* when the last one came */
 	int64_t ready_since_ms; /* when the first of those that are READY became so; 0: none is */

@@ -345,8 +345,10 @@ static void init_locks(struct worker *w)
 int ff_worker_main(const struct ff_worker_options *options)
 {
 	unsigned max = options->disks_max ? options->disks_max : DISKS_MAX_DEFAULT;
-	struct worker w = {
-		.launcher = {.memory_mb = options->memory_mb}, .disks_max = max < DISKS_MAX ? max : DISKS_MAX};
+	struct worker w = {.launcher = {.memory_mb = options->memory_mb},
+		.disks_max = max < DISKS_MAX ? max : DISKS_MAX,
+		.lanes_max = options->appliances < FF_WORKER_APPLIANCES_MAX ? options->appliances
+									    : FF_WORKER_APPLIANCES_MAX};
 	ff_auto_close int in = -1;
 	ff_auto_close int out = -1;
 	int status;

@@ -15,7 +15,7 @@ _fixfleet()
 	--recipe) COMPREPLY=($(compgen -W "$(fixfleet recipes 2>/dev/null | sed 1d | cut -d' ' -f1)" -- "$cur") $(compgen -f -- "$cur")); return ;;
 	--ca-file | --instances | --csek-key-file | --keys) COMPREPLY=($(compgen -f -- "$cur")); return ;;
 	--run-dir | --dev-root) COMPREPLY=($(compgen -d -- "$cur")); return ;;
-	--subscription | --rg | --region | --profile | --project | --zone | --name | --tag | --rescue | --key-secret | --max-failures | --canary | --parallel | --verify-timeout | --disk-timeout) return ;;
+	--subscription | --rg | --region | --profile | --project | --zone | --name | --tag | --rescue | --key-secret | --max-failures | --canary | --parallel | --verify-timeout | --disk-timeout | --appliances) return ;;
 	--key-command) COMPREPLY=($(compgen -c -- "$cur")); return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ] && [[ $cur != -* ]]; then

@@ -34,11 +34,10 @@
  * open
  *   {"event":"done","job":"17","result":"repaired"|"clean"|"failed","class":"disk","reason":"...","windows":["..."],
  *    "removed":[{"path","size","mtime","sha256"}],"changed":["..."],"notes":["..."],"ms":12345}
- *                                      the disk is closed: detach it. "removed" are the kept files that are gone or replaced,
- *                                      "changed" says what else was done. After a look only: "would" says what a repair
- *                                      would do; "disk" is what was listed
- * Lines are at most FF_WORKER_LINE_BYTES_MAX long, file data comes in pieces of at most 512 KiB. mtime is RFC 3339.
- * Jobs that arrive while an appliance is busy go together into the next one.
+ *                                      the disk is closed: detach it. "removed" are the kept files that are gone or
+ * replaced, "changed" says what else was done. After a look only: "would" says what a repair would do; "disk" is what
+ * was listed Lines are at most FF_WORKER_LINE_BYTES_MAX long, file data comes in pieces of at most 512 KiB. mtime is
+ * RFC 3339. Jobs that arrive while an appliance is busy go together into the next one.
  */
 #ifndef FIXFLEET_WORKER_H
 #define FIXFLEET_WORKER_H
@@ -50,9 +49,12 @@
 
 struct ff_worker_options {
 	int in_fd, out_fd;
-	unsigned disks_max; /* in one appliance; 0: 48 */
-	unsigned memory_mb; /* of an appliance; 0: by the number of disks */
+	unsigned disks_max;  /* in one appliance; 0: 48 */
+	unsigned memory_mb;  /* of an appliance; 0: by the number of disks */
+	unsigned appliances; /* side by side; 0: as processors and memory allow; at most FF_WORKER_APPLIANCES_MAX */
 };
+
+#define FF_WORKER_APPLIANCES_MAX 16
 
 /** Serve until end of input. The process' exit status: 0, or 1 after a protocol error. */
 int ff_worker_main(const struct ff_worker_options *options);
