@@ -56,7 +56,7 @@ static void add(
 	struct table *t, unsigned number, uint64_t start, uint64_t sectors, unsigned sector, enum part_type type)
 {
 	/* beyond 2^53 sectors nothing is a disk; no product below can overflow then */
-	if (t->count >= TABLE_PARTS_MAX || start >> 50 != 0 || sectors >> 50 != 0)
+	if (t->count >= TABLE_PARTS_MAX || sectors == 0 || start >> 50 != 0 || sectors >> 50 != 0)
 		return;
 	t->parts[t->count++] = (struct table_part){
 		.number = number, .start_bytes = start * sector, .size_bytes = sectors * sector, .type = type};

@@ -38,6 +38,7 @@ static void check_value(const struct recipe_value *value)
 {
 	ff_auto_free char *text = recipe_value_text(value->type, value->data, value->data_len);
 
+	FUZZ_CHECK(text[0] != '\0', "a value without words");
 	FUZZ_CHECK(value->hive != NULL && strchr(value->hive, '/') == NULL && strchr(value->hive, '.') == NULL, "hive");
 	FUZZ_CHECK(value->keys.count > 0 && value->name != NULL, "no key");
 	FUZZ_CHECK(value->remove == (value->data == NULL), "data");

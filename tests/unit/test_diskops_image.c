@@ -138,6 +138,11 @@ Test(table, of_a_gpt_with_sectors_of_either_size)
 		cr_expect(table.parts[0].number == 2 && table.parts[0].type == PART_SPACES);
 		cr_expect(table.parts[0].start_bytes == 256 * (uint64_t)sector);
 		cr_expect(table.parts[0].size_bytes == 256 * (uint64_t)sector);
+		/* one that goes round the end of all numbers is none */
+		memcpy(disk + 2 * sector, spaces, 16);
+		memset(disk + 2 * sector + 40, 0xff, 8);
+		table_parse(&table, disk, sizeof(disk));
+		cr_expect_eq(table.count, 1, "%zu", table.count);
 		/* cut off anywhere it gives fewer, and is not read beyond its end */
 		for (size_t len = 0; len < 2 * (size_t)sector + 256; len++) {
 			uint8_t *part = memcpy(ff_calloc(len + 1, 1), disk, len);
