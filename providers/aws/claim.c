@@ -127,7 +127,11 @@ AWS_ACTED_FN(aws_release_acted)
 
 static void see_release(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
-	if (!ff_streq(aws_tag(node, AWS_TAG_RUN), m->run))
+	bool fresh = aws_lags(m, "claim_ms", wall_ms) && aws_since(m, "release_ms", wall_ms) == INT64_MAX;
+
+	if (!ff_streq(aws_tag(node, AWS_TAG_RUN), m->run) && fresh) /* it may only not be seen yet */
+		aws_verdict(v, FF_M_NOT_DONE);
+	else if (!ff_streq(aws_tag(node, AWS_TAG_RUN), m->run))
 		aws_verdict(v, FF_M_DONE);
 	else if (aws_lags(m, "release_ms", wall_ms))
 		aws_wait(v, LAG_LOOK_MS, "the tag is still to be seen");

@@ -3,6 +3,7 @@
  *
  *   sim --seeds N [--base B] [--jobs J]      N random incidents, J at a time
  *   sim --seed S [--story]                   one; with its story on stderr
+ *   sim ... --stop                          no further incident after one has failed
  *   sim --exhaustive [--jobs J]              a crash before and after every request and journal write, every pair of
  * faults
  *
@@ -26,20 +27,26 @@
 
 /* What the jobs tell, in shared memory. */
 struct board {
+	volatile bool stop, stop_at_failure;
 	struct job {
 		uint64_t seed, incidents, failures, disks_lost, vms, requests;
 		uint64_t counts[VW_F_COUNT];
 	} jobs[JOBS_MAX];
 };
 
+static struct board *board;
+
 static void run_one(struct job *job, uint64_t seed, const struct vw_incident_options *o, const char *how)
 {
 	struct vw_incident_result r = {0};
 
+	if (board->stop)
+		return;
 	job->seed = seed;
 	vw_incident(seed, o, &r);
 	job->incidents++;
 	job->failures += r.failed;
+	board->stop = board->stop || (r.failed && board->stop_at_failure);
 	job->disks_lost += r.disks_lost;
 	job->vms += r.vms;
 	job->requests += r.requests;
@@ -90,7 +97,8 @@ static void crashes(struct job *job, unsigned number, unsigned jobs, const char 
 	ff_buf_free(&plain.why);
 }
 
-static void pairs(struct job *job, unsigned number, unsigned jobs, const char *cloud)
+/* At every pair of requests two faults; of the sixteen pairs of kinds one, or all of them. */
+static void pairs(struct job *job, unsigned number, unsigned jobs, const char *cloud, bool all_kinds)
 {
 	static const enum vw_fault_kind kinds[] = {
 		VW_F_SERVER_ERROR, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_OP_FAILS};
@@ -104,7 +112,8 @@ static void pairs(struct job *job, unsigned number, unsigned jobs, const char *c
 			for (size_t k = 0; k < FF_COUNT(kinds) * FF_COUNT(kinds); k++) {
 				ff_auto_free char *how = NULL;
 
-				if (turn++ % jobs != number)
+				if ((!all_kinds && k != (a + b * 5) % (FF_COUNT(kinds) * FF_COUNT(kinds))) ||
+					turn++ % jobs != number)
 					continue;
 				o.faults[0].number = a;
 				o.faults[0].kind = kinds[k / FF_COUNT(kinds)];
@@ -119,11 +128,11 @@ static void pairs(struct job *job, unsigned number, unsigned jobs, const char *c
 	ff_buf_free(&plain.why);
 }
 
-static void exhaustive_job(struct board *b, unsigned number, unsigned jobs)
+static void exhaustive_job(struct board *b, unsigned number, unsigned jobs, bool all_kinds)
 {
 	for (size_t c = 0; c < FF_COUNT(clouds); c++) {
 		crashes(&b->jobs[number], number, jobs, clouds[c]);
-		pairs(&b->jobs[number], number, jobs, clouds[c]);
+		pairs(&b->jobs[number], number, jobs, clouds[c], all_kinds);
 	}
 }
 
@@ -132,7 +141,7 @@ static void exhaustive_job(struct board *b, unsigned number, unsigned jobs)
 struct options {
 	uint64_t seeds, base, seed;
 	unsigned jobs;
-	bool one, exhaustive;
+	bool one, exhaustive, all_kinds, stop;
 	struct vw_incident_options incident;
 };
 
@@ -145,6 +154,7 @@ static int wait_for(struct board *b, const pid_t *pids, unsigned jobs, const str
 		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 			continue;
 		bad = 1;
+		b->stop = b->stop || o->stop;
 		printf("FAILED --seed %" PRIu64 "\n  the job ended with %s %d\n  replay: build/sim %s--seed %" PRIu64
 		       " --story\n",
 			b->jobs[k].seed, WIFSIGNALED(status) ? "signal" : "status",
@@ -165,6 +175,8 @@ static int run_all(const struct options *o)
 
 	if (b == MAP_FAILED)
 		return 1;
+	board = b;
+	b->stop_at_failure = o->stop;
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	fflush(stdout);
 	for (unsigned k = 0; k < o->jobs; k++) {
@@ -172,7 +184,7 @@ static int run_all(const struct options *o)
 		if (pids[k] != 0)
 			continue;
 		if (o->exhaustive)
-			exhaustive_job(b, k, o->jobs);
+			exhaustive_job(b, k, o->jobs, o->all_kinds);
 		else
 			random_job(b, k, o->jobs, o->base, o->seeds);
 		_exit(0);
@@ -251,8 +263,12 @@ static void read_options(struct options *o, char **arg)
 			o->jobs = (unsigned)number(*++arg);
 		else if (ff_streq(*arg, "--story"))
 			o->incident.story = true;
+		else if (ff_streq(*arg, "--stop"))
+			o->stop = true;
 		else if (ff_streq(*arg, "--exhaustive"))
 			o->exhaustive = true;
+		else if (ff_streq(*arg, "--all-kinds"))
+			o->all_kinds = true;
 		else if (ff_streq(*arg, "--seed")) {
 			o->seed = number(*++arg);
 			o->one = true;

@@ -331,6 +331,10 @@ static const struct look_case {
 	{AWS_STOP, "{\"stop_ms\":-5000}", INSTANCE("running", ""), FF_M_WAIT, NULL}, /* the read lags */
 	{AWS_STOP, "{\"stop_ms\":-61000}", INSTANCE("running", ""), FF_M_NOT_DONE, NULL},
 	{AWS_STOP, "{}", INSTANCE("stopping", ""), FF_M_WAIT, "stop_ms"},
+	/* found by the simulation: interrupted right after its claim, which no read shows yet */
+	{AWS_RELEASE, "{\"claim_ms\":-1000}", INSTANCE("running", ""), FF_M_NOT_DONE, NULL},
+	{AWS_RELEASE, "{\"claim_ms\":-1000,\"release_ms\":-500}", INSTANCE("running", ""), FF_M_DONE, NULL},
+	{AWS_RELEASE, "{\"claim_ms\":-61000}", INSTANCE("running", ""), FF_M_DONE, NULL},
 	/* found by the simulation: interrupted right after its stop, whose effect no read shows yet */
 	{AWS_START, "{\"stop_ms\":-5000}", INSTANCE("running", ""), FF_M_WAIT, NULL},
 	{AWS_START, "{\"stop_ms\":-61000}", INSTANCE("running", ""), FF_M_DONE, NULL},
