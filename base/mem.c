@@ -138,6 +138,23 @@ void ff_buf_addf(struct ff_buf *b, const char *fmt, ...)
 	free(text);
 }
 
+void ff_buf_add_word(struct ff_buf *b, const char *text)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+
+	if (text[0] != '\0' && text[strspn(text, safe)] == '\0') {
+		ff_buf_adds(b, text);
+		return;
+	}
+	ff_buf_adds(b, "'");
+	for (; *text != '\0'; text++)
+		if (*text == '\'')
+			ff_buf_adds(b, "'\\''");
+		else
+			ff_buf_add(b, text, 1);
+	ff_buf_adds(b, "'");
+}
+
 void ff_buf_drop(struct ff_buf *b, size_t len)
 {
 	if (len == 0)

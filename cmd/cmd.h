@@ -123,6 +123,8 @@ void print_rows(enum output output, const char *const *head, size_t columns, cha
 int run_to_end(struct found *f, const struct options *o, struct view *view, const char *id, const char *run_dir);
 /** What scripts are told; `found_status` when nothing else is to be told. */
 int exit_status(const struct ff_result *result, int found_status);
+/** On stderr: the commands that bring a stuck VM's disk home; NULL: nothing. */
+void say_by_hand(const char *name, const json_t *commands);
 /** On stderr: what is not done, and the command that goes on. */
 void last_words(const struct ff_result *result, const char *id, const char *run_dir);
 

@@ -39,9 +39,12 @@ static int report_finished(const struct again *a, const struct options *o)
 			.outcome = ff_outcome_from_name(vm->outcome),
 			.reason = vm->reason,
 			.removed = vm->removed,
+			.by_hand = vm->by_hand,
 			.took_ms = vm->took_ms};
 	}
 	report_result(&result, a->past.run, a->folder, o->output);
+	for (size_t i = 0; i < n; i++)
+		say_by_hand(a->past.vms[i].name, a->past.vms[i].by_hand);
 	ff_log(FF_LOG_INFO, NULL, "the run ended %s: there is nothing to go on with", a->past.ended);
 	status = exit_status(&result, EXIT_OK);
 	free(ended);

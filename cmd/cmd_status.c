@@ -26,6 +26,8 @@ static void print_past_json(const struct ff_past *past, const char *folder)
 		ff_json_set_str(j, "where", vm->where ? vm->where : "");
 		ff_json_set_new(j, "removed", vm->removed ? json_deep_copy(vm->removed) : json_array());
 		ff_json_set_new(j, "seconds", json_real((double)vm->took_ms / 1000));
+		if (vm->by_hand != NULL)
+			ff_json_set_new(j, "by_hand", json_deep_copy(vm->by_hand));
 		json_array_append_new(instances, j);
 	}
 	ff_json_set_new(all, "instances", instances);
@@ -72,6 +74,8 @@ int cmd_status(struct options *o)
 		print_past_rows(&past, o->output);
 	ff_log(FF_LOG_INFO, NULL, "run %s, begun %s, %s%s", past.run, past.started, past.ended ? "ended " : "not ended",
 		past.ended ? past.ended : "");
+	for (size_t i = 0; i < past.count; i++)
+		say_by_hand(past.vms[i].name, past.vms[i].by_hand);
 	if (past.torn)
 		ff_log(FF_LOG_WARN, NULL, "the journal's last record is torn: fixfleet died while writing it");
 	ff_past_release(&past);

@@ -57,6 +57,18 @@ static char *name_of(const char *id, const char *run_dir)
 	return ff_strdup(ff_streq(usual, run_dir) ? id : run_dir);
 }
 
+void say_by_hand(const char *name, const json_t *commands)
+{
+	const json_t *command;
+	size_t i;
+
+	if (commands == NULL)
+		return;
+	ff_log(FF_LOG_ERROR, name, "its disk is not home; by hand it gets there with:");
+	json_array_foreach ((json_t *)commands, i, command)
+		ff_log(FF_LOG_ERROR, name, "  %s", json_string_value(command));
+}
+
 void last_words(const struct ff_result *result, const char *id, const char *run_dir)
 {
 	ff_auto_free char *name = name_of(id, run_dir);
@@ -66,6 +78,7 @@ void last_words(const struct ff_result *result, const char *id, const char *run_
 		const struct ff_ended *e = &result->ended[i];
 
 		open += is_open(e);
+		say_by_hand(e->vm->name, e->by_hand);
 		if (is_away(e))
 			ff_log(FF_LOG_ERROR, e->vm->name, "unfinished at step %s%s%s", e->step,
 				e->reason[0] ? ": " : "", e->reason);

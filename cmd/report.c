@@ -210,6 +210,8 @@ static void result_json(const struct ff_result *result, const char *run, const c
 		ff_json_set_str(j, "reason", e->reason);
 		ff_json_set_new(j, "removed", json_deep_copy(e->removed));
 		ff_json_set_new(j, "seconds", json_real((double)e->took_ms / 1000));
+		if (e->by_hand != NULL)
+			ff_json_set_new(j, "by_hand", json_deep_copy(e->by_hand));
 		json_array_append_new(instances, j);
 	}
 	ff_json_set_new(all, "instances", instances);

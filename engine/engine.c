@@ -106,6 +106,7 @@ void ff_engine_forget_ones(struct ff_engine *e)
 		json_decref(one->facts);
 		json_decref(one->removed);
 		json_decref(one->kept);
+		json_decref(one->by_hand);
 		free(one->reason);
 		free(one->last);
 	}
@@ -439,6 +440,7 @@ static void result_of(const struct ff_engine *e, const struct ff_one *one, struc
 		.outcome = (enum ff_outcome)one->outcome,
 		.reason = one->reason ? one->reason : "",
 		.removed = one->removed ? one->removed : e->no_files,
+		.by_hand = one->by_hand,
 		.class = (enum ff_class)one->class,
 		.took_ms = open && one->began_ms ? ff_now(e) - one->began_ms : one->took_ms,
 	};

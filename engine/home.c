@@ -102,6 +102,7 @@ static void end_stuck(struct ff_engine *e, struct ff_one *one, const struct ff_e
 
 	note_step(e, one, err);
 	text = ff_printf("%s; %s", one->reason, where);
+	one->by_hand = ff_one_by_hand(e, one);
 	ff_one_end(e, one, FF_O_STUCK, text);
 }
 

@@ -146,6 +146,8 @@ static int on_end(struct replay *r, const json_t *record, struct ff_err *err)
 	set_text(&vm->reason, ff_json_str(record, "reason"));
 	set_text(&vm->where, ff_json_str(record, "where"));
 	vm->took_ms = ff_json_int(record, "ms", 0);
+	if (vm->by_hand == NULL && json_is_array(json_object_get(record, "by_hand")))
+		vm->by_hand = json_deep_copy(json_object_get(record, "by_hand"));
 	if (json_is_array(removed)) {
 		json_decref(vm->removed);
 		vm->removed = json_deep_copy(removed);
@@ -234,6 +236,7 @@ void ff_past_release(struct ff_past *past)
 		free(vm->where);
 		json_decref(vm->facts);
 		json_decref(vm->removed);
+		json_decref(vm->by_hand);
 	}
 	free(past->vms);
 	free(past->run);

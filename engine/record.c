@@ -116,6 +116,21 @@ char *ff_one_where(struct ff_engine *e, const struct ff_one *one)
 	return ff_buf_take(&text);
 }
 
+json_t *ff_one_by_hand(struct ff_engine *e, const struct ff_one *one)
+{
+	json_t *array = json_array();
+	struct ff_strv commands = {0};
+	struct ff_member m;
+
+	ff_one_member(e, one, &m);
+	if (one->scope->provider->by_hand != NULL)
+		one->scope->provider->by_hand(one->scope->cloud, &m, &commands);
+	for (size_t i = 0; i < commands.count; i++)
+		json_array_append_new(array, json_string(commands.items[i]));
+	ff_strv_free(&commands);
+	return array;
+}
+
 static void set_where(struct ff_engine *e, json_t *record, const struct ff_one *one)
 {
 	ff_auto_free char *where = ff_one_where(e, one);
@@ -315,6 +330,8 @@ void ff_record_end(struct ff_engine *e, const struct ff_one *one)
 	ff_json_set_str(record, "reason", one->reason);
 	ff_json_set_str(record, "class", one->class ? ff_class_name((enum ff_class)one->class) : NULL);
 	ff_json_set_new(record, "removed", one->removed ? json_deep_copy(one->removed) : json_array());
+	if (one->by_hand != NULL)
+		ff_json_set_new(record, "by_hand", json_incref(one->by_hand));
 	ff_json_set_int(record, "ms", one->took_ms);
 	ff_json_set_new(record, "seconds", json_real((double)one->took_ms / 1000));
 	set_where(e, record, one);

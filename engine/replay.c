@@ -539,6 +539,8 @@ static int on_end(struct ff_replay *r, const json_t *record, struct ff_err *err)
 	set_text(&one->reason, ff_json_str(record, "reason"));
 	json_decref(one->removed);
 	one->removed = json_is_array(removed) ? json_deep_copy(removed) : NULL;
+	if (json_is_array(json_object_get(record, "by_hand")))
+		one->by_hand = json_deep_copy(json_object_get(record, "by_hand"));
 	return 0;
 }
 

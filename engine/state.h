@@ -161,6 +161,7 @@ struct ff_one {
 	const struct ff_vm *vm;
 	json_t *facts; /* owned */
 	json_t *removed;
+	json_t *by_hand; /* stuck: commands; owned; NULL otherwise */
 	json_t *kept; /* resumed: files that the worker may have removed before; owned; NULL: it surely removed none */
 	struct ff_rescue *rescue;
 	struct ff_one *next, *prev;	      /* in the rescue VM's, the group's or the pool's queue */
@@ -563,6 +564,8 @@ const char *ff_scope_account(const struct ff_scope *scope);
 void ff_record_finish(struct ff_engine *e);
 /** Which disk is where now; owned. */
 char *ff_one_where(struct ff_engine *e, const struct ff_one *one);
+/** The commands that bring it home; a new array of strings. */
+json_t *ff_one_by_hand(struct ff_engine *e, const struct ff_one *one);
 const char *ff_meaning_name(enum ff_meaning meaning);
 
 #endif

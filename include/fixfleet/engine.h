@@ -184,6 +184,7 @@ struct ff_ended {
 	enum ff_outcome outcome;
 	const char *reason;    /* borrowed; never NULL */
 	const json_t *removed; /* array of {path,size,mtime,sha256}; never NULL */
+	const json_t *by_hand; /* stuck: array of commands that bring its disk home, in order; NULL otherwise */
 	int64_t took_ms;       /* from its first step to its end */
 	enum ff_class class;   /* why it turned home, or was skipped after it was begun; FF_E_NONE otherwise */
 	const char *step;      /* where it stands when it has no outcome (interrupted); NULL otherwise */

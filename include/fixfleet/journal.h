@@ -43,7 +43,7 @@ int ff_journal_read(const char *bytes, size_t len, int (*each)(void *arg, const 
 
 struct ff_past_vm {
 	char *provider, *id, *name, *step, *outcome, *reason, *where;
-	json_t *facts, *removed;
+	json_t *facts, *removed, *by_hand; /* by_hand: commands; NULL unless stuck */
 	int64_t took_ms;
 };
 struct ff_past {

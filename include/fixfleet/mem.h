@@ -52,6 +52,8 @@ void ff_buf_add(struct ff_buf *b, const void *bytes, size_t len);
 void ff_buf_adds(struct ff_buf *b, const char *text);
 void ff_buf_addf(struct ff_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ff_buf_drop(struct ff_buf *b, size_t len); /* remove the first len bytes */
+/** Append the text as one word for a POSIX shell: as it is where that is safe, else in single quotes. */
+void ff_buf_add_word(struct ff_buf *b, const char *text);
 char *ff_buf_take(struct ff_buf *b); /* the text ("" when empty), owned by the caller; the buffer is empty after */
 void ff_buf_free(struct ff_buf *b);
 #define ff_auto_buf __attribute__((cleanup(ff_buf_free))) struct ff_buf

@@ -341,6 +341,12 @@ struct ff_provider {
 		struct ff_err *err);
 	/** Append one line: which disk is where now ("OS disk 'x' on the VM; copy 'y' on 'rescue-1', LUN 3"). */
 	void (*where)(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+	/**
+	 * Append the commands of the cloud's own command-line tool, one a text and in order, that bring the disk home
+	 * and start the VM if it ran: for the operator, when the cloud did not let us. Names are quoted for a shell.
+	 * NULL: the cloud has no such tool.
+	 */
+	void (*by_hand)(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands);
 
 	/*
 	 * The cloud's secret store, for --key-secret. Both may be NULL: there is none that this program asks.

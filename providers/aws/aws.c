@@ -147,4 +147,5 @@ const struct ff_provider ff_aws = {
 	/* no operations to poll: what EC2 accepts shows in the resource's own state */
 	.place = aws_place,
 	.where = aws_where,
+	.by_hand = aws_by_hand,
 };

@@ -669,6 +669,7 @@ json_t *aws_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 /* place.c */
 int aws_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
 void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+void aws_by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands);
 
 /* ---- secrets.c */
 

@@ -32,10 +32,10 @@ int aws_place(const struct ff_cloud *cloud, const struct ff_member *m, struct ff
 void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
 {
 	const char *at = ff_json_str(m->facts, "at"), *snapshot = ff_json_str(m->facts, "snapshot");
-	const char *volume = aws_volume(m), *device = aws_root_device(m), *region = cloud->region ? cloud->region : "";
-	const char *flag = ff_json_bool(m->facts, "root/delete", false) ? "true" : "false";
+	const char *volume = aws_volume(m), *device = aws_root_device(m);
 	const char *made = ff_json_str(m->facts, "made"), *replaced = ff_json_str(m->facts, "root/volume");
 
+	(void)cloud;
 	if (ff_json_str(m->facts, "left") != NULL) {
 		ff_buf_addf(text, "root volume '%s' is on the VM as %s; '%s' is left over", volume, device,
 			aws_text(m, "left"));
@@ -58,17 +58,46 @@ void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct f
 		ff_buf_addf(text, "; snapshot '%s'", snapshot);
 	if (made != NULL)
 		ff_buf_addf(text, "; volume '%s' was made of it", made);
-	if (at == NULL || (ff_streq(at, "home") && !ff_json_bool(m->facts, "flag", false)))
-		return;
-	ff_buf_adds(text, "; home again: ");
-	if (ff_streq(at, "rescue"))
-		ff_buf_addf(text, "aws ec2 detach-volume --region %s --volume-id %s, then ", region, volume);
-	if (!ff_streq(at, "home"))
-		ff_buf_addf(text,
-			"aws ec2 attach-volume --region %s --volume-id %s --instance-id %s --device %s, then ", region,
-			volume, m->vm->id, device);
-	ff_buf_addf(text,
-		"aws ec2 modify-instance-attribute --region %s --instance-id %s --block-device-mappings "
-		"'DeviceName=%s,Ebs={DeleteOnTermination=%s}'",
-		region, m->vm->id, device, flag);
+}
+
+struct option {
+	const char *name, *value;
+};
+
+/* Region first, then the options up to one without a value. */
+static void aws_command(
+	const struct ff_cloud *cloud, const char *verb, const struct option options[4], struct ff_strv *commands)
+{
+	ff_auto_buf text = {0};
+
+	ff_buf_addf(&text, "aws ec2 %s --region ", verb);
+	ff_buf_add_word(&text, cloud->region ? cloud->region : "");
+	for (int i = 0; i < 4 && options[i].value != NULL; i++) {
+		ff_buf_addf(&text, " --%s ", options[i].name);
+		ff_buf_add_word(&text, options[i].value);
+	}
+	ff_strv_add(commands, text.text);
+}
+
+/* Attaching loses DeleteOnTermination, so the command that sets it follows. */
+void aws_by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands)
+{
+	const char *at = ff_json_str(m->facts, "at"), *volume = aws_volume(m), *device = aws_root_device(m);
+	ff_auto_free char *mapping = ff_printf("DeviceName=%s,Ebs={DeleteOnTermination=%s}", device,
+		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
+	bool away = at != NULL && !ff_streq(at, "home");
+
+	if (away && ff_streq(at, "rescue"))
+		aws_command(cloud, "detach-volume", (struct option[4]){{"volume-id", volume}}, commands);
+	if (away) {
+		aws_command(cloud, "wait volume-available", (struct option[4]){{"volume-ids", volume}}, commands);
+		aws_command(cloud, "attach-volume",
+			(struct option[4]){{"volume-id", volume}, {"instance-id", m->vm->id}, {"device", device}},
+			commands);
+	}
+	if (away || ff_json_bool(m->facts, "flag", false))
+		aws_command(cloud, "modify-instance-attribute",
+			(struct option[4]){{"instance-id", m->vm->id}, {"block-device-mappings", mapping}}, commands);
+	if (m->vm->running)
+		aws_command(cloud, "start-instances", (struct option[4]){{"instance-ids", m->vm->id}}, commands);
 }

@@ -255,4 +255,5 @@ const struct ff_provider ff_azure = {
 	.polled = azure_polled,
 	.place = azure_place,
 	.where = azure_where,
+	.by_hand = azure_by_hand,
 };

@@ -375,5 +375,6 @@ json_t *azure_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum 
 int azure_place(
 	const struct ff_cloud *cloud, const struct ff_member *m, struct ff_disk_place *place, struct ff_err *err);
 void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text);
+void azure_by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands);
 
 #endif

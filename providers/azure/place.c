@@ -44,3 +44,33 @@ void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct
 	else if (copied)
 		ff_buf_addf(text, "; copy '%s' is in resource group '%s'", copy, m->vm->scope);
 }
+
+static void az(struct ff_strv *commands, const char *verb, const char *id, const char *option, const char *value)
+{
+	ff_auto_buf text = {0};
+
+	ff_buf_addf(&text, "az vm %s --ids ", verb);
+	ff_buf_add_word(&text, id);
+	ff_buf_addf(&text, "%s%s", option[0] ? " " : "", option);
+	if (value != NULL) {
+		ff_buf_adds(&text, " ");
+		ff_buf_add_word(&text, value);
+	}
+	ff_strv_add(commands, text.text);
+}
+
+/*
+ * The OS disk is swapped, never detached, so whatever became of our swap this one ends with the right disk
+ * (`az vm update --help`: "--os-disk: The managed OS disk to swap to"). It wants a VM that is stopped; deallocating
+ * satisfies it in every case.
+ */
+void azure_by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands)
+{
+	const char *disk = ff_json_str(m->facts, "os_disk/managedDisk/id");
+
+	(void)cloud;
+	az(commands, "deallocate", m->vm->id, "", NULL);
+	az(commands, "update", m->vm->id, "--os-disk", disk ? disk : "");
+	if (m->vm->running)
+		az(commands, "start", m->vm->id, "", NULL);
+}

@@ -175,54 +175,49 @@ static int place(const struct ff_cloud *cloud, const struct ff_member *m, struct
 	return 0;
 }
 
-/* 'text' for a shell: names come from the cloud. */
-static void quoted(struct ff_buf *text, const char *name)
-{
-	ff_buf_adds(text, "'");
-	for (; name != NULL && *name != '\0'; name++)
-		if (*name == '\'')
-			ff_buf_adds(text, "'\\''");
-		else
-			ff_buf_add(text, name, 1);
-	ff_buf_adds(text, "'");
-}
-
-static void gcloud(struct ff_buf *text, const char *verb, const char *vm_path, const char *disk_path)
+static void gcloud(struct ff_strv *commands, const char *verb, const char *vm_path, const char *disk_path,
+	const char *more, const char *value)
 {
 	ff_auto_free char *project = gcp_segment(vm_path, "projects"), *zone = gcp_segment(vm_path, "zones");
+	ff_auto_buf text = {0};
 
-	ff_buf_addf(text, "gcloud compute instances %s ", verb);
-	quoted(text, gcp_last(vm_path));
-	ff_buf_adds(text, " --project=");
-	quoted(text, project);
-	ff_buf_adds(text, " --zone=");
-	quoted(text, zone);
-	ff_buf_adds(text, " --disk=");
-	quoted(text, gcp_last(disk_path));
+	ff_buf_addf(&text, "gcloud compute instances %s ", verb);
+	ff_buf_add_word(&text, gcp_last(vm_path));
+	ff_buf_adds(&text, " --project=");
+	ff_buf_add_word(&text, project ? project : "");
+	ff_buf_adds(&text, " --zone=");
+	ff_buf_add_word(&text, zone ? zone : "");
+	if (disk_path != NULL) {
+		ff_buf_adds(&text, " --disk=");
+		ff_buf_add_word(&text, gcp_last(disk_path));
+	}
+	ff_buf_adds(&text, more);
+	if (value != NULL)
+		ff_buf_add_word(&text, value);
+	ff_strv_add(commands, text.text);
 }
 
 /* gcloud's own attach-disk loses autoDelete, so the command that sets it follows. */
-static void way_home(const struct ff_cloud *cloud, const struct ff_member *m, const char *rescue, struct ff_buf *text)
+static void by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands)
 {
-	const char *disk = gcp_disk_path(m), *vm = gcp_vm_path(m);
+	const char *disk = gcp_disk_path(m), *vm = gcp_vm_path(m), *at = ff_json_str(m->facts, "at");
+	const char *rescue = ff_json_str(m->facts, "rescue"), *device = ff_json_str(m->facts, "boot/deviceName");
+	ff_auto_buf more = {0};
 
-	ff_buf_adds(text, "; bring it home with: ");
-	if (rescue != NULL) {
-		gcloud(text, "detach-disk", rescue, disk);
-		ff_buf_adds(text, " && ");
+	if (rescue != NULL && (ff_streq(at, "rescue") || ff_streq(at, "arriving")))
+		gcloud(commands, "detach-disk", rescue, disk, "", NULL);
+	if (at != NULL) {
+		if (cloud->csek_file != NULL) {
+			ff_buf_adds(&more, " --csek-key-file=");
+			ff_buf_add_word(&more, cloud->csek_file);
+		}
+		ff_buf_adds(&more, " --boot --device-name=");
+		gcloud(commands, "attach-disk", vm, disk, more.text, device ? device : "");
+		if (ff_json_bool(m->facts, "boot/autoDelete", false))
+			gcloud(commands, "set-disk-auto-delete", vm, disk, " --auto-delete", NULL);
 	}
-	gcloud(text, "attach-disk", vm, disk);
-	ff_buf_adds(text, " --boot --device-name=");
-	quoted(text, ff_json_str(m->facts, "boot/deviceName"));
-	if (cloud->csek_file != NULL) {
-		ff_buf_adds(text, " --csek-key-file=");
-		quoted(text, cloud->csek_file);
-	}
-	if (ff_json_bool(m->facts, "boot/autoDelete", false)) {
-		ff_buf_adds(text, " && ");
-		gcloud(text, "set-disk-auto-delete", vm, disk);
-		ff_buf_adds(text, " --auto-delete");
-	}
+	if (m->vm->running)
+		gcloud(commands, "start", vm, NULL, "", NULL);
 }
 
 static void where(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_buf *text)
@@ -232,6 +227,7 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 	const char *left = ff_json_str(m->facts, "left"), *made = ff_json_str(m->facts, "new/path");
 	bool there = ff_streq(at, "rescue") || ff_streq(at, "arriving");
 
+	(void)cloud;
 	if (ff_json_bool(m->facts, "in", false)) {
 		ff_buf_addf(text,
 			"boot disk '%s', made of snapshot '%s', on the VM; the mended disk '%s' attached to no VM",
@@ -256,8 +252,6 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 		ff_buf_addf(text, "; '%s' is left over", gcp_last(left));
 	if (made != NULL)
 		ff_buf_addf(text, "; disk '%s' was made of it", gcp_last(made));
-	if (at != NULL)
-		way_home(cloud, m, there ? rescue : NULL, text);
 }
 
 const struct ff_provider ff_gcp = {
@@ -292,4 +286,5 @@ const struct ff_provider ff_gcp = {
 	.polled = gcp_polled,
 	.place = place,
 	.where = where,
+	.by_hand = by_hand,
 };

@@ -889,36 +889,43 @@ Test(aws_steps, the_worker_finds_the_volume_by_its_serial_first)
 	stage_down(&s);
 }
 
-Test(aws_steps, where_the_disk_is_comes_with_the_commands_that_bring_it_home)
+Test(aws_steps, where_the_disk_is_and_what_brings_it_home_by_hand)
 {
+#define EC2(verb) "aws ec2 " verb " --region us-east-1 "
+#define HOME                                                                                                           \
+	EC2("wait volume-available")                                                                                   \
+	"--volume-ids vol-0a1\n" EC2("attach-volume") "--volume-id vol-0a1 --instance-id i-1 --device /dev/sda1\n"
+#define FLAG                                                                                                           \
+	EC2("modify-instance-attribute")                                                                               \
+	"--instance-id i-1 --block-device-mappings 'DeviceName=/dev/sda1,Ebs={DeleteOnTermination=true}'\n"
+#define UP EC2("start-instances") "--instance-ids i-1\n"
 	static const struct {
-		const char *facts, *text;
+		const char *facts, *text, *commands;
 	} cases[] = {
-		{"{}", "root volume 'vol-0a1' is on the VM as /dev/sda1"},
+		{"{}", "root volume 'vol-0a1' is on the VM as /dev/sda1", UP},
 		{"{\"at\":\"home\",\"snapshot\":\"snap-1\"}",
-			"root volume 'vol-0a1' is on the VM as /dev/sda1; snapshot 'snap-1'"},
-		{"{\"at\":\"home\",\"flag\":true}", "root volume 'vol-0a1' is on the VM as /dev/sda1; home again: aws "
-						    "ec2 modify-instance-attribute --region us-east-1 "
-						    "--instance-id i-1 --block-device-mappings "
-						    "'DeviceName=/dev/sda1,Ebs={DeleteOnTermination=true}'"},
+			"root volume 'vol-0a1' is on the VM as /dev/sda1; snapshot 'snap-1'", UP},
+		{"{\"at\":\"home\",\"flag\":true}", "root volume 'vol-0a1' is on the VM as /dev/sda1", FLAG UP},
+		{"{\"at\":\"none\"}", "root volume 'vol-0a1' was last detached", HOME FLAG UP},
 		{"{\"at\":\"rescue\",\"device\":\"/dev/sdi\"}",
-			"root volume 'vol-0a1' was last on rescue VM 'i-r' as /dev/sdi; home again: aws ec2 "
-			"detach-volume --region us-east-1 "
-			"--volume-id vol-0a1, then aws ec2 attach-volume --region us-east-1 --volume-id vol-0a1 "
-			"--instance-id i-1 --device "
-			"/dev/sda1, then aws ec2 modify-instance-attribute --region us-east-1 --instance-id i-1 "
-			"--block-device-mappings "
-			"'DeviceName=/dev/sda1,Ebs={DeleteOnTermination=true}'"},
+			"root volume 'vol-0a1' was last on rescue VM 'i-r' as /dev/sdi",
+			EC2("detach-volume") "--volume-id vol-0a1\n" HOME FLAG UP},
 	};
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
 		struct stage s;
-		ff_auto_buf text = {0};
+		ff_auto_buf text = {0}, all = {0};
+		struct ff_strv commands = {0};
 
 		stage_up(&s, AWS_PUT_BACK);
 		add_facts(s.facts, cases[i].facts);
 		ff_aws.where(s.cloud, &s.m, &text);
 		cr_expect_str_eq(text.text, cases[i].text);
+		ff_aws.by_hand(s.cloud, &s.m, &commands);
+		for (size_t c = 0; c < commands.count; c++)
+			ff_buf_addf(&all, "%s\n", commands.items[c]);
+		cr_expect_str_eq(all.text, cases[i].commands);
+		ff_strv_free(&commands);
 		stage_down(&s);
 	}
 }

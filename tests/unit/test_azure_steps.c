@@ -317,7 +317,7 @@ static enum ff_meaning looked_copy(
 	return kit_looked(cloud, &k, step, 200, body);
 }
 
-#define OURS	       "{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"PROD/web-1\"}"
+#define OURS   "{\"fixfleet-run\":\"run-1\",\"fixfleet-vm\":\"PROD/web-1\"}"
 #define THEIRS "{\"fixfleet-run\":\"run-2\",\"fixfleet-vm\":\"prod/web-1\"}"
 
 Test(azure_steps, a_copy_is_done_only_when_it_can_go_home)
@@ -500,4 +500,25 @@ Test(azure_steps, where_names_every_disk)
 	where_is(attached);
 	ff_json_set_bool(k.facts, "swapped", true);
 	where_is(swapped);
+}
+
+/* Whatever became of the swap, this ends with the VM's own disk. */
+Test(azure_steps, what_brings_the_disk_home_by_hand)
+{
+	static const char vm[] =
+		"/subscriptions/" SUB "/resourceGroups/prod/providers/Microsoft.Compute/virtualMachines/web-1";
+	struct ff_strv commands = {0};
+	ff_auto_free char *swap = ff_printf("az vm update --ids %s --os-disk %s", k.vm.id, original);
+
+	ff_azure.by_hand(cloud, &k.m, &commands);
+	cr_assert_eq(commands.count, 3);
+	cr_expect(strcasecmp(k.vm.id, vm) == 0, "%s", k.vm.id);
+	cr_expect(ff_has_prefix(commands.items[0], "az vm deallocate --ids /subscriptions/"), "%s", commands.items[0]);
+	cr_expect_str_eq(commands.items[1], swap);
+	cr_expect(ff_has_prefix(commands.items[2], "az vm start --ids /subscriptions/"), "%s", commands.items[2]);
+	ff_strv_free(&commands);
+	k.vm.running = false; /* it is not started that did not run */
+	ff_azure.by_hand(cloud, &k.m, &commands);
+	cr_expect_eq(commands.count, 2);
+	ff_strv_free(&commands);
 }

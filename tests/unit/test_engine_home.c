@@ -98,6 +98,17 @@ Test(engine_home, a_disk_that_is_not_taken_back_makes_it_stuck_and_nothing_more_
 	expect_outcome(&w, "a", FF_O_STUCK, "swap-back: the toy cloud says no; disk of 'a' in slot 0");
 	cr_expect_eq(traced(&w, "start"), 0, "a VM without its disk must not be started");
 	cr_expect_eq(traced(&w, "delete"), 0, "the copy may be what it runs on");
+	cr_expect_str_eq(json_string_value(json_array_get(ended_of(&w, "a")->by_hand, 0)), "toy swap-back a");
+	cr_expect_not_null(strstr(w.journal.text, "\"by_hand\":[\"toy swap-back a\",\"toy start a\"]"));
+}
+
+Test(engine_home, who_is_home_needs_no_commands)
+{
+	RULES({"POST https://toy.test/swap:a", .body = "failed"});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "swap");
+	cr_expect_null(ended_of(&w, "a")->by_hand);
 }
 
 Test(engine_home, what_was_removed_from_a_copy_that_stays_away_is_not_reported)

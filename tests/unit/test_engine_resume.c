@@ -376,6 +376,17 @@ Test(engine_resume, an_interrupt_brings_home_what_was_taken_up)
 	expect_outcome(&w, "b", FF_O_REPAIRED, "");
 }
 
+Test(engine_resume, who_is_stuck_stays_stuck_with_its_commands)
+{
+	RULES({"POST https://toy.test/swap:a", .body = "failed", .after = true},
+		{"POST https://toy.test/swap-back:a", .status = 403});
+	die_before("POST https://toy.test/stop:b", &(struct ff_engine_config){.parallel = 1});
+	resume_and_run();
+	expect_outcome(&w, "a", FF_O_STUCK, "swap-back");
+	cr_expect_str_eq(json_string_value(json_array_get(ended_of(&w, "a")->by_hand, 0)), "toy swap-back a");
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+}
+
 /* ---------------------------------------------------------------- what is refused */
 
 static void refused(const char *text)

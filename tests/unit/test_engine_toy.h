@@ -446,6 +446,13 @@ TOY void toy_where(const struct ff_cloud *cloud, const struct ff_member *m, stru
 	ff_buf_addf(text, "disk of '%s' in slot %d\n", m->vm->name, m->slot);
 }
 
+TOY void toy_by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands)
+{
+	(void)cloud;
+	ff_strv_addf(commands, "toy swap-back %s", m->vm->name);
+	ff_strv_addf(commands, "toy start %s", m->vm->name);
+}
+
 TOY void toy_close(struct ff_cloud *cloud)
 {
 	for (size_t i = 0; i < cloud->count; i++) {
@@ -502,6 +509,7 @@ TOY const struct ff_provider toy = {
 	.polled = toy_acted,
 	.place = toy_place,
 	.where = toy_where,
+	.by_hand = toy_by_hand,
 };
 
 #endif

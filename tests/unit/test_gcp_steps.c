@@ -547,29 +547,39 @@ Test(gcp_place, the_link_is_named_by_our_device_name)
 	ff_gcp.close(cloud);
 }
 
-Test(gcp_place, where_says_how_to_bring_it_home)
+static char *by_hand(struct ff_cloud *cloud, struct kit_vm *k)
 {
+	struct ff_strv commands = {0};
+	struct ff_buf all = {0};
+
+	ff_gcp.by_hand(cloud, &k->m, &commands);
+	for (size_t c = 0; c < commands.count; c++)
+		ff_buf_addf(&all, "%s\n", commands.items[c]);
+	ff_strv_free(&commands);
+	return ff_buf_take(&all);
+}
+
+Test(gcp_place, where_it_is_and_what_brings_it_home_by_hand)
+{
+#define CLI(verb, vm) "gcloud compute instances " verb " " vm " --project=p1 --zone=us-central1-a"
+#define HOME                                                                                                           \
+	CLI("attach-disk", "vm1")                                                                                      \
+	" --disk=vm1 --boot --device-name=persistent-disk-0\n" CLI(                                                    \
+		"set-disk-auto-delete", "vm1") " --disk=vm1 --auto-delete\n" CLI("start", "vm1") "\n"
 	static const struct {
-		const char *at, *text;
+		const char *at, *text, *commands;
 	} cases[] = {
-		{NULL, "boot disk 'vm1' on the VM"},
-		{"leaving", "boot disk 'vm1' on its way off the VM; bring it home with: gcloud compute instances "
-			    "attach-disk "
-			    "'vm1' --project='p1' --zone='us-central1-a' --disk='vm1' --boot "
-			    "--device-name='persistent-disk-0' && "
-			    "gcloud compute instances set-disk-auto-delete 'vm1' --project='p1' --zone='us-central1-a' "
-			    "--disk='vm1' --auto-delete"},
-		{"loose", "boot disk 'vm1' attached to no VM; bring it home with: gcloud compute instances attach-disk "
-			  "'vm1' "},
-		{"rescue",
-			"boot disk 'vm1' on 'rescue1' as 'fixfleet-17-x'; bring it home with: gcloud compute instances "
-			"detach-disk 'rescue1' --project='p1' --zone='us-central1-a' --disk='vm1' && gcloud compute "
-			"instances attach-disk 'vm1' "},
-		{"returning", "boot disk 'vm1' on its way back to the VM; bring it home"},
+		{NULL, "boot disk 'vm1' on the VM", CLI("start", "vm1") "\n"},
+		{"leaving", "boot disk 'vm1' on its way off the VM", HOME},
+		{"loose", "boot disk 'vm1' attached to no VM", HOME},
+		{"rescue", "boot disk 'vm1' on 'rescue1' as 'fixfleet-17-x'",
+			CLI("detach-disk", "rescue1") " --disk=vm1\n" HOME},
+		{"returning", "boot disk 'vm1' on its way back to the VM", HOME},
 	};
 	struct ff_cloud *cloud = kit_cloud();
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_free char *commands = NULL;
 		ff_auto_buf text = {0};
 		struct kit_vm k;
 
@@ -578,7 +588,9 @@ Test(gcp_place, where_says_how_to_bring_it_home)
 		ff_json_set_str(k.facts, "device", "fixfleet-17-x");
 		ff_json_set_str(k.facts, "rescue", RESCUE);
 		ff_gcp.where(cloud, &k.m, &text);
-		cr_expect(ff_has_prefix(text.text, cases[i].text), "%s", text.text);
+		cr_expect_str_eq(text.text, cases[i].text);
+		commands = by_hand(cloud, &k);
+		cr_expect_str_eq(commands, cases[i].commands);
 		kit_vm_free(&k);
 	}
 	ff_gcp.close(cloud);
@@ -587,14 +599,14 @@ Test(gcp_place, where_says_how_to_bring_it_home)
 Test(gcp_place, names_in_commands_are_quoted)
 {
 	struct ff_cloud *cloud = kit_cloud();
-	ff_auto_buf text = {0};
+	ff_auto_free char *commands = NULL;
 	struct kit_vm k;
 
 	kit_vm(&k);
 	ff_json_set_str(k.facts, "at", "loose");
 	ff_json_set_str(json_object_get(k.facts, "boot"), "deviceName", "a'; rm -rf ~; '");
-	ff_gcp.where(cloud, &k.m, &text);
-	cr_expect_not_null(strstr(text.text, "--device-name='a'\\''; rm -rf ~; '\\'''"), "%s", text.text);
+	commands = by_hand(cloud, &k);
+	cr_expect_not_null(strstr(commands, "--device-name='a'\\''; rm -rf ~; '\\'''"), "%s", commands);
 	kit_vm_free(&k);
 	ff_gcp.close(cloud);
 }
