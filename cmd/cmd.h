@@ -32,6 +32,8 @@ int cmd_repair(struct options *o);
 int cmd_list(struct options *o);
 int cmd_status(struct options *o);
 int cmd_resume(struct options *o);
+int cmd_rollback(struct options *o);
+int cmd_cleanup(struct options *o);
 int cmd_worker(struct options *o);
 int cmd_recipes(struct options *o);
 int cmd_disk(struct options *o);
@@ -148,6 +150,12 @@ char *operator_name(void);
 /** The folder of the run that the operands name, a folder or a run id; without operands the newest one. The caller
  * frees. NULL with err. */
 char *run_find(const struct options *o, bool open_only, struct ff_err *err);
+/** The same of one name: a folder, or a run id in the state folder. */
+char *run_named(const char *name, struct ff_err *err);
+/** Where a run of that id is kept, by --run-dir or in the state folder. The caller frees; NULL with err. */
+char *new_run_dir(const struct options *o, const char *id, struct ff_err *err);
+/** 1: go on; 0: no; -1: nobody to ask. `question` is asked on the terminal. */
+int ask_operator(const char *question);
 /** Its journal. The caller frees; NULL with err. */
 char *run_read(const char *folder, size_t *len, struct ff_err *err);
 

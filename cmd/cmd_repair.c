@@ -26,6 +26,16 @@ char *make_run_id(void)
 	return ff_printf("%s-%02x%02x%02x", day, random[0], random[1], random[2]);
 }
 
+char *new_run_dir(const struct options *o, const char *id, struct ff_err *err)
+{
+	ff_auto_free char *folder = NULL;
+
+	if (o->run_dir != NULL)
+		return ff_strdup(o->run_dir);
+	folder = state_folder(err);
+	return folder != NULL ? ff_printf("%s/%s", folder, id) : NULL;
+}
+
 /* ---------------------------------------------------------------- whom to repair */
 
 /* Evidence, or the operator's word for it; sick VMs that must not be touched come along to be reported as skipped. */
@@ -98,14 +108,13 @@ static void plan_show(const struct plan *p, const struct found *f)
 	ff_log(FF_LOG_INFO, NULL, "%zu to repair, %zu to skip", p->ready, f->count - p->ready);
 }
 
-/* 1: go on; 0: no; -1: nobody to ask. */
-static int ask_operator(size_t count)
+int ask_operator(const char *question)
 {
 	char line[16] = "";
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
 		return -1;
-	fprintf(stderr, "stop, mend and start %zu VMs? [y/N] ", count);
+	fprintf(stderr, "%s [y/N] ", question);
 	fflush(stderr);
 	if (fgets(line, sizeof(line), stdin) == NULL)
 		return 0;
@@ -157,8 +166,11 @@ static int begin(struct found *f, const struct options *o, struct view *view, co
 		plan_release(&plan);
 		return EXIT_NOTHING;
 	}
-	if (!o->yes)
-		answer = ask_operator(plan.ready);
+	if (!o->yes) {
+		ff_auto_free char *question = ff_printf("stop, mend and start %zu VMs?", plan.ready);
+
+		answer = ask_operator(question);
+	}
 	plan_release(&plan);
 	if (answer < 0) {
 		ff_log(FF_LOG_ERROR, "fixfleet", "no terminal to ask on: give --yes to repair, or --dry-run to look");
@@ -176,7 +188,7 @@ int cmd_repair(struct options *o)
 {
 	struct ff_err err;
 	ff_auto_json json_t *recipes = recipes_load(&o->recipes, &err);
-	ff_auto_free char *id = make_run_id(), *by = operator_name(), *folder = NULL, *run_dir = NULL;
+	ff_auto_free char *id = make_run_id(), *by = operator_name(), *run_dir = NULL;
 	struct key_sources keys;
 	struct view *view;
 	struct ff_engine_config config = {
@@ -200,11 +212,8 @@ int cmd_repair(struct options *o)
 
 	if (recipes == NULL)
 		return fail_with(&err);
-	if (o->run_dir != NULL)
-		run_dir = ff_strdup(o->run_dir);
-	else if ((folder = state_folder(&err)) != NULL)
-		run_dir = ff_printf("%s/%s", folder, id);
-	else
+	run_dir = new_run_dir(o, id, &err);
+	if (run_dir == NULL)
 		return fail_with(&err);
 	config.run_dir = run_dir;
 	if (key_sources_open(&keys, o, &err) < 0) {

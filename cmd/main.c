@@ -6,6 +6,7 @@
  *   cmd_list.c      find() and print what was found
  *   cmd_repair.c    find(), show the plan, ask, let the engine repair, print what happened
  *   cmd_resume.c    go on with a run from its journal: its options (remember.c), the same scopes, the rest as repair
+ *   cmd_later.c     rollback and cleanup: what an earlier run did is taken back or tidied up after
  *   cmd_status.c    print a run from its journal
  *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
  *   cmd_disk.c      disks of this machine without any cloud; disk_session.c talks with the worker
@@ -30,6 +31,9 @@ static const struct command commands[] = {
 	{"list", FOR_FIND | FOR_REPAIR | FOR_OUTPUT, cmd_list, "say what is affected, change nothing (also --dry-run)"},
 	{"resume", FOR_RESUME | FOR_OUTPUT, cmd_resume,
 		"go on with a run: resume RUN-ID or folder (newest unfinished)"},
+	{"rollback", FOR_LATER | FOR_OUTPUT, cmd_rollback, "give VMs their original disk back: rollback RUN [VM...]"},
+	{"cleanup", FOR_LATER | FOR_OUTPUT, cmd_cleanup,
+		"delete what a run has left of the VMs that it mended: cleanup RUN"},
 	{"status", FOR_OUTPUT, cmd_status, "print a run from its journal: status RUN-ID or folder"},
 	{"disk", FOR_DISK | FOR_OUTPUT, cmd_disk, "images and devices here: disk scan|repair|list TARGET..."},
 	{"recipes", FOR_OUTPUT, cmd_recipes, "list recipes; recipes show NAME|FILE; recipes check FILE..."},
@@ -112,7 +116,7 @@ int main(int argc, char **argv)
 		status = EXIT_OK;
 	} else {
 		setup_log(&o);
-		status = (o.dry_run ? cmd_list : command->run)(&o);
+		status = (o.dry_run && (command->groups & FOR_FIND) ? cmd_list : command->run)(&o);
 	}
 	options_release(&o);
 	if (fflush(stdout) != 0 || ferror(stdout)) {

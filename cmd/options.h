@@ -53,6 +53,7 @@ enum option_group {
 	FOR_RESUME = 1 << 4, /* what may be another on the next machine */
 	FOR_DISK = 1 << 5,   /* disks of this machine */
 	FOR_WORKER = 1 << 6,
+	FOR_LATER = 1 << 7, /* rollback, cleanup: on whom, and a run of their own */
 };
 
 /**

@@ -92,27 +92,34 @@ static char *newest(const char *state, bool open_only, struct ff_err *err)
 	return best;
 }
 
-char *run_find(const struct options *o, bool open_only, struct ff_err *err)
+char *run_named(const char *name, struct ff_err *err)
 {
 	ff_auto_free char *state = NULL, *folder = NULL;
+
+	if (is_run(name))
+		return ff_strdup(name);
+	state = state_folder(err);
+	if (state == NULL)
+		return NULL;
+	folder = ff_printf("%s/%s", state, name);
+	if (strchr(name, '/') == NULL && is_run(folder))
+		return FF_STEAL(folder);
+	ff_fail(err, FF_E_USAGE, "no run '%s': neither a run's folder nor a run id in '%s'", name, state);
+	return NULL;
+}
+
+char *run_find(const struct options *o, bool open_only, struct ff_err *err)
+{
+	ff_auto_free char *state = NULL;
 
 	if (o->operands.count > 1) {
 		ff_fail(err, FF_E_USAGE, "one run is taken, not %zu", o->operands.count);
 		return NULL;
 	}
-	if (o->operands.count == 1 && is_run(o->operands.items[0]))
-		return ff_strdup(o->operands.items[0]);
+	if (o->operands.count == 1)
+		return run_named(o->operands.items[0], err);
 	state = state_folder(err);
-	if (state == NULL)
-		return NULL;
-	if (o->operands.count == 0)
-		return newest(state, open_only, err);
-	folder = ff_printf("%s/%s", state, o->operands.items[0]);
-	if (strchr(o->operands.items[0], '/') == NULL && is_run(folder))
-		return FF_STEAL(folder);
-	ff_fail(err, FF_E_USAGE, "no run '%s': neither a run's folder nor a run id in '%s'", o->operands.items[0],
-		state);
-	return NULL;
+	return state != NULL ? newest(state, open_only, err) : NULL;
 }
 
 char *run_read(const char *folder, size_t *len, struct ff_err *err)

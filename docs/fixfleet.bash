@@ -19,10 +19,10 @@ _fixfleet()
 	--key-command) COMPREPLY=($(compgen -c -- "$cur")); return ;;
 	esac
 	if [ "$COMP_CWORD" -eq 1 ] && [[ $cur != -* ]]; then
-		COMPREPLY=($(compgen -W "repair list resume status disk recipes worker" -- "$cur"))
+		COMPREPLY=($(compgen -W "repair list resume rollback cleanup status disk recipes worker" -- "$cur"))
 		return
 	fi
-	if [[ ${COMP_WORDS[1]} = @(status|resume) ]] && [[ $cur != -* ]]; then
+	if [[ ${COMP_WORDS[1]} = @(status|resume|rollback|cleanup) ]] && [[ $cur != -* ]]; then
 		COMPREPLY=($(compgen -W "$(ls "${XDG_STATE_HOME:-$HOME/.local/state}/fixfleet" 2>/dev/null)" -- "$cur"))
 		return
 	fi
