@@ -45,8 +45,9 @@ while read -r name image; do
 	for disk in "$T/images/$image.img" "$copy"; do
 		jq -n --arg k "$(conf "$image" RP)" '{protectors:[{key:$k}]}' >"$disk.keys"
 	done
-	tree "$T/images/$image.img" | jq -cS 'del(.image)' >"$T/before"
-	tree "$copy" | jq -cS 'del(.image)' >"$T/after"
+	tree "$T/images/$image.img" "$copy" >"$T/trees"
+	jq -cS --arg copy "$copy" 'select(.image != $copy) | del(.image)' "$T/trees" >"$T/before"
+	jq -cS --arg copy "$copy" 'select(.image == $copy) | del(.image)' "$T/trees" >"$T/after"
 	grep -q ntoskrnl.exe "$T/after" || fail "$name: its disk cannot be read"
 	diff "$T/before" "$T/after" >"$T/difference" && fail "$name: nothing was mended"
 	[ "$(grep -c '^[<>]' "$T/difference")" -eq 1 ] && grep -q '^< .*C-00000291-00000000-00000032.sys' "$T/difference" ||
