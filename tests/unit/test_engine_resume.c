@@ -376,6 +376,61 @@ Test(engine_resume, an_interrupt_brings_home_what_was_taken_up)
 	expect_outcome(&w, "b", FF_O_REPAIRED, "");
 }
 
+Test(engine_resume, a_run_that_was_stopped_at_once_goes_on)
+{
+	world_open(&w, 2, NULL);
+	world_repair(&w);
+	ff_engine_turn(w.engine);
+	while (traced(&w, "worker r1 mend 1") == 0)
+		world_step(&w);
+	ff_engine_interrupt(w.engine);
+	ff_engine_interrupt(w.engine);
+	run_on();
+	cr_expect_not_null(strstr(w.journal.text, "\"k\":\"stop\",\"why\":\"interrupted\""));
+	cr_expect(state_of(&w, "a")->attached, "it was to be stopped, not brought home");
+	find_again(2);
+	resume_and_run();
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+}
+
+/* The caller cuts the file; the engine must not count the torn record as one. */
+Test(engine_resume, a_torn_record_is_passed_over)
+{
+	ff_auto_buf torn = {0};
+
+	die_before("POST https://toy.test/stop:a", NULL);
+	ff_buf_add(&torn, w.journal.text, w.journal.len);
+	ff_buf_adds(&torn, "{\"n\":99,\"t\":\"2024-07-19T04");
+	cr_assert_eq(ff_engine_resume(w.engine, torn.text, torn.len, &err), 0, "%s", err.text);
+	run_on();
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	find_again(2); /* the records written after it follow those before it */
+	cr_expect_eq(resume(), 0, "%s", err.text);
+}
+
+Test(engine_resume, a_canary_under_way_is_still_the_canary)
+{
+	struct ff_engine_config config = {.canary = 1};
+
+	world_open(&w, 3, &config);
+	world_repair(&w);
+	ff_engine_turn(w.engine);
+	while (traced(&w, "worker r1 mend 1") == 0)
+		world_step(&w);
+	world_dies(&w);
+	world_open(&w, 3, &config);
+	world_run(&w, FF_PHASE_FOUND);
+	cr_assert_eq(resume(), 0, "%s", err.text);
+	ff_engine_turn(w.engine);
+	while (w.engine->ended[FF_O_REPAIRED] == 0) {
+		cr_expect_eq(w.engine->under_way, 1);
+		world_step(&w);
+	}
+	run_on();
+	cr_expect_eq(w.engine->ended[FF_O_REPAIRED], 3);
+}
+
 Test(engine_resume, who_is_stuck_stays_stuck_with_its_commands)
 {
 	RULES({"POST https://toy.test/swap:a", .body = "failed", .after = true},
