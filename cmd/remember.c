@@ -68,6 +68,7 @@ json_t *options_describe(const struct options *o, const struct found *f)
 	set_path(info, "ca_file", o->ca_file);
 	set_path(info, "keys_file", o->keys_file);
 	ff_json_set_str(info, "key_command", o->key_command);
+	ff_json_set_str(info, "key_secret", o->key_secret); /* its name */
 	ff_json_set_str(info, "worker", options_worker(o));
 	set_path(info, "dev_root", options_dev_root(o));
 	ff_json_set_bool(info, "all", o->all);
@@ -80,6 +81,7 @@ json_t *options_describe(const struct options *o, const struct found *f)
 	ff_json_set_int(info, "max_failures_percent", o->max_failures_percent);
 	ff_json_set_int(info, "canary", o->canary);
 	ff_json_set_int(info, "parallel", o->parallel);
+	ff_json_set_int(info, "appliances", o->appliances);
 	ff_json_set_int(info, "verify_ms", o->verify_ms);
 	ff_json_set_int(info, "disk_timeout_ms", o->disk_timeout_ms);
 	ff_json_set_bool(info, "discard_hibernation", o->discard_hibernation);
@@ -132,8 +134,8 @@ int options_recall(struct options *o, const json_t *info, struct ff_err *err)
 		const char **to;
 		const char *key;
 	} strings[] = {{&o->azure_cloud, "azure_cloud"}, {&o->csek_file, "csek_file"}, {&o->ca_file, "ca_file"},
-		{&o->keys_file, "keys_file"}, {&o->key_command, "key_command"}, {&o->worker, "worker"},
-		{&o->dev_root, "dev_root"}};
+		{&o->keys_file, "keys_file"}, {&o->key_command, "key_command"}, {&o->key_secret, "key_secret"},
+		{&o->worker, "worker"}, {&o->dev_root, "dev_root"}};
 	const json_t *scopes = json_object_get(info, "scopes"), *scope;
 	size_t i;
 
@@ -155,6 +157,7 @@ int options_recall(struct options *o, const json_t *info, struct ff_err *err)
 	o->max_failures = number(info, "max_failures");
 	o->max_failures_percent = number(info, "max_failures_percent");
 	o->canary = number(info, "canary");
+	o->appliances = o->appliances ? o->appliances : number(info, "appliances");
 	o->parallel = o->parallel ? o->parallel : number(info, "parallel");
 	o->verify_ms = o->verify_ms ? o->verify_ms : ff_json_int(info, "verify_ms", 0);
 	o->disk_timeout_ms = o->disk_timeout_ms ? o->disk_timeout_ms : ff_json_int(info, "disk_timeout_ms", 0);
