@@ -156,9 +156,12 @@ void key_sources_ask(
 		struct ff_err err = {0};
 		enum ff_key_step step = ask_one(&sources->items[i], want, found, &err);
 
-		if (found->count == 0)
-			ff_buf_addf(&refusals, "%s%s: %s", refusals.len > 0 ? "; " : "", sources->items[i].name,
-				step == FF_KEY_DONE ? "has none for it" : err.text);
+		if (found->count == 0) {
+			ff_auto_free char *text = ff_key_refusal(
+				sources->items[i].name, step == FF_KEY_DONE ? "has none for it" : err.text);
+
+			ff_buf_addf(&refusals, "%s%s", refusals.len > 0 ? "; " : "", text);
+		}
 	}
 	*why = ff_buf_take(&refusals);
 }

@@ -116,7 +116,9 @@ static void go_on(struct ff_engine *e, struct ff_hunt *h, const struct ff_answer
 
 static void refuse(struct ff_engine *e, struct ff_hunt *h, const char *why)
 {
-	ff_buf_addf(&h->refusals, "%s%s: %.300s", h->refusals.len > 0 ? "; " : "", source_name(e, h), why);
+	ff_auto_free char *text = ff_key_refusal(source_name(e, h), why);
+
+	ff_buf_addf(&h->refusals, "%s%s", h->refusals.len > 0 ? "; " : "", text);
 	h->source++;
 	h->step = 0;
 }

@@ -139,6 +139,26 @@ static bool is_startup_key(const char *text, size_t len)
 	return is;
 }
 
+/* Six digits in a row (a group of a recovery password), or as much base64 as a part of a startup key. */
+static bool may_hold_key(const char *text)
+{
+	size_t digits = 0, base64 = 0;
+
+	for (; *text != '\0'; text++) {
+		digits = isdigit((unsigned char)*text) ? digits + 1 : 0;
+		base64 = isalnum((unsigned char)*text) || *text == '+' || *text == '/' ? base64 + 1 : 0;
+		if (digits >= 6 || base64 >= 64)
+			return true;
+	}
+	return false;
+}
+
+char *ff_key_refusal(const char *source, const char *why)
+{
+	return ff_printf("%s: %.300s", source,
+		may_hold_key(why) ? "it failed, and what it says may hold a key: it is not shown" : why);
+}
+
 bool ff_key_is(const char *text, size_t len)
 {
 	return len <= FF_KEY_BYTES_MAX && (is_recovery(text, len) || is_startup_key(text, len));

@@ -63,6 +63,12 @@ json_t *ff_key_line(const char *job, int64_t volume, const struct ff_keys *found
 /** Is that text of the form of a key: a recovery password, or base64 that decodes to what begins as a .BEK file? */
 bool ff_key_is(const char *text, size_t len);
 
+/**
+ * Why a source has no key, fit to be logged: what a program complains may hold what it was to print. A text with digits
+ * or letters in a row as a key has them is not shown. The caller frees.
+ */
+char *ff_key_refusal(const char *source, const char *why);
+
 enum ff_key_step {
 	FF_KEY_DONE,   /* `found` has the keys; none: this source has none for it */
 	FF_KEY_ASK,    /* `ask` is filled: send it, then call again with its answer */

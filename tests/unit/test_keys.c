@@ -175,6 +175,17 @@ Test(keys, a_command_answers_with_one_key_or_nothing)
 	}
 }
 
+Test(keys, what_a_program_complains_is_not_shown_when_it_may_hold_a_key)
+{
+	ff_auto_free char *plain = ff_key_refusal("--key-command", "'vault' ended with exit status 3: no such key"),
+			  *digits = ff_key_refusal("--key-command", "'vault' failed: + echo " A),
+			  *base64 = ff_key_refusal("--key-command", "'vault' failed: " BEK);
+
+	cr_expect_str_eq(plain, "--key-command: 'vault' ended with exit status 3: no such key");
+	cr_expect(strstr(digits, "000022") == NULL && strstr(digits, "not shown") != NULL, "%s", digits);
+	cr_expect(strstr(base64, "UAAA") == NULL, "%s", base64);
+}
+
 /* ---------------------------------------------------------------- names in a secret store */
 
 Test(keys, a_pattern_gives_a_name_for_each_protector_that_a_key_opens)
