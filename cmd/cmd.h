@@ -33,6 +33,8 @@ int cmd_list(struct options *o);
 int cmd_status(struct options *o);
 int cmd_resume(struct options *o);
 int cmd_rollback(struct options *o);
+/** resume --from-cloud */
+int recover(struct options *o);
 int cmd_cleanup(struct options *o);
 int cmd_worker(struct options *o);
 int cmd_recipes(struct options *o);

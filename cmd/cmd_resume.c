@@ -130,6 +130,14 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 	return run_to_end(f, o, view, a->past.run, a->folder);
 }
 
+static int check_options(const struct options *o, struct ff_err *err)
+{
+	if (o->scope_count > 0 || o->yes || o->run_dir != NULL)
+		return ff_fail(err, FF_E_USAGE,
+			"scopes, --yes and --run-dir are in the run's journal: give them with --from-cloud only");
+	return 0;
+}
+
 int cmd_resume(struct options *o)
 {
 	struct again a = {0};
@@ -139,7 +147,9 @@ int cmd_resume(struct options *o)
 	struct ff_err err = {0};
 	int status;
 
-	if (read_run(&a, o, &err) < 0) {
+	if (o->from_cloud)
+		return recover(o);
+	if (check_options(o, &err) < 0 || read_run(&a, o, &err) < 0) {
 		status = fail_with(&err);
 	} else if (a.past.ended != NULL) {
 		status = report_finished(&a, o);

@@ -76,6 +76,7 @@ static int open_scopes(struct found *f, const struct options *o, bool repairs, s
 		options.csek_file = o->csek_file;
 		options.no_backup = o->no_backup;
 		options.take_over = o->take_over;
+		options.claims = o->from_cloud;
 		options.preflight = repairs;
 		cloud = o->scopes[i].provider->open(&options, &env, err);
 		if (cloud == NULL)

@@ -7,6 +7,7 @@
  *   cmd_repair.c    find(), show the plan, ask, let the engine repair, print what happened
  *   cmd_resume.c    go on with a run from its journal: its options (remember.c), the same scopes, the rest as repair
  *   cmd_later.c     rollback and cleanup: what an earlier run did is taken back or tidied up after
+ *   recover.c       resume --from-cloud: a run whose folder is lost
  *   cmd_status.c    print a run from its journal
  *   cmd_worker.c    the repair worker, on the rescue VM (diskops/)
  *   cmd_disk.c      disks of this machine without any cloud; disk_session.c talks with the worker
@@ -116,7 +117,7 @@ int main(int argc, char **argv)
 		status = EXIT_OK;
 	} else {
 		setup_log(&o);
-		status = (o.dry_run && (command->groups & FOR_FIND) ? cmd_list : command->run)(&o);
+		status = (o.dry_run && (command->groups & FOR_REPAIR) ? cmd_list : command->run)(&o);
 	}
 	options_release(&o);
 	if (fflush(stdout) != 0 || ferror(stdout)) {

@@ -319,6 +319,7 @@ SWITCH_SETTER(all, o->all = true)
 SWITCH_SETTER(take_over, o->take_over = true)
 SWITCH_SETTER(no_canary, o->canary = 0)
 SWITCH_SETTER(yes, o->yes = true)
+SWITCH_SETTER(from_cloud, o->from_cloud = true)
 SWITCH_SETTER(evidence, o->evidence = true)
 SWITCH_SETTER(dry_run, o->dry_run = true)
 SWITCH_SETTER(allow_deallocate, o->allow_deallocate = true)
@@ -330,14 +331,18 @@ SWITCH_SETTER(help, o->help = true)
 SWITCH_SETTER(version, o->version = true)
 
 static const struct row rows[] = {
-	{FOR_FIND, 0, "provider", "NAME", set_provider, "cloud to look in: azure, aws or gcp; may be repeated"},
-	{FOR_FIND, 0, "subscription", "ID", set_subscription, "azure: subscription (default: AZURE_SUBSCRIPTION_ID)"},
-	{FOR_FIND, 0, "rg", "NAME", set_group, "azure: only this resource group; may be repeated"},
-	{FOR_FIND, 0, "azure-cloud", "CLOUD", set_azure_cloud, "azure: public, usgov or china"},
-	{FOR_FIND, 0, "region", "NAME", set_region, "aws: region (default: AWS_REGION, config); may be repeated"},
-	{FOR_FIND, 0, "profile", "NAME", set_profile, "aws: profile of the shared config (default: AWS_PROFILE)"},
-	{FOR_FIND, 0, "project", "ID", set_project, "gcp: project (default: GOOGLE_CLOUD_PROJECT)"},
-	{FOR_FIND, 0, "zone", "NAME", set_zone, "gcp: only this zone; may be repeated"},
+	{FOR_FIND | FOR_RESUME, 0, "provider", "NAME", set_provider,
+		"cloud to look in: azure, aws or gcp; may be repeated"},
+	{FOR_FIND | FOR_RESUME, 0, "subscription", "ID", set_subscription,
+		"azure: subscription (default: AZURE_SUBSCRIPTION_ID)"},
+	{FOR_FIND | FOR_RESUME, 0, "rg", "NAME", set_group, "azure: only this resource group; may be repeated"},
+	{FOR_FIND | FOR_RESUME, 0, "azure-cloud", "CLOUD", set_azure_cloud, "azure: public, usgov or china"},
+	{FOR_FIND | FOR_RESUME, 0, "region", "NAME", set_region,
+		"aws: region (default: AWS_REGION, config); may be repeated"},
+	{FOR_FIND | FOR_RESUME, 0, "profile", "NAME", set_profile,
+		"aws: profile of the shared config (default: AWS_PROFILE)"},
+	{FOR_FIND | FOR_RESUME, 0, "project", "ID", set_project, "gcp: project (default: GOOGLE_CLOUD_PROJECT)"},
+	{FOR_FIND | FOR_RESUME, 0, "zone", "NAME", set_zone, "gcp: only this zone; may be repeated"},
 	{FOR_FIND | FOR_RESUME, 0, "csek-key-file", "FILE", set_csek_file,
 		"gcp: customer-supplied keys, in gcloud's format"},
 	{FOR_FIND, 0, "asg", "WHAT", set_asg, "aws: members of Auto Scaling groups: skip (default) or standby"},
@@ -372,14 +377,14 @@ static const struct row rows[] = {
 		"aws, gcp: name of a BitLocker key in the secret store, with {vm}, {volume}, {protector} in it"},
 	{FOR_REPAIR | FOR_LATER, 0, "allow-deallocate", NULL, set_allow_deallocate,
 		"azure: deallocate, where the swap demands it, also if a dynamic public address is lost"},
-	{FOR_REPAIR | FOR_LATER, 'y', "yes", NULL, set_yes, "do not ask"},
+	{FOR_REPAIR | FOR_LATER | FOR_RESUME, 'y', "yes", NULL, set_yes, "do not ask"},
 	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "discard-hibernation", NULL, set_discard_hibernation,
 		"mend hibernated Windows too: its saved session is lost"},
 	{FOR_REPAIR | FOR_RESUME | FOR_DISK | FOR_WORKER, 0, "appliances", "N", set_appliances,
 		"libguestfs appliances side by side (default: as processors and memory allow)"},
 	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "disk-timeout", "SECONDS", set_disk_timeout,
 		"give a disk up that takes longer to look at, or to mend (600)"},
-	{FOR_REPAIR | FOR_DISK | FOR_LATER, 0, "run-dir", "DIR", set_run_dir,
+	{FOR_REPAIR | FOR_DISK | FOR_LATER | FOR_RESUME, 0, "run-dir", "DIR", set_run_dir,
 		"journal and quarantine (default: $XDG_STATE_HOME/fixfleet/RUN-ID)"},
 	{FOR_REPAIR, 0, "canary", "N", set_canary,
 		"N VMs of each provider are repaired and up before others begin, then twice as many each time (1)"},
@@ -389,6 +394,8 @@ static const struct row rows[] = {
 	{FOR_REPAIR | FOR_RESUME | FOR_LATER, 0, "parallel", "N", set_parallel, "at most N VMs under way at once"},
 	{FOR_REPAIR | FOR_RESUME | FOR_LATER, 0, "verify-timeout", "SECONDS", set_verify,
 		"how long a VM may take to prove that it is up (900)"},
+	{FOR_RESUME, 0, "from-cloud", NULL, set_from_cloud,
+		"the run's folder is lost: bring its disks home by their tags (aws only; with --provider aws)"},
 	{FOR_OUTPUT, 0, "output", "FORMAT", set_output, "table, json or csv on stdout"},
 	{FOR_ALL, 'v', "verbose", NULL, set_verbose, "say more: requests, retries, waits; twice: everything"},
 	{FOR_ALL, 'q', "quiet", NULL, set_quiet, "say errors only"},

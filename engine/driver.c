@@ -109,7 +109,7 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
 	if (row->kind == FF_STEP_REPAIR)
 		ff_job_start(e, one);
-	else if (one->homeward || row->act == NULL || (row->flags & FF_LOOK_FIRST) != 0)
+	else if (one->homeward || e->flow == FF_FLOW_RECOVER || row->act == NULL || (row->flags & FF_LOOK_FIRST) != 0)
 		ff_one_look(e, one);
 	else
 		ff_one_act(e, one);
@@ -168,6 +168,7 @@ static const enum ff_outcome outcomes[FF_FLOW_COUNT] = {
 	[FF_FLOW_REPAIR] = FF_O_REPAIRED,
 	[FF_FLOW_ROLLBACK] = FF_O_ROLLED_BACK,
 	[FF_FLOW_CLEANUP] = FF_O_CLEANED,
+	[FF_FLOW_RECOVER] = FF_O_FAILED_HOME, /* home, and nobody knows whether mended and proved */
 };
 
 static void next_forward(struct ff_engine *e, struct ff_one *one)
@@ -187,7 +188,9 @@ static void next_forward(struct ff_engine *e, struct ff_one *one)
 	if (one->tail)
 		ff_one_end(e, one, (enum ff_outcome)one->goal, one->reason);
 	else
-		ff_one_end(e, one, outcomes[e->flow], one->reason);
+		ff_one_end(e, one, outcomes[e->flow],
+			e->flow == FF_FLOW_RECOVER ? "brought home by its tags: its run's folder was lost"
+						   : one->reason);
 }
 
 /* The row that takes back what the forward row at that index did; FF_STEP_NONE: there is nothing to take back. */

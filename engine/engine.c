@@ -115,6 +115,12 @@ void ff_engine_forget_ones(struct ff_engine *e)
 	e->one_count = 0;
 }
 
+void ff_engine_name(struct ff_engine *e, const char *run)
+{
+	free(e->run);
+	e->run = ff_strdup(run);
+}
+
 void ff_engine_free(struct ff_engine *e)
 {
 	if (e == NULL)

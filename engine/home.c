@@ -128,7 +128,8 @@ void ff_one_turn_home(
 
 bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one)
 {
-	return !one->repaired && !one->put_back && !one->homeward && e->flow != FF_FLOW_CLEANUP;
+	return !one->repaired && !one->put_back && !one->homeward && e->flow != FF_FLOW_CLEANUP &&
+	       e->flow != FF_FLOW_RECOVER;
 }
 
 void ff_one_interrupt(struct ff_engine *e, struct ff_one *one)
@@ -165,7 +166,9 @@ static void fail_homeward(struct ff_engine *e, struct ff_one *one, const struct 
 static void fail_put_back(struct ff_engine *e, struct ff_one *one, const struct ff_err *err)
 {
 	const struct ff_step *row = ff_one_row(one);
-	const char *what = e->flow == FF_FLOW_REPAIR ? "mended and home" : "its original disk is home";
+	const char *what = e->flow == FF_FLOW_REPAIR	 ? "mended and home"
+			   : e->flow == FF_FLOW_ROLLBACK ? "its original disk is home"
+							 : "its disk is home";
 	ff_auto_free char *text = NULL;
 
 	if (row->act == NULL)
@@ -199,6 +202,10 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 	}
 	if (one->put_back) {
 		fail_put_back(e, one, err);
+		return;
+	}
+	if (e->flow == FF_FLOW_RECOVER && (row->flags & FF_HOLDS_DISK) != 0) { /* it was away before */
+		end_stuck(e, one, err);
 		return;
 	}
 	why = ff_printf("%s: %s", row->name, err->text);

@@ -34,7 +34,7 @@ const char *ff_health_name(enum ff_health health)
 
 const char *ff_flow_name(enum ff_flow flow)
 {
-	static const char *const names[FF_FLOW_COUNT] = {"repair", "rollback", "cleanup"};
+	static const char *const names[FF_FLOW_COUNT] = {"repair", "rollback", "cleanup", "recover"};
 
 	return (unsigned)flow < FF_FLOW_COUNT ? names[flow] : "";
 }
@@ -56,6 +56,8 @@ const int *ff_provider_order(const struct ff_provider *provider, enum ff_flow fl
 		return provider->rollback;
 	case FF_FLOW_CLEANUP:
 		return provider->cleanup;
+	case FF_FLOW_RECOVER:
+		return provider->recover;
 	default:
 		return NULL;
 	}

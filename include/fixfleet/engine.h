@@ -98,6 +98,9 @@ void ff_engine_free(struct ff_engine *engine); /* NULL is fine; closes the cloud
  * number. */
 size_t ff_engine_add_scope(struct ff_engine *engine, const struct ff_provider *provider, struct ff_cloud *cloud);
 
+/** The run's id, where it is known only after finding; before ff_engine_repair(). Copied. */
+void ff_engine_name(struct ff_engine *engine, const char *run);
+
 enum ff_phase {
 	FF_PHASE_FINDING, /* signing in and discovering */
 	FF_PHASE_FOUND,	  /* every scope is found or failed: see ff_engine_scope_error() */

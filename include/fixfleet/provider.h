@@ -47,6 +47,7 @@ struct ff_scope_options {
 	const char *csek_file;	/* GCP --csek-key-file */
 	bool take_over;		/* --take-over: a claim of another run is no reason to leave a VM alone */
 	bool no_backup;		/* --backup none: AWS and GCP take no snapshot */
+	bool claims;		/* a run is to be recovered: discovery reads claims, and disks that are away */
 	bool preflight;		/* a repair is to follow: check permissions where the cloud tells them beforehand */
 };
 
@@ -153,6 +154,7 @@ enum ff_flow {
 	FF_FLOW_REPAIR,
 	FF_FLOW_ROLLBACK, /* back to the disk that it had before a repair */
 	FF_FLOW_CLEANUP,  /* what an earlier run left over is deleted */
+	FF_FLOW_RECOVER,  /* a run whose folder is lost: its disks come home by what their tags say */
 	FF_FLOW_COUNT
 };
 const char *ff_flow_name(enum ff_flow flow); /* "repair", "rollback", "cleanup"; "" */
@@ -320,11 +322,13 @@ struct ff_provider {
 	const int *forward; /* the order of a repair; ends with FF_STEP_NONE */
 	/* The same of a rollback and of a cleanup: no row of them repairs, so they need no rescue VM. NULL: not
 	 * offered. */
-	const int *rollback, *cleanup;
+	const int *rollback, *cleanup, *recover;
 	/**
 	 * Make the facts that such a flow begins with, of the VM as it was found now and of what an earlier run of the
 	 * id `run` recorded of it (`past`: its facts at the run's end; `rolled_back`: that run was a rollback).
 	 * @left  (may be NULL) cleanup: what is to be deleted
+	 * Recover: `past` is NULL; the VM's own facts hold "claim" {run, was}, which discovery fills under
+	 * ff_scope_options.claims.
 	 * @return  facts (owned), or NULL with err: why there is nothing to do, or nothing that may be done
 	 */
 	json_t *(*recall)(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,

@@ -70,6 +70,7 @@ static struct ff_cloud *aws_open(const struct ff_scope_options *options, const s
 	struct ff_cloud *cloud = ff_calloc(1, sizeof(*cloud));
 
 	cloud->asg_standby = options->asg_standby;
+	cloud->claims = options->claims;
 	cloud->no_backup = options->no_backup;
 	cloud->preflight = options->preflight;
 	cloud->discard_local = options->discard_local_ssd;
@@ -143,6 +144,7 @@ const struct ff_provider ff_aws = {
 	.forward = aws_forward,
 	.rollback = aws_rollback,
 	.cleanup = aws_cleanup,
+	.recover = aws_recover,
 	.recall = aws_recall,
 	/* no operations to poll: what EC2 accepts shows in the resource's own state */
 	.place = aws_place,

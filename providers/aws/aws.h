@@ -34,6 +34,7 @@
  *   of           rollback, cleanup: the run that is taken back or tidied up after
  *   like         rollback: {type, iops, throughput, size_gib, kms_key, zone, tags} of the replaced volume
  *   made, in     rollback: id of the volume made of the snapshot; true: it is the root
+ *   claim, holder recover: {run, was ("running"), root}; the instance that has the volume
  *   left         cleanup: id of the snapshot or volume to be deleted
  * and of a rescue VM: devices (names in use when it was found), "slot-N" how many names slot N has used up.
  */
@@ -104,7 +105,7 @@ struct ff_cloud {
 	char *endpoints[AWS_SERVICE_COUNT]; /* "https://ec2.us-east-1.amazonaws.com", no slash at the end; NULL as
 					       region */
 	struct ff_strv rescues;
-	bool asg_standby, no_backup, discard_local, preflight;
+	bool claims, asg_standby, no_backup, discard_local, preflight;
 	struct aws_login *login;
 	struct aws_found *found;
 };
@@ -417,7 +418,9 @@ struct aws_vm {
 	unsigned interfaces;
 	bool root_delete, volume_seen, encrypted, multi_attach, marketplace, managed, hibernation, lost_address;
 	bool stop_protected;
-	bool asked; /* wanted as rescue VM */
+	bool asked;    /* wanted as rescue VM */
+	json_t *claim; /* its root volume as tags have it: {run, volume, device, delete, size_gib, was, home, made};
+			  NULL */
 };
 
 struct aws_batch; /* a question of discovery, see discover.c */
@@ -588,10 +591,11 @@ enum aws_step {
 	AWS_RELEASE_NEW,
 	AWS_DELETE_SNAPSHOT,
 	AWS_DELETE_VOLUME,
+	AWS_FETCH,
 	AWS_STEP_COUNT
 };
 extern const struct ff_step aws_steps[AWS_STEP_COUNT];
-extern const int aws_forward[], aws_rollback[], aws_cleanup[];
+extern const int aws_forward[], aws_rollback[], aws_cleanup[], aws_recover[];
 
 /* claim.c */
 extern const struct aws_view aws_claim_view, aws_release_view;
@@ -599,6 +603,12 @@ AWS_ACT_FN(aws_claim);
 AWS_ACTED_FN(aws_claim_acted);
 AWS_ACT_FN(aws_release);
 AWS_ACTED_FN(aws_release_acted);
+
+/**
+ * What the tag AWS_TAG_ROOT says: "/dev/sda1 DeleteOnTermination=true running", the last word whether the VM ran. With
+ * the two other tags it is all that brings the disk home should the journal be lost. The caller frees.
+ */
+char *aws_root_tag(const struct ff_member *m);
 
 /* standby.c */
 extern const struct aws_view aws_standby_view, aws_unstandby_view;
@@ -646,6 +656,16 @@ struct aws_held aws_held_by(const struct ff_member *m, const xmlNode *volume);
 extern const struct aws_view aws_put_back_view;
 AWS_ACT_FN(aws_put_back);
 AWS_ACTED_FN(aws_put_back_acted);
+
+/* recover.c: a run whose journal is lost */
+extern const struct aws_view aws_fetch_view;
+AWS_ACT_FN(aws_fetch);
+AWS_ACTED_FN(aws_fetch_acted);
+/** A volume with a run's tags: remembered with its VM, when that is one that was found. */
+void aws_found_claimed(struct aws_found *found, const xmlNode *volume);
+/** The facts `claim`, and `root` as the tags have it. */
+void aws_settle_claim(struct aws_vm *vm);
+json_t *aws_recall_claim(const struct ff_vm *vm, const char *run, struct ff_err *err);
 
 /* make.c: a rollback's new volume */
 extern const struct aws_view aws_check_view, aws_make_view, aws_delete_made_view, aws_take_new_out_view;

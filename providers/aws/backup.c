@@ -17,8 +17,7 @@ bool aws_backup_applies(const struct ff_member *m)
 AWS_ACT_FN(aws_backup)
 {
 	ff_auto_free char *text = ff_printf("fixfleet run %s: root volume of %s before repair", m->run, m->vm->id);
-	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
-		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
+	ff_auto_free char *root = aws_root_tag(m);
 	const char *const tags[][2] = {{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}};
 	struct ff_buf form = {0};
 

@@ -10,10 +10,16 @@
 #define MOMENT_MS   2000
 #define LAG_LOOK_MS 1500
 
+char *aws_root_tag(const struct ff_member *m)
+{
+	return ff_printf("%s DeleteOnTermination=%s %s", aws_root_device(m),
+		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false",
+		m->vm->running ? "running" : "stopped");
+}
+
 static void add_tags(const struct ff_member *m, struct ff_buf *form)
 {
-	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
-		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
+	ff_auto_free char *root = aws_root_tag(m);
 	const char *by = ff_json_str(m->facts, "by"); /* as it was written: another operator may go on with the run */
 	const char *const tags[][2] = {
 		{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}, {AWS_TAG_BY, by ? by : m->by}};

@@ -28,6 +28,7 @@ enum kind {
 	K_TYPES,
 	K_MEMBERS,
 	K_PROTECTION,
+	K_CLAIMED,
 	K_PERMIT
 };
 
@@ -241,6 +242,11 @@ static void fill(const struct ff_cloud *cloud, struct aws_batch *b, struct ff_as
 		aws_form(&form, service, "DescribeAutoScalingInstances");
 		add_ids(&form, "InstanceIds.member", &b->ids);
 		break;
+	case K_CLAIMED:
+		aws_form(&form, service, "DescribeVolumes");
+		aws_form_filter(&form, 1, "tag-key", AWS_TAG_ROOT);
+		ff_form_add(&form, "MaxResults", PAGE);
+		break;
 	case K_PROTECTION:
 		aws_form(&form, service, "DescribeInstanceAttribute");
 		ff_form_add(&form, "InstanceId", b->ids.items[0]);
@@ -271,6 +277,8 @@ enum ff_turn aws_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struc
 			break;
 		case 1:
 			ask_details(found);
+			if (cloud->claims)
+				batch_new(found, K_CLAIMED);
 			break;
 		case 2:
 			ask_protection(cloud);
@@ -326,7 +334,8 @@ static bool drop_named(struct aws_found *found, struct aws_batch *b, const char 
 static int refused(struct ff_cloud *cloud, struct aws_batch *b, const struct aws_reply *reply, struct ff_err *err)
 {
 	static const char *const what[] = {"Windows instances", "rescue VMs", "rescue VMs", "rescue VMs",
-		"status checks", "volumes", "instance types", "Auto Scaling membership", "stop protection"};
+		"status checks", "volumes", "instance types", "Auto Scaling membership", "stop protection",
+		"claimed volumes"};
 
 	if ((reply->class == FF_E_GONE || ff_streq(reply->code, "InvalidInstanceType")) &&
 		drop_named(cloud->found, b, reply->message))
@@ -393,6 +402,9 @@ static void read_items(struct ff_cloud *cloud, const struct aws_batch *b, const 
 	case K_MEMBERS:
 		read_each(found, root, "DescribeAutoScalingInstancesResult/AutoScalingInstances/member",
 			aws_found_member);
+		break;
+	case K_CLAIMED:
+		read_each(found, root, "volumeSet/item", aws_found_claimed);
 		break;
 	case K_PROTECTION:
 		read_protection(found, b, root);

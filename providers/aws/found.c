@@ -32,6 +32,7 @@ static void vm_free(struct aws_vm *vm)
 	ff_strv_free(&vm->devices);
 	json_decref(vm->vm.tags);
 	json_decref(vm->vm.facts);
+	json_decref(vm->claim);
 	free(vm);
 }
 

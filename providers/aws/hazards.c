@@ -230,6 +230,8 @@ static void settle_victim(const struct ff_cloud *cloud, struct aws_vm *vm)
 		ff_json_set_str(vm->vm.facts, "asg", vm->asg);
 	if (cloud->no_backup)
 		ff_json_set_bool(vm->vm.facts, "no_backup", true);
+	if (cloud->claims)
+		aws_settle_claim(vm);
 }
 
 void aws_settle(const struct ff_cloud *cloud, struct aws_vm *vm)

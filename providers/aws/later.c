@@ -37,8 +37,7 @@ const struct aws_view aws_confirm_view = {.first = AWS_SEE_INSTANCE, .see_first 
 /* Of the VM and its new root, keys with values: what another run has written since stays. */
 AWS_ACT_FN(aws_release_new)
 {
-	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
-		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
+	ff_auto_free char *root = aws_root_tag(m);
 	const char *by = ff_json_str(m->facts, "by");
 	const char *const tags[][2] = {
 		{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}, {AWS_TAG_BY, by}};
@@ -192,6 +191,8 @@ json_t *aws_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 	json_t *facts;
 
 	(void)cloud;
+	if (flow == FF_FLOW_RECOVER)
+		return aws_recall_claim(vm, run, err);
 	if (flow == FF_FLOW_CLEANUP)
 		return recall_left(vm, run, rolled_back, past, left, err);
 	if (rolled_back)

@@ -141,8 +141,7 @@ static void add_tag(struct ff_buf *form, size_t n, const char *key, const char *
 
 static void add_tags(struct ff_buf *form, const struct ff_member *m)
 {
-	ff_auto_free char *root = ff_printf("%s DeleteOnTermination=%s", aws_root_device(m),
-		ff_json_bool(m->facts, "root/delete", false) ? "true" : "false");
+	ff_auto_free char *root = aws_root_tag(m);
 	const json_t *tags = ff_json_at(m->facts, "like/tags"), *value;
 	const char *key;
 	size_t n = 0;

@@ -53,6 +53,7 @@ VIEW(take_new_out)
 VIEW(confirm)
 VIEW(delete_snapshot)
 VIEW(delete_volume)
+VIEW(fetch)
 
 const int aws_forward[] = {AWS_CLAIM, AWS_STANDBY, AWS_STOP, AWS_BACKUP, AWS_TAKE_OUT, AWS_ATTACH, AWS_REPAIR,
 	AWS_DETACH, AWS_PUT_BACK, AWS_START, AWS_VERIFY, AWS_UNSTANDBY, AWS_RELEASE, FF_STEP_NONE};
@@ -61,6 +62,9 @@ const int aws_forward[] = {AWS_CLAIM, AWS_STANDBY, AWS_STOP, AWS_BACKUP, AWS_TAK
 const int aws_rollback[] = {AWS_CHECK, AWS_CLAIM, AWS_STANDBY, AWS_MAKE, AWS_STOP, AWS_TAKE_OUT, AWS_PUT_IN, AWS_START,
 	AWS_CONFIRM, AWS_UNSTANDBY, AWS_RELEASE_NEW, FF_STEP_NONE};
 const int aws_cleanup[] = {AWS_DELETE_SNAPSHOT, AWS_DELETE_VOLUME, FF_STEP_NONE};
+
+/* every row looks first, so that what is done is done only where it is wanting */
+const int aws_recover[] = {AWS_FETCH, AWS_PUT_BACK, AWS_START, AWS_UNSTANDBY, AWS_RELEASE, FF_STEP_NONE};
 
 const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 	[AWS_CLAIM] = {.name = "claim",
@@ -123,7 +127,7 @@ const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 		.patience_ms = 30 * MINUTE_MS}, /* ten until Force, and then again */
 	[AWS_PUT_BACK] = {.name = "put-back",
 		.doing = "attaching to the VM",
-		.flags = FF_LOOK_AFTER | FF_HOLDS_DISK,
+		.flags = FF_LOOK_AFTER | FF_HOLDS_DISK | FF_PUTS_IN,
 		.act = aws_put_back,
 		.acted = aws_put_back_acted,
 		LOOKS(put_back, LOOKS_AT_ONCE),
@@ -204,6 +208,14 @@ const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 		.acted = aws_release_acted,
 		LOOKS(release, LOOKS_AT_ONCE),
 		.undo = FF_STEP_NONE},
+	[AWS_FETCH] = {.name = "fetch",
+		.doing = "taking its volume off the rescue VM",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER | FF_HOLDS_DISK,
+		.act = aws_fetch,
+		.acted = aws_fetch_acted,
+		LOOKS(fetch, LOOKS_AT_ONCE),
+		.undo = FF_STEP_NONE,
+		.patience_ms = 30 * MINUTE_MS},
 	[AWS_DELETE_SNAPSHOT] = {.name = "delete-snapshot",
 		.doing = "deleting its snapshot",
 		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER,

@@ -40,11 +40,11 @@ static void send_signed(struct ff_ask *ask, struct ff_answer *answer)
 }
 
 /* Open the provider, sign in and discover: at the beginning, and again for a later flow. */
-static void world_look(void)
+static void look_again(bool claims)
 {
 	static const struct pairs env = {{"AWS_ACCESS_KEY_ID", SIM_AWS_KEY, "AWS_SECRET_ACCESS_KEY", SIM_AWS_SECRET,
 		"AWS_REGION", SIM_AWS_REGION, NULL}};
-	struct ff_scope_options options = {0};
+	struct ff_scope_options options = {.claims = claims};
 	struct ff_err err = {0};
 	struct ff_ask ask = {0};
 	struct ff_answer answer;
@@ -70,6 +70,11 @@ static void world_look(void)
 		ff_answer_release(&answer, false);
 	}
 	cr_assert_eq(turn, FF_TURN_DONE, "%s", err.text);
+}
+
+static void world_look(void)
+{
+	look_again(false);
 }
 
 static void world(const char *root, const char *faults)
@@ -396,6 +401,70 @@ Test(aws_later, there_is_no_way_back_without_its_snapshot)
 	cr_expect_null(ff_aws.recall(w.cloud, vm_of("web"), FF_FLOW_CLEANUP, "run-1", false, past, NULL, &err));
 	one_free(o);
 	one_free(tidy);
+	world_end();
+}
+
+/* The first rows of a repair, so many; then its journal is lost, and its tags bring the VM home. */
+static void recover_after(size_t rows)
+{
+	ff_auto_json json_t *state = NULL;
+	ff_auto_free char *before = NULL;
+	struct one *o, *lost;
+	struct ff_err err = {0};
+	json_t *facts;
+
+	world("", "");
+	before = ff_strdup(vm_of("web")->disk_id);
+	o = one_new(json_deep_copy(vm_of("web")->facts), "run-1");
+	for (size_t i = 0; i < rows; i++)
+		if (ff_aws.forward[i] == AWS_REPAIR)
+			sim_set_bad(w.sim, before, false);
+		else
+			expect(o, ff_aws.forward[i]);
+	one_free(o);
+	sim_advance(w.sim, w.now += 120000);
+	look_again(true);
+	cr_assert_str_eq(ff_json_str(vm_of("web")->facts, "claim/was"), "running");
+	cr_expect_null(ff_aws.recall(w.cloud, vm_of("web"), FF_FLOW_RECOVER, "run-2", false, NULL, NULL, &err));
+	facts = ff_aws.recall(w.cloud, vm_of("web"), FF_FLOW_RECOVER, "run-1", false, NULL, NULL, &err);
+	cr_assert_not_null(facts, "%s", err.text);
+	vm_of("web")->running = true;
+	lost = one_new(facts, "run-1");
+	lost->m.rescue = NULL;
+	lost->m.slot = -1;
+	for (const int *row = ff_aws.recover; *row != FF_STEP_NONE; row++)
+		cr_assert_eq(step(lost, *row, true), FF_M_DONE, "after %zu rows: %s: %s", rows, ff_aws.steps[*row].name,
+			lost->v.err.text);
+	state = sim_state(w.sim);
+	is(state_vm(state), "root/volume", before);
+	is(state_vm(state), "root/device", "/dev/sda1");
+	cr_expect(ff_json_bool(state_vm(state), "root/delete_on_termination", false), "after %zu rows", rows);
+	is(state_vm(state), "power", "running");
+	cr_expect_null(ff_json_at(state_vm(state), "tags/fixfleet-run"));
+	cr_expect_null(ff_json_at(state_vm(state), "tags/fixfleet-root"));
+	cr_expect_null(ff_json_at(state_volume(state, before), "tags/fixfleet-run"));
+	one_free(lost);
+	world_end();
+}
+
+Test(aws_later, a_run_whose_journal_is_lost_comes_home_by_its_tags_from_every_row)
+{
+	for (size_t rows = 1; ff_aws.forward[rows - 1] != AWS_RELEASE; rows++)
+		recover_after(rows);
+}
+
+Test(aws_later, what_is_no_tag_of_ours_brings_nothing_home)
+{
+	ff_auto_json json_t *touch = json_pack("{s:s,s:s,s:{s:s,s:s}}", "op", "touch-tags", "vm", "web", "tags",
+		"fixfleet-run", "run-1", "fixfleet-root", "/dev/sda1; rm -rf / DeleteOnTermination=maybe");
+	struct ff_err err = {0};
+
+	world("", "");
+	cr_assert_eq(sim_human(w.sim, w.now, touch, &err), 0, "%s", err.text);
+	sim_advance(w.sim, w.now += 60000);
+	look_again(true);
+	cr_expect_null(json_object_get(vm_of("web")->facts, "claim"));
+	cr_expect_null(ff_aws.recall(w.cloud, vm_of("web"), FF_FLOW_RECOVER, "run-1", false, NULL, NULL, &err));
 	world_end();
 }
 

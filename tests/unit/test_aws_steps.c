@@ -176,12 +176,12 @@ Test(aws_steps, requests_are_what_ec2_takes)
 			"Action=CreateTags&Version=2016-11-15&ResourceId.1=i-1&ResourceId.2=vol-0a1&Tag.1.Key=fixfleet-"
 			"run&"
 			"Tag.1.Value=run-1&Tag.2.Key=fixfleet-vm&Tag.2.Value=i-1&Tag.3.Key=fixfleet-root&"
-			"Tag.3.Value=%2Fdev%2Fsda1%20DeleteOnTermination%3Dtrue"},
+			"Tag.3.Value=%2Fdev%2Fsda1%20DeleteOnTermination%3Dtrue%20running"},
 		{AWS_RELEASE, "{}",
 			"Action=DeleteTags&Version=2016-11-15&ResourceId.1=i-1&ResourceId.2=vol-0a1&Tag.1.Key=fixfleet-"
 			"run&"
 			"Tag.1.Value=run-1&Tag.2.Key=fixfleet-vm&Tag.2.Value=i-1&Tag.3.Key=fixfleet-root&"
-			"Tag.3.Value=%2Fdev%2Fsda1%20DeleteOnTermination%3Dtrue"},
+			"Tag.3.Value=%2Fdev%2Fsda1%20DeleteOnTermination%3Dtrue%20running"},
 		{AWS_STANDBY, "{\"asg\":\"my asg\"}",
 			"Action=EnterStandby&Version=2011-01-01&InstanceIds.member.1=i-1&AutoScalingGroupName=my%20asg&"
 			"ShouldDecrementDesiredCapacity=true"},
@@ -198,7 +198,7 @@ Test(aws_steps, requests_are_what_ec2_takes)
 			"fixfleet-run&TagSpecification.1.Tag.1.Value=run-1&TagSpecification.1.Tag.2.Key=fixfleet-vm&"
 			"TagSpecification.1.Tag.2.Value=i-1&TagSpecification.1.Tag.3.Key=fixfleet-root&"
 			"TagSpecification.1.Tag.3.Value="
-			"%2Fdev%2Fsda1%20DeleteOnTermination%3Dtrue"},
+			"%2Fdev%2Fsda1%20DeleteOnTermination%3Dtrue%20running"},
 		{AWS_TAKE_OUT, "{}", "Action=DetachVolume&Version=2016-11-15&VolumeId=vol-0a1&InstanceId=i-1"},
 		{AWS_ATTACH, "{}",
 			"Action=AttachVolume&Version=2016-11-15&VolumeId=vol-0a1&InstanceId=i-r&Device=%2Fdev%2Fsdi"},
@@ -993,6 +993,7 @@ Test(aws_steps, the_policy_allows_what_every_row_asks)
 		ff_json_set_str(s.facts, "snapshot", "snap-1");
 		ff_json_set_str(s.facts, "made", "vol-2");
 		ff_json_set_str(s.facts, "left", "vol-3");
+		ff_json_set_str(s.facts, "holder", "i-r");
 		ff_json_set_new(s.facts, "like", json_pack("{s:s,s:s}", "zone", "us-east-1a", "type", "gp3"));
 		look = body_of_look(&s);
 		is_allowed(policy, look);

@@ -110,7 +110,7 @@ Test(providers, what_comes_after_a_repair_has_its_order_too)
 		if (p->rollback == NULL && p->cleanup == NULL)
 			continue;
 		cr_assert(p->recall != NULL && p->rollback != NULL && p->cleanup != NULL);
-		for (int f = FF_FLOW_ROLLBACK; f < FF_FLOW_COUNT; f++) {
+		for (int f = FF_FLOW_ROLLBACK; f <= FF_FLOW_CLEANUP; f++) {
 			const int *order = ff_provider_order(p, (enum ff_flow)f);
 			int puts_in = 0;
 
@@ -133,6 +133,7 @@ Test(providers, what_comes_after_a_repair_has_its_order_too)
 	cr_assert_str_eq(ff_flow_name(FF_FLOW_REPAIR), "repair");
 	cr_assert_str_eq(ff_flow_name(FF_FLOW_ROLLBACK), "rollback");
 	cr_assert_str_eq(ff_flow_name(FF_FLOW_CLEANUP), "cleanup");
+	cr_assert_str_eq(ff_flow_name(FF_FLOW_RECOVER), "recover");
 }
 
 static const char *undo_of(const struct ff_provider *p, const char *name)
