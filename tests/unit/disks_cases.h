@@ -62,6 +62,7 @@ const char disks_spec[] =
 	DISK("driver", "single") HIVE("SYSTEM", "", "\"ControlSet001\\\\Services\\\\ContosoFlt\":{\"Start\":0,"
 		"\"ImagePath\":\"contosoflt.sys\"},\"ControlSet002\\\\Services\\\\contosoflt\":{\"Start\":1},"
 		"\"ControlSet001\\\\Services\\\\disk\":{\"Start\":0},\"Select\":{\"Current\":1}") "},"
+	DISK("quarrel", "single") HIVE("SYSTEM", "", "\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":1}") "},"
 	DISK("driver-dirty", "single") HIVE("SYSTEM", "\"dirty\":true,",
 		"\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":0}") "},"
 	DISK("csagent-off", "esp") HIVE("SYSTEM", "", "\"ControlSet001\\\\Services\\\\CSAgent\":{\"Start\":4}") "},"
@@ -107,6 +108,11 @@ static const char deeds[] =
 	"{\"where\":\"contoso/made.txt\",\"when\":{\"absent\":true},\"action\":\"write\",\"text\":\"made\"}],"
 	"\"registry\":[{\"hive\":\"SOFTWARE\",\"key\":\"contoso\\\\Guard\",\"value\":\"rulesurl\",\"action\":"
 	"\"delete\"}]}";
+static const char quarrel[] = "{\"name\":\"quarrel\",\"os\":\"windows\",\"services\":[{\"name\":\"contosoflt\","
+			      "\"action\":\"disable\"}],\"registry\":["
+			      "{\"hive\":\"system\",\"key\":\"controlset001\\\\services\\\\contosoflt\",\"value\":"
+			      "\"start\",\"action\":\"set\","
+			      "\"type\":\"dword\",\"data\":3}]}";
 static const char versions[] =
 	"{\"name\":\"versions\",\"os\":\"windows\",\"files\":[{\"where\":\"Contoso/*.sys\",\"when\":"
 	"{\"version_from\":\"7.11\",\"version_before\":\"7.12\"},\"action\":\"quarantine\"}],"
@@ -145,6 +151,8 @@ static const struct expected {
 
 	{"driver", "repaired", "changed 2 registry values", 1, 1, "docs/recipes/disable-boot-driver.json",
 		"changed:/Windows/System32/config/SYSTEM"},
+	{"quarrel", "failed", "two entries of the recipes want different things of value Start of contosoflt", 0, 1,
+		quarrel, NULL},
 	{"driver-dirty", "failed", "SYSTEM': Windows was writing to it when it stopped", 0, 1,
 		"docs/recipes/disable-boot-driver.json", NULL},
 	{"csagent-off", "clean", "nothing to change: every registry value is as it is to be", 0, 1, "disable-csagent",
