@@ -7,6 +7,7 @@ CLOUDSIM=$PWD/$O/cloudsim
 MKDISKS=$PWD/$O/mkdisks
 SUB=00000000-0000-0000-0000-000000000001
 SIM_PID=
+SIM_COUNT=0
 
 fail() {
 	echo "FAIL: $*" >&2
@@ -17,6 +18,11 @@ fail() {
 sim_start() {
 	SIM_WORK=$2
 	mkdir -p "$2" "$O/traffic"
+	# a story's earlier cloud keeps its traffic, to be judged too
+	if [ $SIM_COUNT -gt 0 ] && [ -e "$O/traffic/$SIM_NAME.jsonl" ]; then
+		mv "$O/traffic/$SIM_NAME.jsonl" "$O/traffic/$SIM_NAME.$SIM_COUNT.jsonl"
+	fi
+	SIM_COUNT=$((SIM_COUNT + 1))
 	rm -f "$2/ready.json"
 	sim_scenario=$1
 	shift 2
