@@ -108,8 +108,7 @@ AZ_ACT_FN(azure_claim)
 	bool room = json_object_size(claimed) < AZ_TAGS_MAX; /* whose it is would be good to know, no more */
 
 	(void)n;
-	return patch_tags(
-		cloud, m, azure_tags_with(claimed, AZ_TAG_BY, room ? m->by : NULL), ask, err);
+	return patch_tags(cloud, m, azure_tags_with(claimed, AZ_TAG_BY, room ? m->by : NULL), ask, err);
 }
 
 AZ_ACTED_FN(azure_claim_acted)
