@@ -376,6 +376,27 @@ Test(engine_resume, an_interrupt_brings_home_what_was_taken_up)
 	expect_outcome(&w, "b", FF_O_REPAIRED, "");
 }
 
+/* What was kept before the crash may be of what was removed: nothing is written over it. */
+Test(engine_resume, files_that_are_kept_again_have_a_folder_of_their_own)
+{
+	size_t line = 1;
+
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	for (const char *at = w.journal.text; at < strstr(w.journal.text, "\"k\":\"keep-end\""); at++)
+		line += *at == '\n';
+	forget();
+	world_open(&w, 1, NULL);
+	w.dies_at_line = line;
+	world_repair(&w);
+	run_on();
+	find_again(1);
+	resume_and_run();
+	expect_outcome(&w, "a", FF_O_REPAIRED, "1 file removed");
+	cr_expect_eq(traced(&w, "keep 1-a 0"), 1);
+	cr_expect_eq(traced(&w, "keep 1-a.2 0"), 1);
+}
+
 Test(engine_resume, a_run_that_was_stopped_at_once_goes_on)
 {
 	world_open(&w, 2, NULL);
