@@ -141,13 +141,23 @@ bench-disks: tools
 # Incidents in virtual time: SEEDS of them from BASE on; check-sim is the fixed set, and every crash and pair of faults.
 SEEDS ?= 1000
 BASE  ?= 1
-.PHONY: sim check-sim
+.PHONY: sim check-sim sim-exhaustive sim-mutants
 sim: $(O)/sim
 	$< --seeds $(SEEDS) --base $(BASE)
 
 check-sim: $(O)/sim
 	$< --seeds 400 --base 1
 	$< --exhaustive
+
+sim-exhaustive: $(O)/sim
+	$< --exhaustive --all-kinds
+
+sim-mutants: $(O)/sim
+	O=$(O) tests/sim/mutants
+
+.PHONY: bench-scale
+bench-scale: $(O)/bench-scale
+	$<
 
 .PHONY: bench-clouds
 bench-clouds: $(O)/bench-clouds

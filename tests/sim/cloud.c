@@ -131,8 +131,11 @@ static void leaves(struct vw *vw, struct vw_event *event)
 	int64_t timeout_ms = x->ask.timeout_ms ? x->ask.timeout_ms : TIMEOUT_MS;
 	int64_t back_ms = vw->now_ms + x->back_ms;
 
-	if (x->held)
+	if (x->held) {
+		vw_meter_in(vw);
 		sim_answer_leaves(vw->sim, vw->now_ms, &x->request, &x->answer);
+		vw_meter_out(vw);
+	}
 	if (back_ms - x->sent_ms > timeout_ms) {
 		lost(x, FF_T_BROKEN, "timed out");
 		back_ms = x->sent_ms + timeout_ms;
@@ -147,9 +150,11 @@ static void arrives(struct vw *vw, struct vw_event *event)
 {
 	struct vw_exchange *x = (struct vw_exchange *)event;
 
+	vw_meter_in(vw);
 	vw_strike(vw, &x->request, x->ask.mutates);
 	sim_answer(vw->sim, vw->now_ms, &x->request, &x->answer);
 	vw_spoil(vw, &x->answer);
+	vw_meter_out(vw);
 	if (vw->trace)
 		fprintf(stderr, "%9.3f     -> %s %.60s: %d%s\n", (double)(vw->now_ms - VW_BEGAN) / 1000,
 			x->request.method, strrchr(x->request.target, '/'), x->answer.status,

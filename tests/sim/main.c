@@ -4,8 +4,8 @@
  *   sim --seeds N [--base B] [--jobs J]      N random incidents, J at a time
  *   sim --seed S [--story]                   one; with its story on stderr
  *   sim ... --stop                          no further incident after one has failed
- *   sim --exhaustive [--jobs J]              a crash before and after every request and journal write, every pair of
- * faults
+ *   sim --exhaustive [--all-kinds]           a crash before and after every request and journal write, every pair of
+ * faults faults
  *
  * Ends with `figure NAME VALUE UNIT` lines; exit status 1 when one failed. A failing seed is printed with the command
  * that replays it.

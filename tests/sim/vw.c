@@ -27,6 +27,18 @@ int64_t vw_between(struct vw *vw, int64_t low, int64_t high)
 	return high > low ? low + (int64_t)(vw_random(vw) % (uint64_t)(high - low + 1)) : low;
 }
 
+void vw_meter_in(struct vw *vw)
+{
+	if (vw->in_model != NULL)
+		vw->in_model(true);
+}
+
+void vw_meter_out(struct vw *vw)
+{
+	if (vw->in_model != NULL)
+		vw->in_model(false);
+}
+
 struct vw *vw_new(uint64_t seed)
 {
 	struct vw *vw = ff_calloc(1, sizeof(*vw));
@@ -368,19 +380,27 @@ static void turn(struct vw_host *host)
 
 bool vw_step(struct vw *vw)
 {
-	int64_t next = next_moment(vw);
+	int64_t next;
+
+	vw_meter_in(vw);
+	next = next_moment(vw);
+	vw_meter_out(vw);
 
 	if (next == INT64_MAX)
 		return false;
 	if (next > vw->now_ms)
 		vw->now_ms = next;
+	vw_meter_in(vw);
 	sim_advance(vw->sim, vw->now_ms);
 	vw_carry_out_due(vw);
+	vw_meter_out(vw);
 	while (vw->events.count > 0 && vw->events.heap[0]->at_ms <= vw->now_ms) {
 		struct vw_event *event = vw_event_take(vw);
 
 		event->run(vw, event);
+		vw_meter_in(vw);
 		vw_carry_out_due(vw);
+		vw_meter_out(vw);
 	}
 	for (size_t i = 0; i < vw->host_count; i++)
 		turn(vw->hosts[i]);

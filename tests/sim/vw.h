@@ -207,7 +207,11 @@ struct vw {
 	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
 	bool trace;
+	void (*in_model)(bool in); /* told when the model is entered and left, for who counts; NULL: nobody */
 };
+/** Around every call into the model. */
+void vw_meter_in(struct vw *vw);
+void vw_meter_out(struct vw *vw);
 
 struct vw *vw_new(uint64_t seed);
 /** Make the clouds of the scenario. -1 with err: it is no good. */
