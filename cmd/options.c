@@ -395,7 +395,7 @@ static const struct row rows[] = {
 	{FOR_REPAIR | FOR_RESUME | FOR_LATER, 0, "verify-timeout", "SECONDS", set_verify,
 		"how long a VM may take to prove that it is up (900)"},
 	{FOR_RESUME, 0, "from-cloud", NULL, set_from_cloud,
-		"the run's folder is lost: bring its disks home by their tags (aws only; with --provider aws)"},
+		"the run's folder is lost: bring its disks home by their tags (azure, aws; with --provider)"},
 	{FOR_OUTPUT, 0, "output", "FORMAT", set_output, "table, json or csv on stdout"},
 	{FOR_ALL, 'v', "verbose", NULL, set_verbose, "say more: requests, retries, waits; twice: everything"},
 	{FOR_ALL, 'q', "quiet", NULL, set_quiet, "say errors only"},

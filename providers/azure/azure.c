@@ -250,6 +250,7 @@ const struct ff_provider ff_azure = {
 	.forward = azure_forward,
 	.rollback = azure_rollback,
 	.cleanup = azure_cleanup,
+	.recover = azure_recover,
 	.recall = azure_recall,
 	.poll = azure_poll,
 	.polled = azure_polled,

@@ -24,6 +24,7 @@
  *   release_blank                           leaving the claim out did not remove it: blank it
  *   disk_tags                               of the replaced disk, only while it is marked
  *   of, target                              rollback: the run that is taken back, id of the disk that comes back
+ *   claim {run, was}, holder                recover: what its tags say; who has the copy
  *   of, left                                cleanup: the run that is tidied up after, id of the disk to be deleted
  * and of a rescue VM: attach_by_patch, vm_etag, vm_disks: see attach.c; availability_set.
  */
@@ -50,8 +51,9 @@ extern const struct ff_provider ff_azure;
 
 #define AZ_TAG_RUN  "fixfleet-run"
 #define AZ_TAG_VM   "fixfleet-vm"
-#define AZ_TAGS_MAX 50		  /* of a resource: azure-resource-manager/management/tag-resources */
-#define AZ_TAG_BY   "fixfleet-by" /* user@host, for the people of another run */
+#define AZ_TAGS_MAX 50		   /* of a resource: azure-resource-manager/management/tag-resources */
+#define AZ_TAG_BY   "fixfleet-by"  /* user@host, for the people of another run */
+#define AZ_TAG_WAS  "fixfleet-was" /* "running" or "stopped", before the run: for resume --from-cloud */
 #define AZ_TAG_ROLE "fixfleet-role"
 
 /* One of the sovereign clouds. */
@@ -273,10 +275,11 @@ enum azure_step {
 	AZ_RESTORE,
 	AZ_CONFIRM,
 	AZ_DELETE_LEFT,
+	AZ_DROP_COPY,
 	AZ_STEP_COUNT
 };
 extern const struct ff_step azure_steps[AZ_STEP_COUNT];
-extern const int azure_forward[], azure_rollback[], azure_cleanup[];
+extern const int azure_forward[], azure_rollback[], azure_cleanup[], azure_recover[];
 
 #define AZ_ACT_FN(name)                                                                                                \
 	int name(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
@@ -368,6 +371,14 @@ AZ_ACT_FN(azure_delete_left);
 AZ_ACTED_FN(azure_delete_left_acted);
 AZ_LOOK_FN(azure_look_left);
 AZ_LOOKED_FN(azure_delete_left_looked);
+/* recover.c: a run whose journal is lost */
+AZ_ACT_FN(azure_drop_copy);
+AZ_ACTED_FN(azure_drop_copy_acted);
+AZ_LOOKED_FN(azure_drop_copy_looked);
+/** The facts `claim` of the VM's tags. */
+void azure_read_claim(struct ff_vm *vm);
+json_t *azure_recall_claim(const struct ff_vm *vm, const char *run, struct ff_err *err);
+
 json_t *azure_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
 	bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err);
 

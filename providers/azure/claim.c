@@ -105,10 +105,14 @@ AZ_LOOKED_FN(azure_claim_looked)
 AZ_ACT_FN(azure_claim)
 {
 	ff_auto_json json_t *claimed = azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, m->run);
-	bool room = json_object_size(claimed) < AZ_TAGS_MAX; /* whose it is would be good to know, no more */
+	bool room = json_object_size(claimed) < AZ_TAGS_MAX - 1; /* good to know, no more */
+	ff_auto_json json_t *was = azure_tags_with(claimed, AZ_TAG_WAS,
+		!room		 ? NULL
+		: m->vm->running ? "running"
+				 : "stopped");
 
 	(void)n;
-	return patch_tags(cloud, m, azure_tags_with(claimed, AZ_TAG_BY, room ? m->by : NULL), ask, err);
+	return patch_tags(cloud, m, azure_tags_with(was, AZ_TAG_BY, room ? m->by : NULL), ask, err);
 }
 
 AZ_ACTED_FN(azure_claim_acted)
@@ -138,8 +142,11 @@ AZ_ACT_FN(azure_release)
 	const char *by = azure_tag(ff_json_at(m->facts, "tags"), AZ_TAG_BY);
 	ff_auto_json json_t *free_tags = azure_tags_with(ff_json_at(m->facts, "tags"), AZ_TAG_RUN, value);
 
+	const char *was = azure_tag(ff_json_at(m->facts, "tags"), AZ_TAG_WAS);
+	ff_auto_json json_t *without = azure_tags_with(free_tags, AZ_TAG_WAS, was ? value : NULL);
+
 	(void)n;
-	return patch_tags(cloud, m, azure_tags_with(free_tags, AZ_TAG_BY, by ? value : NULL), ask, err);
+	return patch_tags(cloud, m, azure_tags_with(without, AZ_TAG_BY, by ? value : NULL), ask, err);
 }
 
 AZ_ACTED_FN(azure_release_acted)

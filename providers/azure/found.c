@@ -205,6 +205,7 @@ static struct ff_vm *vm_new(const json_t *model, const struct azure_id *id)
 	vm->tags = azure_tags_with(ff_json_at(model, "tags"), "", NULL);
 	vm->health = FF_SUSPECT;
 	read_facts(vm, model);
+	azure_read_claim(vm);
 	read_slots(vm, model);
 	return vm;
 }

@@ -229,12 +229,15 @@ static char *put_in(const struct ff_vm *vm, const char *run, const json_t *past)
 json_t *azure_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
 	bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err)
 {
-	ff_auto_free char *ours = put_in(vm, run, past);
+	ff_auto_free char *ours = flow == FF_FLOW_RECOVER ? NULL : put_in(vm, run, past);
 	const char *before = ff_json_str(past, "os_disk/managedDisk/id"), *now = vm->disk_id;
 	struct azure_id id;
 	json_t *facts;
 
 	(void)cloud;
+	if (flow == FF_FLOW_RECOVER) {
+		return azure_recall_claim(vm, run, err);
+	}
 	(void)rolled_back; /* a rollback's facts have the same members as a repair's */
 	if (ours == NULL || before == NULL || azure_id_parse(before, &id) < 0) {
 		ff_fail(err, FF_E_LOCAL, "the run's journal does not tell its disks");

@@ -10,6 +10,8 @@ const int azure_forward[] = {AZ_CLAIM, AZ_STOP, AZ_COPY, AZ_ATTACH, AZ_REPAIR, A
 const int azure_rollback[] = {
 	AZ_CHECK, AZ_CLAIM, AZ_STOP, AZ_RESTORE, AZ_START, AZ_CONFIRM, AZ_MARK, AZ_RELEASE, FF_STEP_NONE};
 const int azure_cleanup[] = {AZ_DELETE_LEFT, FF_STEP_NONE};
+/* a VM always has its OS disk here, its own or the mended copy: what else the run has left goes */
+const int azure_recover[] = {AZ_DROP_COPY, AZ_START, AZ_RELEASE, FF_STEP_NONE};
 
 const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 	[AZ_CLAIM] = {.name = "claim",
@@ -133,6 +135,15 @@ const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 		.look = azure_look_vm,
 		.looked = azure_confirm_looked,
 		.undo = FF_STEP_NONE},
+	[AZ_DROP_COPY] = {.name = "drop-copy",
+		.doing = "removing the disk copy",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER | FF_BEST_EFFORT,
+		.act = azure_drop_copy,
+		.acted = azure_drop_copy_acted,
+		.look = azure_look_copy,
+		.looked = azure_drop_copy_looked,
+		.undo = FF_STEP_NONE,
+		.patience_ms = 10 * MINUTE_MS},
 	[AZ_DELETE_LEFT] = {.name = "delete-left",
 		.doing = "deleting the disk that is left over",
 		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER,

@@ -175,6 +175,47 @@ Test(azure_later, a_refused_swap_back_leaves_the_mended_disk)
 	world_end();
 }
 
+/* The first rows of a repair, so many; then its journal is lost, and its tags bring the VM home. */
+static void recover_after(size_t rows)
+{
+	ff_auto_json json_t *state = NULL, *rescue_facts = json_object();
+	struct one o, lost;
+	struct ff_err err;
+	bool swapped;
+
+	world("", "", "");
+	one_new(&o, "web-1", 3, rescue_facts);
+	for (size_t i = 0; i < rows; i++) {
+		if (ff_azure.forward[i] == AZ_REPAIR)
+			mend(&o);
+		else
+			expect(&o, ff_azure.forward[i], FF_M_DONE);
+	}
+	swapped = ff_json_bool(o.facts, "swapped", false);
+	one_free(&o);
+	world_look();
+	cr_assert_str_eq(ff_json_str(vm_of("web-1")->facts, "claim/was"), "running");
+	cr_expect_null(recall(FF_FLOW_RECOVER, "run-2", NULL, &err));
+	lost = later(recall_ok(FF_FLOW_RECOVER, "run-1", NULL), "run-1");
+	for (const int *row = ff_azure.recover; *row != FF_STEP_NONE; row++)
+		cr_assert_eq(step(&lost, *row, true), FF_M_DONE, "after %zu rows: %s: %s", rows,
+			ff_azure.steps[*row].name, lost.v.err.text);
+	state = sim_state(w.sim);
+	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "power"), "running");
+	cr_expect_eq(ff_streq(ff_json_str(sim_vm(state, "web-1"), "os_disk/name"), "web-1-os"), !swapped);
+	cr_expect_eq(json_object_size(ff_json_at(sim_vm(state, "web-1"), "tags")), 1, "after %zu rows", rows);
+	cr_expect_eq(json_array_size(ff_json_at(sim_vm(state, "rescue-1"), "data_disks")), 0);
+	cr_expect_eq(json_array_size(ff_json_at(state, "azure/disks")), swapped ? 5 : 4, "after %zu rows", rows);
+	one_free(&lost);
+	world_end();
+}
+
+Test(azure_later, a_run_whose_journal_is_lost_comes_home_by_its_tags_from_every_row)
+{
+	for (size_t rows = 1; ff_azure.forward[rows - 1] != AZ_RELEASE; rows++)
+		recover_after(rows);
+}
+
 /* The reading before each delete: what is attached or bears no tag of the run stays, whatever the facts say. */
 Test(azure_later, only_a_free_disk_with_the_runs_tag_is_deleted)
 {

@@ -67,7 +67,7 @@ Test(azure_steps, claim_sends_the_whole_tag_map_with_if_match)
 	ask = kit_act(cloud, &k, AZ_CLAIM);
 	expect_ask(&ask, "PATCH", VM_URL "?api-version=2024-07-01");
 	cr_assert_str_eq(ff_headers_get(&ask.headers, "If-Match"), "\"7\"");
-	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\"}}");
+	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-was\":\"running\"}}");
 	cr_assert_str_eq(ask.costs[0].key, "azure/" SUB "/westeurope/PutVM");
 	cr_assert_eq(ask.costs[1].capacity, 12);
 	ff_ask_release(&ask);
@@ -99,10 +99,12 @@ Test(azure_steps, a_claim_says_whose_it_is)
 	k.m.by = "ops@bastion";
 	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", ",\"tags\":{\"env\":\"prod\"}"), FF_M_NOT_DONE);
 	ask = kit_act(cloud, &k, AZ_CLAIM);
-	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-by\":\"ops@bastion\"}}");
+	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-was\":\"running\","
+			  "\"fixfleet-by\":\"ops@bastion\"}}");
 	ff_ask_release(&ask);
 	cr_assert_eq(looked_vm(AZ_RELEASE, original, "running",
-			     ",\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-by\":\"ops@bastion\"}"),
+			     ",\"tags\":{\"env\":\"prod\",\"fixfleet-run\":\"run-1\",\"fixfleet-was\":\"running\","
+			     "\"fixfleet-by\":\"ops@bastion\"}"),
 		FF_M_NOT_DONE);
 	ask = kit_act(cloud, &k, AZ_RELEASE);
 	kit_body_is(&ask, "{\"tags\":{\"env\":\"prod\"}}");
@@ -121,7 +123,7 @@ Test(azure_steps, a_dead_runs_claim_is_taken_over_when_told_so)
 	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", CLAIMED_BY_EVE), FF_M_NOT_DONE);
 	ask = kit_act(cloud, &k, AZ_CLAIM);
 	cr_assert_not_null(ff_headers_get(&ask.headers, "If-Match"), "two could take it over at once");
-	kit_body_is(&ask, "{\"tags\":{\"fixfleet-run\":\"run-1\"}}");
+	kit_body_is(&ask, "{\"tags\":{\"fixfleet-run\":\"run-1\",\"fixfleet-was\":\"running\"}}");
 	ff_ask_release(&ask);
 }
 
