@@ -21,7 +21,7 @@ done | jq -s '{disks:.}' >"$T/spec.json"
 "$MKDISKS" "$T/spec.json" "$T/images"
 
 vm() {
-	win "$1" x "$(jq -cn --arg i "$T/images/$2.img" '{os_disk:{image:$i}}')"
+	win "$1" x | jq -c --arg i "$T/images/$2.img" '.os_disk |= (del(.size_gib) + {image: $i, size_bytes: 105906176})'
 }
 scenario '{}' '[]' "$(vm w-xts bitlk-aes-xts-128)" "$(vm w-cbc bitlk-aes-cbc-256)" "$(vm w-bek bitlk-aes-xts-128-startup-key)" "$(rescue rescue-1)"
 (umask 077 && {
