@@ -70,7 +70,7 @@ json "$T/out" '.instances[] | select(.name == "overlay.qcow2") | .reason | conta
 [ -z "$attached" ] || json "$T/out" '.instances[] | select(.name == "good.img") | .reason | contains("in use as /dev/loop")' "in use"
 
 expect 0 "$FIXFLEET" disk repair $formats good.img --run-dir "$T/run" --output json
-json "$T/out" '[.instances[] | .outcome] == (["repaired"] * 6 + ["clean"])' "all six are mended"
+json "$T/out" '[.instances[] | .outcome] == ([range(6) | "repaired"] + ["clean"])' "all six are mended"
 json "$T/out" 'all(.instances[] | select(.outcome == "repaired"); .removed | length == 1 and (.[0] | .size == 41004 and (.sha256 | length == 64)))' "removed"
 sha256sum --quiet -c --ignore-missing before 2>/dev/null && fail "nothing was written" || true
 grep good.img before | sha256sum --quiet -c || fail "the good disk was written"
@@ -79,7 +79,7 @@ for f in $(find "$T/run/quarantine" -name '*.sys'); do
 	[ "$(sha256sum <"$f" | cut -d' ' -f1)" = "$(jq -r '.instances[0].removed[0].sha256' "$T/out")" ] || fail "$f is another file"
 done
 "$FIXFLEET" status "$T/run" --output json >"$T/status" 2>"$T/err" || fail "no status: $(cat "$T/err")"
-json "$T/status" '[.instances[] | .outcome] == (["repaired"] * 6 + ["clean"]) and .ended != null' "status"
+json "$T/status" '[.instances[] | .outcome] == ([range(6) | "repaired"] + ["clean"]) and .ended != null' "status"
 
 # -- once more there is nothing to do, and what there is can be listed
 expect 0 "$FIXFLEET" disk list $formats --output json
