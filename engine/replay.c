@@ -88,23 +88,62 @@ static int on_run(struct ff_replay *r, const json_t *record, struct ff_err *err)
 	return 0;
 }
 
+enum sameness { SAME, OTHER, UNTOLD };
+
+/* Part by part, as '/' divides them: what was never known is not compared, what is not known now cannot be. */
+static enum sameness compare_accounts(const char *was, const char *is)
+{
+	enum sameness so_far = SAME;
+
+	for (;; was++, is++) {
+		size_t was_len = strcspn(was, "/"), is_len = strcspn(is, "/");
+
+		if (was_len > 0 && is_len == 0)
+			so_far = UNTOLD;
+		else if (was_len > 0 && (was_len != is_len || memcmp(was, is, was_len) != 0))
+			return OTHER;
+		was += was_len;
+		is += is_len;
+		if (*was == '\0' || *is == '\0')
+			return *was == *is ? so_far : OTHER;
+	}
+}
+
 /* The same cloud, and the same account in it: by other credentials the VMs would seem to be gone. */
+static int check_account(const struct ff_scope *scope, const json_t *record, struct ff_err *err)
+{
+	const char *was = ff_json_str(record, "account"), *title = ff_json_str(record, "title");
+	const char *is = ff_scope_account(scope);
+	enum sameness sameness;
+
+	if (was == NULL || scope->state != FF_SCOPE_FOUND)
+		return 0;
+	sameness = is != NULL ? compare_accounts(was, is) : UNTOLD;
+	if (sameness == OTHER)
+		return ff_fail(err, FF_E_USAGE,
+			"the run is of %s (%s), but these credentials are of %s: sign in as for the run; nothing was "
+			"changed",
+			title ? title : scope->provider->name, was, is);
+	if (sameness == UNTOLD)
+		return ff_fail(err, FF_E_TRANSIENT,
+			"the run is of %s (%s), and whose these credentials are could not be learned this time: try "
+			"again; nothing was changed",
+			title ? title : scope->provider->name, was);
+	return 0;
+}
+
 static int on_scope(struct ff_replay *r, const json_t *record, struct ff_err *err)
 {
 	const struct ff_scope *scope = r->scopes < r->e->scope_count ? r->e->scopes[r->scopes] : NULL;
-	const char *was = ff_json_str(record, "account"), *title = ff_json_str(record, "title"), *is;
+	const char *title = ff_json_str(record, "title");
 
 	if (ff_json_int(record, "scope", 0) != (int64_t)r->scopes + 1)
 		return wrong(record, err, "its number is not the next one");
 	if (scope == NULL || !ff_streq(ff_json_str(record, "provider"), scope->provider->name))
 		return ff_fail(err, FF_E_USAGE, "the run's scope %zu is '%s', which is not opened here", r->scopes + 1,
 			title ? title : "");
-	is = ff_scope_account(scope);
-	if (was != NULL && scope->state == FF_SCOPE_FOUND && !ff_streq(was, is))
-		return ff_fail(err, FF_E_USAGE,
-			"the run is of %s (%s), but these credentials are of %s: sign in as for the run; nothing was "
-			"changed",
-			title ? title : scope->provider->name, was, is ? is : "an account that cannot be told");
+	if (check_account(scope, record, err) < 0)
+		return -1;
 	r->scopes++;
 	return 0;
 }

@@ -261,8 +261,9 @@ struct ff_provider {
 	const char *(*title)(const struct ff_cloud *cloud);
 	/**
 	 * Whose resources these are, as one word: Azure the subscription, AWS "ACCOUNT/REGION", GCP the project; NULL
-	 * while it is not known. A run is gone on with only where it was begun. Borrowed. The slot may be NULL: nothing
-	 * is compared.
+	 * while it is not known; a part that is not known is empty ("/us-east-1"). A run is gone on with only where it
+	 * was begun: a part that was known and is not now is waited for, one that never was is not compared. Borrowed.
+	 * The slot may be NULL: nothing is compared.
 	 */
 	const char *(*account)(const struct ff_cloud *cloud);
 

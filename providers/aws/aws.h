@@ -313,7 +313,7 @@ struct aws_login {
 	char *text;		 /* what the source's last answer left: IMDS role, web token, SSO access token */
 	char *imds, *imds_token; /* base URL; token: NULL before it was asked, "" for version 1 */
 	bool container_token;	 /* its file was read */
-	unsigned tries;
+	unsigned tries;		 /* of what is being asked for */
 	struct ff_err err;
 	/* the clock: what is to be added to wall time so that AWS accepts it */
 	int64_t offset_ms, corrected_ms; /* corrected_ms: wall time of the last correction; INT64_MIN: never */
@@ -360,6 +360,7 @@ bool aws_imds_wanted(const struct aws_login *login);
 
 void aws_role_ask(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask);
 void aws_web_role_ask(struct ff_cloud *cloud, struct ff_ask *ask);
+#define AWS_WHOAMI_TRIES 3 /* of one signing in; the engine repeats what was not answered besides */
 void aws_whoami_ask(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask);
 void aws_sts_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer);
 

@@ -278,7 +278,7 @@ static void roles_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *a
 
 static void whoami_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask)
 {
-	if (cloud->account == NULL && cloud->login->tries == 0)
+	if (cloud->account == NULL && cloud->login->tries < AWS_WHOAMI_TRIES)
 		aws_whoami_ask(cloud, wall_ms, ask);
 	else
 		finish(cloud->login, wall_ms);

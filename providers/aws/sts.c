@@ -92,8 +92,27 @@ static bool take_role(struct aws_login *login, const xmlNode *root, const char *
 	return aws_keys_plain(&login->next);
 }
 
-/* Only wrong credentials end it here: that the account's number cannot be learned harms nobody. */
-static void whoami_read(struct ff_cloud *cloud, const struct aws_reply *reply)
+/* Another try may tell: STS was reached, and answered nonsense, or nothing whole. */
+static bool whoami_may_pass(const struct ff_cloud *cloud, const struct aws_reply *reply, const struct ff_answer *answer)
+{
+	switch (reply->class) {
+	case FF_E_NONE: /* and yet no account in it */
+		return cloud->account == NULL;
+	case FF_E_TRANSIENT:
+		return answer->transport != FF_T_NOT_SENT; /* a closed network has no STS: the way is not held up */
+	case FF_E_THROTTLED:
+	case FF_E_BUG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Only wrong credentials end it here: that the account's number cannot be learned harms nobody now. It is worth a few
+ * tries, though: a run whose account is known is gone on with only where it is known again.
+ */
+static void whoami_read(struct ff_cloud *cloud, const struct aws_reply *reply, const struct ff_answer *answer)
 {
 	struct aws_login *login = cloud->login;
 	bool wrong = reply->class == FF_E_AUTH || (reply->class == FF_E_DENIED && aws_code_is_signature(reply->code));
@@ -102,7 +121,7 @@ static void whoami_read(struct ff_cloud *cloud, const struct aws_reply *reply)
 		aws_set_account(cloud, aws_xml_str(reply->root, "GetCallerIdentityResult/Account"));
 	if (wrong)
 		aws_login_fail(login, "%s: %s", login->plan.name, reply->err.text);
-	login->tries = 1; /* not asked again */
+	login->tries = whoami_may_pass(cloud, reply, answer) ? login->tries + 1 : AWS_WHOAMI_TRIES;
 }
 
 static void role_read(struct aws_login *login, const struct aws_reply *reply, bool web)
@@ -132,7 +151,7 @@ void aws_sts_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *
 	}
 	switch (AWS_TAG_QUESTION(ask->tag)) {
 	case AWS_Q_WHOAMI:
-		whoami_read(cloud, &reply);
+		whoami_read(cloud, &reply, answer);
 		break;
 	default:
 		role_read(login, &reply, AWS_TAG_QUESTION(ask->tag) == AWS_Q_WEB_ROLE);

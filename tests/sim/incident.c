@@ -411,7 +411,9 @@ static void found(struct course *c, struct vw_host *host)
 	}
 	c->stage[host->number] = RUNNING;
 	if (vw_host_go_on(host, &err) < 0) {
-		if (err.class == FF_E_LOCAL && strstr(err.text, "interrupted") != NULL) {
+		/* "try again", it says: whose the credentials are was not to be learned */
+		if (err.class == FF_E_TRANSIENT ||
+			(err.class == FF_E_LOCAL && strstr(err.text, "interrupted") != NULL)) {
 			vw_host_crash(host, false);
 			start_again(c, host);
 			return;

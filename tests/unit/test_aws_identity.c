@@ -422,6 +422,44 @@ Test(aws_identity, endpoints_are_the_partitions_or_what_is_configured)
 	}
 }
 
+static size_t times_in(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text += strlen(what))
+		n++;
+	return n;
+}
+
+/* A run that knows its account is gone on with only where it is known again: one bad answer is not the last word. */
+Test(aws_identity, the_account_is_asked_for_again_when_sts_answers_nonsense)
+{
+	static const struct {
+		const char *answer;
+		size_t asked;
+	} cases[] = {{"<torn", 3}, {"<GetCallerIdentityResponse/>", 3}, {"!500", 3}, {"!403", 1}, {NULL, 1}};
+	struct pairs env = {{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", NULL}}, none = {{NULL}};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_scope_options options = {0};
+		struct pairs bad = {{cases[i].answer ? "GetCallerIdentity" : NULL, cases[i].answer, NULL}};
+		struct pairs good = {{"GetCallerIdentity", WHOAMI, NULL}};
+		struct ff_err err = {0};
+		struct ff_cloud *cloud = open_aws(&options, &env, &err);
+		ff_auto_buf asked = {0};
+
+		cr_assert_not_null(cloud, "%zu: %s", i, err.text);
+		ff_aws.login_reset(cloud);
+		cr_expect_eq(sign_in(cloud, &none, &bad, &asked, &err), FF_TURN_DONE, "%zu: %s", i, err.text);
+		cr_expect_eq(times_in(asked.text, "GetCallerIdentity"), cases[i].asked, "%zu:\n%s", i, asked.text);
+		cr_expect_str_eq(ff_aws.account(cloud), "/us-east-1");
+		ff_aws.login_reset(cloud); /* the next signing in asks anew */
+		cr_expect_eq(sign_in(cloud, &none, &good, &asked, &err), FF_TURN_DONE, "%zu: %s", i, err.text);
+		cr_expect_str_eq(ff_aws.account(cloud), "123456789012/us-east-1");
+		ff_aws.close(cloud);
+	}
+}
+
 Test(aws_identity, credentials_are_renewed_a_quarter_of_an_hour_before_their_end_or_at_half_time)
 {
 	static const struct {

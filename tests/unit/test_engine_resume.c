@@ -482,6 +482,44 @@ Test(engine_resume, another_account_is_refused)
 	refused("the run is of toy cloud (toy-1), but these credentials are of toy-2");
 }
 
+/* simulation, seeds 701996 and 700645: who is signed in was not to be learned, now or when the run was begun */
+Test(engine_resume, an_account_that_cannot_be_told_now_is_waited_for)
+{
+	die_before("POST https://toy.test/stop:a", NULL);
+	w.cloud->account = "";
+	refused("whose these credentials are could not be learned this time: try again; nothing was changed");
+	cr_expect_eq(err.class, FF_E_TRANSIENT);
+}
+
+Test(engine_resume, an_account_that_was_never_told_is_not_compared)
+{
+	static const struct {
+		const char *was, *is;
+		enum ff_class class;
+	} cases[] = {
+		{"/east", "1234/east", FF_E_NONE},
+		{"/east", "/east", FF_E_NONE},
+		{"/east", "1234/west", FF_E_USAGE},
+		{"1234/east", "/west", FF_E_USAGE},
+		{"1234/east", "/east", FF_E_TRANSIENT},
+		{"1234/east", "123/east", FF_E_USAGE},
+		{"1234/east", "1234", FF_E_USAGE},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		world_open(&w, 1, NULL);
+		w.cloud->account = cases[i].was;
+		world_repair(&w);
+		ff_engine_turn(w.engine);
+		find_again(1);
+		w.cloud->account = cases[i].is;
+		err = (struct ff_err){0};
+		cr_expect_eq(resume(), cases[i].class == FF_E_NONE ? 0 : -1, "%zu: %s", i, err.text);
+		cr_expect_eq(err.class, cases[i].class, "%zu: %s", i, err.text);
+		forget();
+	}
+}
+
 Test(engine_resume, another_run_is_refused)
 {
 	die_before("POST https://toy.test/stop:a", NULL);

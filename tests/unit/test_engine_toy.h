@@ -33,7 +33,7 @@ struct ff_cloud {
 	bool asked_login, asked_list, listed, refuse_login,
 		claim_is_free; /* claim_is_free: look before the first act */
 	unsigned found;
-	const char *account; /* NULL: "toy-1" */
+	const char *account; /* NULL: "toy-1"; "": not known */
 	bool held_polls;     /* answers to polls are held back by the cloud */
 	bool split_build;    /* building a request for more than one is refused */
 	int many;	     /* looks for many: so many at once, then one in 5 s; 0: 1000 */
@@ -314,7 +314,9 @@ TOY const char *toy_title(const struct ff_cloud *cloud)
 
 TOY const char *toy_account(const struct ff_cloud *cloud)
 {
-	return cloud->account ? cloud->account : "toy-1";
+	if (cloud->account == NULL)
+		return "toy-1";
+	return cloud->account[0] ? cloud->account : NULL;
 }
 
 TOY enum ff_turn toy_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
