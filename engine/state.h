@@ -194,6 +194,7 @@ struct ff_one {
 	bool alone : 1;	     /* not in a group: it was refused with others */
 	bool look_alone : 1; /* looks by itself */
 	bool then_act : 1;   /* after the pause act, not look */
+	bool busy : 1;	     /* the last act met another operation: the next one does not count as a round */
 	bool no_slot : 1;    /* begun ahead of a free slot: it counts as `ahead` of its rescue VM */
 	bool at_door : 1;    /* ready for a slot, and waits for one in the rescue VM's queue or has just got it */
 	bool slot_held : 1;  /* the slot is its own */

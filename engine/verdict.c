@@ -47,8 +47,17 @@ static void not_done(struct ff_engine *e, struct ff_one *one, const struct ff_ve
 	}
 	one->confirmed = false;
 	one->unseen = 0;
-	if (one->attempts == 0 || next_round(e, one))
+	if (one->busy || one->attempts == 0 || next_round(e, one)) {
+		one->busy = false;
 		ff_one_act(e, one);
+	}
+}
+
+/* Another operation is under way there: it ends, or patience does. */
+static void busy(struct ff_engine *e, struct ff_one *one, const struct ff_verdict *v)
+{
+	one->busy = true;
+	ff_one_pause(e, one, v->wait_ms, !ff_row_looks(ff_one_row(one)));
 }
 
 static void uncertain(struct ff_engine *e, struct ff_one *one, bool at_once)
@@ -141,7 +150,10 @@ void ff_one_acted(struct ff_engine *e, struct ff_one *one, const struct ff_verdi
 		break;
 	case FF_M_NOT_DONE: /* of a poll: the operation ended without effect */
 	case FF_M_LOOK:
-		uncertain(e, one, true);
+		if (v->busy)
+			busy(e, one, v);
+		else
+			uncertain(e, one, true);
 		break;
 	case FF_M_WAIT:
 		ff_one_pause(e, one, v->wait_ms, true);

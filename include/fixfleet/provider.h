@@ -123,9 +123,11 @@ enum ff_meaning {
 
 struct ff_verdict {
 	enum ff_meaning meaning;
-	struct ff_err err;    /* with FAILED, LOOK and SPLIT */
-	unsigned wait_ms;     /* with WAIT and STARTED; 0: the driver's own back-off */
-	json_t *facts;	      /* patch (top-level merge, null removes), owned; NULL: none */
+	struct ff_err err; /* with FAILED, LOOK and SPLIT */
+	unsigned wait_ms;  /* with WAIT, STARTED and a busy LOOK; 0: the driver's own back-off */
+	bool busy;	   /* with LOOK (act, poll): nothing was done, another operation is under way there. That is no
+			      uncertainty: it is looked, and acted, again and again until patience ends */
+	json_t *facts;	   /* patch (top-level merge, null removes), owned; NULL: none */
 	json_t *rescue_facts; /* the same for the rescue VM; only member 0's counts */
 };
 

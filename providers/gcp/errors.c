@@ -203,6 +203,26 @@ enum ff_class gcp_operation_error(const json_t *operation, struct ff_err *err)
 	return f.class;
 }
 
+/* ---------------------------------------------------------------- busy */
+
+/* "in use": by whom is not said. Where the disk is known to be on its way to us, it is by an operation, or by the VM
+ * that it has not left yet. */
+static bool is_busy(const struct fault *f, bool in_use_too)
+{
+	if (f->reason == NULL)
+		return false;
+	return same_reason(f->reason, "resourceNotReady") ||
+	       (in_use_too && same_reason(f->reason, "resourceInUseByAnotherResource"));
+}
+
+bool gcp_operation_busy(const json_t *operation, bool in_use_too)
+{
+	struct fault f = {0};
+
+	consider_errors(ff_json_at(operation, "error/errors"), "code", &f);
+	return is_busy(&f, in_use_too);
+}
+
 /* ---------------------------------------------------------------- answers */
 
 /* Compute and IAM: {"error":{...}}; OAuth (RFC 6749, 5.2): {"error":"invalid_grant","error_description":"..."}. */
@@ -251,6 +271,18 @@ static void read_hint(
 
 		hint->retry_after_ms = 60000 - (into_minute < 0 ? into_minute + 60000 : into_minute);
 	}
+}
+
+bool gcp_answer_busy(const struct ff_answer *answer, bool in_use_too)
+{
+	ff_auto_json json_t *body = NULL;
+	struct fault f = {0};
+
+	if (answer->transport != FF_T_OK || answer->status < 400)
+		return false;
+	body = ff_json_parse(answer->body, answer->body_len, 1 << 20, NULL);
+	read_fault(body, answer->status, &f);
+	return is_busy(&f, in_use_too);
 }
 
 static enum ff_class judge_transport(const struct ff_ask *ask, const struct ff_answer *answer, struct ff_err *err)

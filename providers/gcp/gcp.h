@@ -144,6 +144,13 @@ enum ff_class gcp_judge(const struct ff_cloud *cloud, int64_t wall_ms, const str
 	const struct ff_answer *answer, struct ff_hint *hint, struct ff_err *err);
 /** Why an operation failed: class and sentence. FF_E_NONE when it has no error. */
 enum ff_class gcp_operation_error(const json_t *operation, struct ff_err *err);
+/**
+ * Did it fail because another operation is under way on the resource? It passes, and nothing was begun.
+ *
+ * @in_use_too  "in use by another resource" says that too: the disk is not where it is going yet
+ */
+bool gcp_operation_busy(const json_t *operation, bool in_use_too);
+bool gcp_answer_busy(const struct ff_answer *answer, bool in_use_too);
 /** Judge and parse in one: on FF_E_NONE *body is owned by the caller, otherwise NULL. */
 enum ff_class gcp_reply(const struct ff_answer *answer, json_t **body, struct ff_err *err);
 

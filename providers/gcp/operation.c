@@ -150,11 +150,22 @@ static void retry_later(const struct ff_member *m, int64_t wall_ms, struct ff_ve
 	v->meaning = FF_M_LOOK;
 }
 
+/* Going home the disk may be held still by the rescue VM, whose operations can take long. */
+static bool in_use_passes(const struct ff_member *m)
+{
+	return m->step == GCP_PUT_BACK;
+}
+
 /* The cloud says no, to the request or at the end of its operation. */
-static void refused(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
+static void refused(const struct ff_member *m, int64_t wall_ms, bool busy, struct ff_verdict *v)
 {
 	gcp_forget(m, v, "op");
 	gcp_forget(m, v, "see");
+	if (busy) {
+		v->meaning = FF_M_LOOK;
+		v->busy = true;
+		return;
+	}
 	switch (v->err.class) {
 	case FF_E_CONFLICT:
 	case FF_E_THROTTLED:
@@ -198,7 +209,7 @@ static void read_operation(
 	}
 	if (ff_streq(status, "DONE")) {
 		if (gcp_operation_error(operation, &v->err) != FF_E_NONE)
-			refused(m, wall_ms, v);
+			refused(m, wall_ms, gcp_operation_busy(operation, in_use_passes(m)), v);
 		else
 			gcp_done(m, v);
 		return;
@@ -234,7 +245,7 @@ void gcp_acted(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int6
 		v->meaning = FF_M_LOOK; /* the effect is unknown */
 		note_place(m, v, false);
 	} else {
-		refused(m, wall_ms, v);
+		refused(m, wall_ms, gcp_answer_busy(answer, in_use_passes(m)), v);
 	}
 }
 

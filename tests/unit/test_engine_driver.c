@@ -125,6 +125,37 @@ Test(engine_driver, an_act_that_never_has_an_effect_does_not_spin)
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "swap: still uncertain after 8 looks");
 }
 
+/* simulation, seed 700215: sixty disks leave one rescue VM, and each of its operations refuses all the others */
+Test(engine_driver, who_meets_another_operation_waits_for_it_and_acts_again)
+{
+	RULES({"POST https://toy.test/detach:a", .times = 3 * FF_ROUNDS_MAX, .body = "busy"},
+		{"POST https://toy.test/swap:a", .times = 2, .body = "busy"});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "/detach:a"), 3 * FF_ROUNDS_MAX + 1);
+	cr_expect_eq(traced(&w, "/swap:a"), 3);
+	cr_expect_geq(traced(&w, "look/detach/a"), 3 * FF_ROUNDS_MAX, "it looks each time: somebody may have done it");
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+}
+
+Test(engine_driver, an_operation_that_never_ends_is_waited_for_until_patience_ends)
+{
+	RULES({"POST https://toy.test/copy:a", .body = "busy"});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	cr_expect_gt(traced(&w, "/copy:a"), 30);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy: not done within 15m00s: somebody else is at it");
+}
+
+Test(engine_driver, what_is_uncertain_between_is_counted_still)
+{
+	RULES({"POST https://toy.test/copy:a", .times = 5, .body = "busy"},
+		{"POST https://toy.test/copy:a", .body = "look"}, {"look/copy/a", .body = "not-done"});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy: still uncertain after 8 looks: somebody else is at it");
+}
+
 Test(engine_driver, uncertain_looks_are_bounded_and_spaced)
 {
 	RULES({"POST https://toy.test/copy:a", .times = 1, .body = "look"}, {"look/copy/a", .body = "look"});

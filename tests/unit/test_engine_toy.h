@@ -207,10 +207,13 @@ TOY void toy_meaning(const char *word, const struct ff_member *m, struct ff_verd
 		v->meaning = FF_M_WAIT;
 	else if (ff_has_prefix(word, "look"))
 		v->meaning = FF_M_LOOK;
+	else if (ff_has_prefix(word, "busy"))
+		v->meaning = FF_M_LOOK;
 	else if (ff_has_prefix(word, "split"))
 		v->meaning = FF_M_SPLIT;
 	else
 		v->meaning = FF_M_FAILED;
+	v->busy = ff_has_prefix(word, "busy");
 	if (v->meaning == FF_M_WAIT || v->meaning == FF_M_STARTED)
 		v->wait_ms = value ? (unsigned)atoi(value + 1) : 0;
 	if (v->meaning == FF_M_WAIT && value) {

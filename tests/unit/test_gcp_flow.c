@@ -58,6 +58,34 @@ Test(gcp_flow, done_with_an_error_is_a_failure_although_http_says_200)
 	cr_expect_null(json_object_get(k.facts, "op"), "the same operation would be answered for ever");
 }
 
+Test(gcp_flow, a_resource_with_another_operation_is_busy_and_no_uncertainty)
+{
+	static const struct {
+		int step, status;
+		const char *body;
+		bool busy;
+	} cases[] = {
+		{GCP_DETACH, 400, HTTP_ERROR("400", "resourceNotReady", "not ready"), true},
+		{GCP_ATTACH, 400, HTTP_ERROR("400", "resourceNotReady", "not ready"), true},
+		{GCP_STOP, 200, OPERATION_ERROR("RESOURCE_NOT_READY", "not ready"), true},
+		/* the rescue VM has it still; of an attach there the holder may be anybody */
+		{GCP_PUT_BACK, 400, HTTP_ERROR("400", "resourceInUseByAnotherResource", "in use"), true},
+		{GCP_PUT_BACK, 200, OPERATION_ERROR("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "in use"), true},
+		{GCP_ATTACH, 200, OPERATION_ERROR("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "in use"), false},
+		{GCP_CLAIM, 412, HTTP_ERROR("412", "conditionNotMet", "fingerprint"), false},
+		{GCP_DETACH, 400, HTTP_ERROR("400", "invalid", "no such device"), false},
+		{GCP_DETACH, 503, HTTP_ERROR("503", "resourceNotReady", "nobody knows"), false},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		cr_expect_eq(ACTED(cases[i].step, cases[i].status, cases[i].body), FF_M_LOOK, "%zu", i);
+		cr_expect_eq(k.v.busy, cases[i].busy, "%zu", i);
+		cr_expect_eq(json_object_get(k.facts, "retry_at") == NULL, cases[i].busy || cases[i].status == 503,
+			"%zu: what is busy is waited for by the engine", i);
+		json_object_del(k.facts, "retry_at");
+	}
+}
+
 Test(gcp_flow, a_failure_that_passes_is_tried_again_later_and_later)
 {
 	static const int64_t waits_s[] = {20, 60, 180, 240, 240};
