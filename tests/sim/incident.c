@@ -194,7 +194,8 @@ static void act_free(struct vw_event *event)
 	free(event);
 }
 
-/* No cloud starts a machine without its OS disk for a human either. */
+/* No cloud starts a machine without its OS disk for a human either, nor while it is leaving: EC2 wants the root volume
+ * `attached`, and the model's own StartInstances refuses anything else. Behind its back a human must not do more. */
 static bool is_home(const struct vw *vw, const char *cloud, const char *name)
 {
 	ff_auto_json json_t *state = sim_state(vw->sim);
@@ -203,7 +204,9 @@ static bool is_home(const struct vw *vw, const char *cloud, const char *name)
 
 	json_array_foreach ((json_t *)ff_json_at(ff_json_at(state, cloud), "vms"), k, vm)
 		if (ff_streq(ff_json_str(vm, "name"), name))
-			return ff_json_bool(vm, "own_disk", false);
+			return ff_json_bool(vm, "own_disk", false) &&
+			       (ff_json_str(vm, "root/status") == NULL ||
+				       ff_streq(ff_json_str(vm, "root/status"), "attached"));
 	return false;
 }
 
