@@ -42,6 +42,12 @@ static const struct ff_ended *ended_in(const struct vw_host *host, const char *c
 	return NULL;
 }
 
+/* It turned home at its claim, having done nothing else: who did more is to say what became of the VM. */
+static bool gave_way(const struct ff_ended *e)
+{
+	return e->outcome == FF_O_FAILED_HOME && ff_has_prefix(e->reason, "claim");
+}
+
 static void ask_runs(const struct vw_incident *i, const char *cloud, const char *name, struct said *said)
 {
 	*said = (struct said){0};
@@ -51,7 +57,7 @@ static void ask_runs(const struct vw_incident *i, const char *cloud, const char 
 		said->by[h] = e;
 		said->any = said->any || e != NULL;
 		if (e != NULL && e->outcome != FF_O_SKIPPED && e->outcome != FF_O_NONE &&
-			(said->end == NULL || e->outcome == FF_O_REPAIRED))
+			(said->end == NULL || e->outcome == FF_O_REPAIRED || gave_way(said->end)))
 			said->end = e;
 	}
 }
