@@ -61,10 +61,11 @@ AWS_ACTED_FN(aws_claim_acted)
 		ff_json_set_str(v->facts, "by", m->by);
 }
 
-/* Evidence is of discovery; hours may lie between it and this VM's turn. */
+/* Evidence is of discovery; hours may lie between it and this VM's turn, or between a claim of which nothing was heard
+ * and the run's being gone on with: another may have mended it meanwhile. */
 static void see_status(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
-	bool began = aws_since(m, "claim_ms", wall_ms) != INT64_MAX;
+	bool began = aws_since(m, "claim_ms", wall_ms) < AWS_LAG_MS;
 
 	/* a rollback does not ask how it is */
 	if (!began && ff_json_str(m->facts, "of") == NULL && m->vm->health == FF_AFFECTED &&
@@ -92,6 +93,14 @@ static void foreign(
 			clean, by ? " of " : "", whose);
 }
 
+/* Nothing came of it, or another run's claim has come and gone since: it begins anew, with how the VM is now. */
+static void begin_anew(struct ff_verdict *v)
+{
+	ff_json_set_new(aws_patch(v), "claim_ms", json_null());
+	ff_json_set_new(aws_patch(v), "side", json_null());
+	aws_wait(v, LAG_LOOK_MS, "its tag was not written");
+}
+
 static void see_claim(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
 	const char *run = aws_tag(node, AWS_TAG_RUN);
@@ -108,6 +117,8 @@ static void see_claim(const struct ff_member *m, int64_t wall_ms, const xmlNode 
 		aws_verdict(v, FF_M_DONE);
 	} else if (since < AWS_LAG_MS) {
 		aws_wait(v, LAG_LOOK_MS, "the tag is not to be seen yet");
+	} else if (since != INT64_MAX) {
+		begin_anew(v);
 	} else {
 		aws_verdict(v, FF_M_NOT_DONE);
 	}

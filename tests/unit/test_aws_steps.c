@@ -321,8 +321,12 @@ static const struct look_case {
 		INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-1")), FF_M_DONE, "!side"},
 	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-2500}", INSTANCE("running", MAPPED("/dev/sda1", "attached", "true")),
 		FF_M_WAIT, NULL}, /* tags lag */
+	/* simulation, seed 710798: the claim's answer was lost, the run died, and another run mended the VM */
 	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-70000}", INSTANCE("running", MAPPED("/dev/sda1", "attached", "true")),
-		FF_M_NOT_DONE, NULL},
+		FF_M_WAIT, "!claim_ms"},
+	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-70000}", INSTANCE("running", MAPPED("/dev/sda1", "attached", "true")),
+		FF_M_WAIT, "!side"},
+	{AWS_CLAIM, "{\"claim_ms\":-70000}", STATUS("running", "ok", "ok"), FF_M_FAILED, NULL},
 	{AWS_RELEASE, "{}", INSTANCE("running", RUN_TAG("run-1")), FF_M_NOT_DONE, NULL},
 	{AWS_RELEASE, "{}", INSTANCE("running", RUN_TAG("run-2")), FF_M_DONE, NULL},
 	{AWS_RELEASE, "{}", INSTANCE("running", ""), FF_M_DONE, NULL},
