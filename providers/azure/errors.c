@@ -269,10 +269,15 @@ static void read_left(const struct ff_ask *ask, const struct ff_answer *answer, 
 	}
 }
 
-/* Which of the ask's buckets a throttled answer speaks of: details[].target, e.g. "HighCostGet". */
+/*
+ * Which of the ask's buckets a throttled answer speaks of: details[].target, e.g. "HighCostGet". The VM's own bucket
+ * and its subscription's have that name alike: then it may be either, and asking the empty one too soon restarts its
+ * wait.
+ */
 static int bucket_of(const struct ff_ask *ask, const json_t *error)
 {
 	const json_t *detail;
+	int found = -1;
 	size_t d;
 
 	json_array_foreach (ff_json_at(error, "details"), d, detail) {
@@ -281,11 +286,14 @@ static int bucket_of(const struct ff_ask *ask, const json_t *error)
 		for (size_t i = 0; target != NULL && i < ask->cost_count; i++) {
 			const char *group = group_of(&ask->costs[i]);
 
-			if (strncasecmp(target, group, strlen(group)) == 0)
-				return (int)i;
+			if (strncasecmp(target, group, strlen(group)) != 0)
+				continue;
+			if (found >= 0 && found != (int)i)
+				return -1;
+			found = (int)i;
 		}
 	}
-	return -1;
+	return found;
 }
 
 /* ---------------------------------------------------------------- the judge */

@@ -172,6 +172,22 @@ Test(azure_errors, a_throttled_answer_names_its_bucket)
 	ff_ask_release(&ask);
 }
 
+/* simulation, seed 710805: the subscription's bucket was closed, the VM's own was asked again before its time */
+Test(azure_errors, a_name_that_two_buckets_have_speaks_of_both)
+{
+	struct ff_ask ask = {0};
+	struct ff_hint hint;
+
+	ff_ask_cost(&ask, "azure/sub/eu/LowCostGet", 24000, 8000);
+	ff_ask_cost(&ask, "azure/vm/x/LowCostGet", 36, 12);
+	judged(429,
+		"{\"code\":\"OperationNotAllowed\",\"message\":\"m\",\"details\":[{\"code\":\"TooManyRequests\","
+		"\"target\":\"LowCostGet\"}]}",
+		&hint, NULL, &ask, NULL);
+	cr_assert_eq(hint.bucket, -1);
+	ff_ask_release(&ask);
+}
+
 Test(azure_errors, identity_asks_are_judged_by_their_own_rules)
 {
 	static const struct {
