@@ -149,7 +149,7 @@ void aw_create_volume(struct aw_call *c)
 	struct aw_vol *vol;
 	json_t *tags;
 
-	if (read_wish(c, &w) < 0)
+	if (read_wish(c, &w) < 0 || w.snap == NULL)
 		return;
 	vol = made_before(c, w.token);
 	if (vol != NULL && (!ff_streq(vol->snapshot, w.snap->id) || !ff_streq(vol->zone, w.zone))) {

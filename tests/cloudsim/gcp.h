@@ -164,7 +164,7 @@ struct gcp {
 	int concurrent;					/* operations on one VM: 0: queue, 1: refuse */
 	int serial;					/* at a start: 0: begins anew, 1: goes on */
 	bool empty_pages;				/* an empty page comes before each */
-	bool loses_auto_delete; /* attachDisk forgets autoDelete, as when it was not sent */
+	bool loses_auto_delete;				/* attachDisk forgets autoDelete, as when it was not sent */
 	int64_t throttled;				/* requests refused for a quota */
 	json_t *secrets;				/* of Secret Manager: name -> text */
 	struct gc_deny *deny;

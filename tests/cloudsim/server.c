@@ -135,7 +135,8 @@ static void record(struct server *s, struct exchange *x)
 {
 	ff_auto_free char *line = NULL;
 
-	if (s->traffic == NULL || x->recorded || ff_has_prefix(x->target, "/_sim") || ff_has_prefix(x->target, "/_blob"))
+	if (s->traffic == NULL || x->recorded || ff_has_prefix(x->target, "/_sim") ||
+		ff_has_prefix(x->target, "/_blob"))
 		return;
 	x->recorded = true;
 	line = sim_traffic_line(s->sim, now_ms(s), &x->request, &x->answer);
