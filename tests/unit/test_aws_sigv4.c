@@ -66,7 +66,7 @@ Test(aws_sigv4, path_query_and_port_are_written_canonically)
 		{"https://h/../..", "/\n\nhost:h\n", false},
 		{"https://h/a/../b", "/b\n\nhost:h\n", false},
 		{"https://h//a/./b", "//a/./b\n\nhost:h\n", true},
-		{"https://h/a b/~x", "/a%20b/~x\n\nhost:h\n", false},
+		{"https://h/a{b/~x", "/a%7Bb/~x\n\nhost:h\n", false},
 		{"https://h/?b=2&a=1", "/\na=1&b=2\nhost:h\n", false},
 		{"https://h/?a=2&a=1", "/\na=1&a=2\nhost:h\n", false},
 		{"https://h/?a-b=1&a=2", "/\na=2&a-b=1\nhost:h\n", false},
