@@ -41,7 +41,7 @@ static const struct {
 	{"streamed vmdk", "KDMV\1\0\0\0\0\0\0\0\1 createType=\"streamOptimized\"", 42, 0, true, NULL,
 		"cannot be written"},
 	{"streamed vmdk", "KDMV\1\0\0\0\0\0\0\0\1 createType=\"streamOptimized\"", 42, 0, false, "vmdk", NULL},
-	{"descriptor", "# Disk DescriptorFile\nRW 8 FLAT \"/etc/shadow\" 0", 49, 0, false, NULL, "-flat.vmdk"},
+	{"descriptor", "# Disk DescriptorFile\nRW 8 FLAT \"/etc/shadow\" 0", 47, 0, false, NULL, "-flat.vmdk"},
 };
 
 Test(image, is_known_by_its_bytes_and_stands_alone)
