@@ -54,6 +54,11 @@ records() {
 	if [ -e "$journal" ]; then wc -l <"$journal"; else echo 0; fi
 }
 
+# planned: how many VMs the journal names; one that is not begun is planned anew by each life
+planned() {
+	grep -o '"k":"plan","vm":[0-9]*' "$journal" 2>/dev/null | sort -u | wc -l
+}
+
 # start COMMAND...: the next life, in $pid
 start() {
 	life=$((life + 1))
@@ -151,7 +156,7 @@ story() (
 	sim_start "$T/scenario.json" "$T/cloud" --time-scale 20
 	look "$T/before"
 	while [ $kills -lt $kills_each ]; do
-		if [ "$(grep -c '"k":"plan"' "$journal" 2>/dev/null)" = 2 ]; then
+		if [ "$(planned)" -eq 2 ]; then
 			live "$FIXFLEET" resume "$T/run" -v || break
 		else # killed before it was known what is to be done: nothing was begun
 			rm -rf "$T/run"

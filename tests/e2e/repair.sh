@@ -15,7 +15,7 @@ json "$T/list" '[.[] | {(.name): .verdict}] | add == {"bad-1":"affected","clean-
 "$FIXFLEET" --provider azure --rg prod --dry-run --output json >"$T/list2" 2>>"$T/err"
 # the same but for the time at which an agent spoke last: a healthy one speaks every few seconds
 untimed() {
-	sed -E 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z/TIME/g' "$1" >"$1.untimed"
+	sed -E 's/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(Z|\+00:00)/TIME/g' "$1" >"$1.untimed"
 }
 untimed "$T/list"
 untimed "$T/list2"
