@@ -94,11 +94,31 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 
 /* ---------------------------------------------------------------- from row to row */
 
+/* The run was gone on with before this VM was taken down, and what was found then says that it need not be any more:
+ * another has mended it meanwhile, or it may not be touched now. */
+static bool well_by_now(const struct ff_engine *e, const struct ff_one *one)
+{
+	return e->flow == FF_FLOW_REPAIR && !one->homeward && one->found != NULL && one->vm->health == FF_AFFECTED &&
+	       one->found->health != FF_AFFECTED && (ff_one_row(one)->flags & FF_TAKES_DOWN) != 0 &&
+	       !ff_one_taken_down(one);
+}
+
+static void leave_alone(struct ff_engine *e, struct ff_one *one)
+{
+	ff_auto_free char *why = ff_printf("it is left alone: %s", one->found->reason);
+
+	ff_one_turn_home(e, one, FF_O_SKIPPED, FF_E_CONFLICT, why);
+}
+
 static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 {
 	const struct ff_step *row = &one->scope->provider->steps[row_number];
 
 	one->row = (int16_t)row_number;
+	if (well_by_now(e, one)) {
+		leave_alone(e, one);
+		return;
+	}
 	if (!one->homeward && row->undo != FF_STEP_NONE && row->undo == one->scope->slot_row && !ff_slot_enter(e, one))
 		return;
 	one->until_ms = ff_now(e) + patience_ms(e, row);
@@ -119,6 +139,10 @@ void ff_one_go_on(struct ff_engine *e, struct ff_one *one)
 {
 	const struct ff_step *row = ff_one_row(one);
 
+	if (well_by_now(e, one)) {
+		leave_alone(e, one);
+		return;
+	}
 	one->until_ms = ff_now(e) + patience_ms(e, row);
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
 	if (row->kind == FF_STEP_REPAIR)

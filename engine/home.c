@@ -12,7 +12,8 @@
  *   5. Once the mended disk is back in place nothing takes it away again. What fails after that (start, verify) ends as
  *      failed-home, and of the rows ahead only those that tidy up are still done.
  *   6. Nothing changed yet and the cloud says no (conflict, gone, denied): skipped. A refused request changes nothing;
- * one whose answer was lost may have.
+ * one whose answer was lost may have. Where a repair has only claimed the VM and learns that it is another's, or well
+ * by now, it is skipped too, and the claim is taken back.
  *   7. The slot on the rescue VM is free again when the disk was taken off it, or nothing was ever put there. Otherwise
  * it stays taken for this run.
  */
@@ -126,6 +127,15 @@ void ff_one_turn_home(
 	ff_one_next(e, one);
 }
 
+bool ff_one_taken_down(const struct ff_one *one)
+{
+	for (int at = 0; at < one->scope->count; at++)
+		if ((one->attempted & (uint64_t)1 << at) != 0 &&
+			(one->scope->provider->steps[one->scope->order[at]].flags & FF_TAKES_DOWN) != 0)
+			return true;
+	return false;
+}
+
 bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one)
 {
 	return !one->repaired && !one->put_back && !one->homeward && e->flow != FF_FLOW_CLEANUP &&
@@ -215,5 +225,8 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 		ff_one_end(e, one, FF_O_SKIPPED, one->reason);
 		return;
 	}
-	ff_one_turn_home(e, one, FF_O_FAILED_HOME, err->class, why);
+	ff_one_turn_home(e, one,
+		e->flow == FF_FLOW_REPAIR && err->class == FF_E_CONFLICT && !ff_one_taken_down(one) ? FF_O_SKIPPED
+												    : FF_O_FAILED_HOME,
+		err->class, why);
 }

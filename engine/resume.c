@@ -4,7 +4,8 @@
  * row looks first, as it would after an answer that was lost; one between two rows begins the next.
  *
  * What was recorded of a VM under way counts, not what discovery says of it: without its disk it looks like one that
- * must not be touched. A VM that was not begun is what discovery says now.
+ * must not be touched. Only where it was claimed and not yet taken down the driver asks what was found now: another may
+ * have mended it. A VM that was not begun is what discovery says now.
  */
 #include "state.h"
 
@@ -155,8 +156,11 @@ static void take_up(struct ff_engine *e, struct ff_one *one, const struct ff_rep
 	}
 }
 
-static void go_on(struct ff_engine *e, struct ff_one *one, const struct ff_replayed *trace)
+static void go_on(struct ff_engine *e, struct ff_one *one, const struct ff_replayed *trace, struct ff_table *ids)
 {
+	ff_auto_free char *key = key_of(one->scope, one->vm->id);
+
+	one->found = ff_table_get(ids, key);
 	call_worker(e, one);
 	if (trace->within)
 		ff_one_go_on(e, one);
@@ -195,10 +199,10 @@ static void set_off(struct ff_engine *e, const struct ff_replay *r)
 	struct ff_table ids = {0};
 
 	ff_record_resume(e);
+	index_vms(e, &ids);
 	for (size_t i = 0; i < e->one_count; i++)
 		if (e->ones[i].state == FF_ONE_PAUSED)
-			go_on(e, &e->ones[i], &r->vms[i]);
-	index_vms(e, &ids);
+			go_on(e, &e->ones[i], &r->vms[i], &ids);
 	for (size_t i = 0; i < e->one_count; i++)
 		if (e->ones[i].state == FF_ONE_WAITING)
 			plan_anew(e, &e->ones[i], &ids);

@@ -159,7 +159,8 @@ struct ff_one {
 	struct ff_task task;
 	struct ff_scope *scope;
 	const struct ff_vm *vm;
-	json_t *facts; /* owned */
+	const struct ff_vm *found; /* resumed while under way: as it was found now; NULL: not found, or begun now */
+	json_t *facts;		   /* owned */
 	json_t *removed;
 	json_t *by_hand; /* stuck: commands; owned; NULL otherwise */
 	json_t *kept; /* resumed: files that the worker may have removed before; owned; NULL: it surely removed none */
@@ -426,6 +427,8 @@ bool ff_is_failure(enum ff_outcome outcome);
 void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome, const char *reason);
 /** May the operator still have it home as it was? Not once the disk that it keeps is mended or in place. */
 bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one);
+/** A row that takes the VM down was attempted: it is not what it was found as any more. */
+bool ff_one_taken_down(const struct ff_one *one);
 /** The operator wants what is not mended home. */
 void ff_one_interrupt(struct ff_engine *e, struct ff_one *one);
 

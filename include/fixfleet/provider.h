@@ -147,6 +147,8 @@ enum ff_step_flags {
 	FF_REPAIRED_ONLY = 1 << 5, /* forward: only after the worker mended the disk */
 	FF_PUTS_IN =
 		1 << 7, /* forward: once it is done the VM has the disk that it keeps; nothing takes it away again */
+	FF_TAKES_DOWN =
+		1 << 8, /* the VM is not up from here on: before it nothing of the VM but its claim has changed */
 };
 
 #define FF_STEP_NONE (-1)

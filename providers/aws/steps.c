@@ -86,7 +86,7 @@ const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 		.applies = aws_standby_applies},
 	[AWS_STOP] = {.name = "stop",
 		.doing = "stopping",
-		.flags = FF_IF_RUNNING | FF_LOOK_AFTER | FF_KEY_FREE,
+		.flags = FF_TAKES_DOWN | FF_IF_RUNNING | FF_LOOK_AFTER | FF_KEY_FREE,
 		.group_max = IDS_AT_ONCE,
 		.group = aws_stop_group,
 		.act = aws_stop,

@@ -24,7 +24,7 @@ const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 		.undo = AZ_RELEASE},
 	[AZ_STOP] = {.name = "stop",
 		.doing = "stopping",
-		.flags = FF_IF_RUNNING,
+		.flags = FF_TAKES_DOWN | FF_IF_RUNNING,
 		.act = azure_stop,
 		.acted = azure_power_acted,
 		.look = azure_look_view,

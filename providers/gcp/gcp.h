@@ -334,6 +334,8 @@ const char *gcp_source(const struct ff_member *m);
 const char *gcp_rescue_path(const struct ff_member *m);
 /** Fill GET of the VM. */
 int gcp_vm_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err);
+/** Fill GET of the last GCP_SERIAL_BYTES of its serial output. */
+int gcp_serial_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask);
 /**
  * Read the VM. NULL when `v` is filled already: it could not be read, or another VM has its name now. The caller
  * decrefs.

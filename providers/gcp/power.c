@@ -110,9 +110,47 @@ json_t *gcp_boot_record(const json_t *attached)
 
 /* ---------------------------------------------------------------- stop */
 
+int gcp_serial_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask)
+{
+	char tail[64];
+
+	snprintf(tail, sizeof(tail), "/serialPort?port=1&start=-%d", GCP_SERIAL_BYTES);
+	gcp_ask(cloud, ask, GCP_SERIAL, "GET", gcp_vm_path(m), tail);
+	ask->answer_bytes_max = GCP_SERIAL_ANSWER;
+	return 0;
+}
+
+/*
+ * Two questions: the VM, and where a repair is about to stop a running one, its serial output once more. The evidence
+ * is of discovery; hours may lie between it and this VM's turn, and what has come up meanwhile is not stopped.
+ */
 int gcp_stop_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
-	return gcp_vm_look(cloud, m, ask, err);
+	if (!ff_streq(ff_json_str(m->facts, "see"), "serial"))
+		return gcp_vm_look(cloud, m, ask, err);
+	return gcp_serial_look(cloud, m, ask);
+}
+
+static void still_sick(const struct ff_member *m, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v)
+{
+	ff_auto_json json_t *body = NULL;
+	struct gcp_serial serial;
+	enum ff_class class;
+
+	*v = (struct ff_verdict){0};
+	class = gcp_reply(answer, &body, &v->err);
+	if (class != FF_E_NONE) {
+		struct ff_err err = v->err;
+
+		gcp_unseen(v, class, &err);
+		return;
+	}
+	if (gcp_serial_answer(body, 0, &serial) == FF_HEALTHY) {
+		gcp_failed(v, FF_E_CONFLICT, "it has come up by itself, its guest agent has spoken");
+		return;
+	}
+	gcp_forget(m, v, "see");
+	gcp_not_done(m, wall_ms, v);
 }
 
 /* Running: is it still the VM that was found? Its attachment is recorded afresh, as it is the one to restore. */
@@ -130,18 +168,27 @@ static void still_running(const struct ff_member *m, int64_t wall_ms, const json
 		json_decref(record);
 	else
 		ff_json_set_new(gcp_patch(v), "boot", record);
-	gcp_not_done(m, wall_ms, v);
+	if (m->vm->health == FF_AFFECTED && ff_json_str(m->facts, "of") == NULL) /* a rollback does not ask how it is */
+		gcp_see(m, v, "serial");
+	else
+		gcp_not_done(m, wall_ms, v);
 }
 
 void gcp_stop_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms, const struct ff_answer *answer,
 	struct ff_verdict *v)
 {
-	ff_auto_json json_t *instance = gcp_vm_read(m, answer, v);
-	const char *status = ff_json_str(instance, "status");
+	ff_auto_json json_t *instance = NULL;
+	const char *status;
 
 	(void)cloud;
+	if (ff_streq(ff_json_str(m->facts, "see"), "serial")) {
+		still_sick(m, wall_ms, answer, v);
+		return;
+	}
+	instance = gcp_vm_read(m, answer, v);
 	if (instance == NULL)
 		return;
+	status = ff_json_str(instance, "status");
 	if (ff_streq(status, "TERMINATED") || ff_streq(status, "STOPPED")) {
 		gcp_done(m, v);
 	} else if (ff_streq(status, "RUNNING")) {

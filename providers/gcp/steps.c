@@ -27,7 +27,7 @@ const struct ff_step gcp_steps[GCP_STEP_COUNT] = {
 		{.name = "claim-disk", .doing = "claiming its disk", ACT(claim), LOOK(claim), .undo = GCP_RELEASE_DISK},
 	[GCP_STOP] = {.name = "stop",
 		.doing = "stopping",
-		.flags = FF_LOOK_FIRST | FF_IF_RUNNING,
+		.flags = FF_TAKES_DOWN | FF_LOOK_FIRST | FF_IF_RUNNING,
 		ACT(stop),
 		LOOK(stop),
 		.undo = GCP_START},

@@ -13,14 +13,9 @@
 
 int gcp_verify_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
-	char tail[64];
-
 	if (!ff_streq(ff_json_str(m->facts, "see"), "serial"))
 		return gcp_vm_look(cloud, m, ask, err);
-	snprintf(tail, sizeof(tail), "/serialPort?port=1&start=-%d", GCP_SERIAL_BYTES);
-	gcp_ask(cloud, ask, GCP_SERIAL, "GET", gcp_vm_path(m), tail);
-	ask->answer_bytes_max = GCP_SERIAL_ANSWER;
-	return 0;
+	return gcp_serial_look(cloud, m, ask);
 }
 
 static void read_vm(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v)

@@ -286,6 +286,49 @@ Test(engine_resume, who_was_not_begun_is_looked_at_anew)
 	cr_expect_eq(traced(&w, "stop:b"), 0);
 }
 
+/* One VM, dead after that record, and mended by hand before the run was gone on with. */
+static void die_and_be_mended(size_t at)
+{
+	world_open(&w, 1, NULL);
+	w.dies_at_line = at;
+	world_repair(&w);
+	run_on();
+	find_again(1);
+	w.cloud->vms[1]->health = FF_HEALTHY;
+	w.cloud->vms[1]->reason = (char *)"its agent is ready";
+	resume_and_run();
+}
+
+Test(engine_resume, who_was_claimed_and_is_well_by_now_is_not_stopped)
+{
+	size_t claimed = 0;
+
+	/* run, scope, plan and rescue VM come first */
+	for (size_t at = 5;; at++) {
+		die_and_be_mended(at);
+		if (traced(&w, "POST https://toy.test/copy:a") > 0) /* it had been about to be stopped */
+			break;
+		expect_outcome(&w, "a", FF_O_SKIPPED,
+			traced(&w, "release:a") > 0 ? "it is left alone: its agent is ready"
+						    : "not begun: its agent is ready");
+		claimed += traced(&w, "POST https://toy.test/release:a");
+		cr_expect_eq(traced(&w, "POST https://toy.test/stop:a"), 0, "after record %zu", at);
+		cr_expect(state_of(&w, "a")->running && !state_of(&w, "a")->claimed, "after record %zu", at);
+		forget();
+	}
+	cr_expect_geq(claimed, 2, "after the claim's intent, and after its step");
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+}
+
+Test(engine_resume, who_was_taken_down_is_mended_whatever_it_looks_like)
+{
+	die_before("POST https://toy.test/copy:a", NULL);
+	w.cloud->vms[1]->health = FF_HEALTHY;
+	w.cloud->vms[1]->reason = (char *)"its agent is ready";
+	resume_and_run();
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+}
+
 Test(engine_resume, who_was_not_begun_and_is_gone_is_skipped)
 {
 	die_before("POST https://toy.test/stop:a", &(struct ff_engine_config){.parallel = 1});

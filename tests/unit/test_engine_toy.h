@@ -288,7 +288,7 @@ TOY const char *toy_by_rescue(const struct ff_member *m)
 
 TOY const struct ff_step toy_steps[ROWS] = {
 	[CLAIM] = {TOY_ROW("claim", "claiming"), .undo = RELEASE},
-	[STOP] = {TOY_ROW("stop", "stopping"), .flags = FF_IF_RUNNING, .undo = START},
+	[STOP] = {TOY_ROW("stop", "stopping"), .flags = FF_IF_RUNNING | FF_TAKES_DOWN, .undo = START},
 	[COPY] = {TOY_ROW("copy", "copying"), .undo = DELETE},
 	[ATTACH] = {.name = "attach", .doing = "attaching", TOY_MOVE, .group_max = 4, .undo = DETACH},
 	[MEND] = {.name = "repair", .doing = "mending", .kind = FF_STEP_REPAIR, .undo = FF_STEP_NONE},

@@ -272,7 +272,7 @@ Test(gcp_flow, only_the_vm_that_was_found_is_stopped)
 		const char *body;
 		enum ff_meaning meaning;
 	} cases[] = {
-		{INSTANCE("RUNNING", ATTACHED), FF_M_NOT_DONE},
+		{INSTANCE("RUNNING", ATTACHED), FF_M_WAIT}, /* its serial output comes next */
 		{INSTANCE("TERMINATED", ATTACHED), FF_M_DONE},
 		{INSTANCE("STOPPED", ATTACHED), FF_M_DONE},
 		{INSTANCE("STOPPING", ATTACHED), FF_M_WAIT},
@@ -286,8 +286,52 @@ Test(gcp_flow, only_the_vm_that_was_found_is_stopped)
 		{"{\"id\":\"1\",\"status\":\"RUNNING\"}", FF_M_FAILED},
 	};
 
-	for (size_t i = 0; i < FF_COUNT(cases); i++)
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
 		cr_expect_eq(LOOKED(GCP_STOP, 200, cases[i].body), cases[i].meaning, "%s", cases[i].body);
+		cr_expect_eq(fact("see") != NULL, i == 0, "%s", cases[i].body);
+		json_object_del(k.facts, "see");
+	}
+}
+
+#define SERIAL(text) "{\"contents\":\"" text "\",\"start\":\"0\",\"next\":\"1000\"}"
+#define BOOT	     "SeaBIOS (version 1)\\n"
+
+Test(gcp_flow, what_has_come_up_since_it_was_found_is_not_stopped)
+{
+	static const struct {
+		int status;
+		const char *body;
+		enum ff_meaning meaning;
+	} cases[] = {
+		{200, SERIAL(BOOT BOOT BOOT), FF_M_NOT_DONE},
+		{200, SERIAL("GCEGuestAgent: old\\n" BOOT BOOT BOOT), FF_M_NOT_DONE},
+		{200, SERIAL(BOOT BOOT BOOT "GCEGuestAgent: up\\n"), FF_M_FAILED},
+		{503, "{}", FF_M_WAIT},
+		{403, HTTP_ERROR("403", "forbidden", "no"), FF_M_FAILED},
+	};
+	struct ff_ask ask = {0};
+	struct ff_err err;
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		LOOKED(GCP_STOP, 200, INSTANCE("RUNNING", ATTACHED));
+		cr_expect_eq(LOOKED(GCP_STOP, cases[i].status, cases[i].body), cases[i].meaning, "%s", cases[i].body);
+	}
+	LOOKED(GCP_STOP, 200, SERIAL(BOOT "GCEGuestAgent: up\\n"));
+	cr_expect_eq(k.v.err.class, FF_E_CONFLICT);
+	cr_assert_eq(gcp_stop_look(cloud, &k.m, &ask, &err), 0);
+	cr_expect_not_null(strstr(ask.url, "/serialPort?"), "%s", ask.url);
+	ff_ask_release(&ask);
+	LOOKED(GCP_STOP, 200, SERIAL(BOOT BOOT BOOT));
+	cr_expect_null(fact("see"), "the next look is at the VM again");
+}
+
+Test(gcp_flow, who_is_repaired_in_any_case_is_not_asked_how_it_is)
+{
+	k.vm.health = FF_SUSPECT;
+	cr_expect_eq(LOOKED(GCP_STOP, 200, INSTANCE("RUNNING", ATTACHED)), FF_M_NOT_DONE);
+	k.vm.health = FF_AFFECTED;
+	ff_json_set_str(k.facts, "of", "r0");
+	cr_expect_eq(LOOKED(GCP_STOP, 200, INSTANCE("RUNNING", ATTACHED)), FF_M_NOT_DONE, "a rollback");
 }
 
 Test(gcp_flow, the_attachment_is_recorded_afresh_before_the_stop)
@@ -621,7 +665,7 @@ Test(gcp_flow, a_recorded_instance_is_read)
 	ff_json_set_new(k.facts, "boot", gcp_boot_record(ff_json_at(instance, "disks/0")));
 	cr_expect_eq(gcp_home_of(instance, fact("boot/source"), &attached), GCP_HOME);
 	body = ff_json_text(instance);
-	cr_expect_eq(LOOKED(GCP_STOP, 200, body), FF_M_NOT_DONE);
+	cr_expect_eq(LOOKED(GCP_STOP, 200, body), FF_M_WAIT);
 	cr_expect_eq(LOOKED(GCP_PUT_BACK, 200, body), FF_M_WAIT, "home, with all its attributes");
 	cr_expect_str_eq(fact("see"), "disk");
 }
