@@ -14,8 +14,8 @@
  *   - for the rescue VM with the most disks, its appliances one after another, each with as many disks as it has slots
  *     (and where a cloud carries out the changes of one VM one after another, those of the rescue VM).
  * The last two count what one VM must have behind it before its first such call, and what is still ahead of it after
- * the last. An operation counts until the moment at which the cloud allows to ask for it (Azure's Retry-After) or shows
- * it (EC2's reads lag).
+ * the last; without that they are bounds too, and lower ones: figure *_plain_ratio. An operation counts until the
+ * moment at which the cloud allows to ask for it (Azure's Retry-After) or shows it (EC2's reads lag).
  *
  * Prints `figure NAME VALUE UNIT` lines at its end; exit status 1 when a VM was not repaired, the model saw a
  * violation, or a ratio is missed.
@@ -127,27 +127,37 @@ static double before(const struct cloud *c, const char *step)
 	return s;
 }
 
-static double greater(const struct cloud *c, const char *name, double lead_s, double work_s, double tail_s, double best)
+struct bound {
+	double whole_s;
+	double plain_s; /* without what comes before and after */
+};
+
+static void at_least(
+	struct bound *b, const struct cloud *c, const char *name, double lead_s, double work_s, double tail_s)
 {
 	double all = lead_s + work_s + tail_s;
 
 	printf("  %-5s bound %7.1f s  %-28s %6.1f + %6.1f + %6.1f\n", c->name, all, name, lead_s, work_s, tail_s);
-	return all > best ? all : best;
+	b->whole_s = all > b->whole_s ? all : b->whole_s;
+	b->plain_s = work_s > b->plain_s ? work_s : b->plain_s;
 }
 
-static double lower_bound(const struct cloud *c)
+static struct bound lower_bound(const struct cloud *c)
 {
-	double whole = before(c, NULL), best = greater(c, "chain of one VM", 0, whole, 0, 0), work;
+	double whole = before(c, NULL), work;
+	struct bound b = {0};
 	unsigned batches = ((unsigned)DISKS + c->slots - 1) / c->slots;
 
+	at_least(&b, c, "chain of one VM", 0, whole, 0);
 	for (size_t i = 0; i < FF_COUNT(c->limits) && c->limits[i].name != NULL; i++) {
 		const struct limit *l = &c->limits[i];
 
 		work = (l->n > l->burst ? l->n - l->burst : 0) * l->every_s;
-		best = greater(c, l->name, before(c, l->from), work, whole - before(c, l->to), best);
+		at_least(&b, c, l->name, before(c, l->from), work, whole - before(c, l->to));
 	}
-	return greater(c, "disks over rescue slots", before(c, "repair"), batches * APPLIANCE_S + DISKS * DISK_S,
-		whole - before(c, "detach"), best);
+	at_least(&b, c, "disks over rescue slots", before(c, "repair"), batches * APPLIANCE_S + DISKS * DISK_S,
+		whole - before(c, "detach"));
+	return b;
 }
 
 /* ---------------------------------------------------------------- runs */
@@ -232,7 +242,8 @@ static struct outcome run(const bool wanted[CLOUDS])
 int main(void)
 {
 	struct outcome alone[CLOUDS], all = run((const bool[CLOUDS]){true, true, true});
-	double bounds[CLOUDS], slowest = 0;
+	struct bound bounds[CLOUDS];
+	double slowest = 0;
 	bool missed = false;
 
 	printf("%d VMs a cloud, %d zones, %d rescue VMs a zone; seconds: before + work + after\n", VMS, ZONES, RESCUES);
@@ -243,13 +254,17 @@ int main(void)
 		alone[i] = run(wanted);
 		bounds[i] = lower_bound(&clouds[i]);
 		printf("%s: makespan %.1f s alone, lower bound %.1f s\n", clouds[i].name, alone[i].makespan_s,
-			bounds[i]);
+			bounds[i].whole_s);
 		slowest = alone[i].makespan_s > slowest ? alone[i].makespan_s : slowest;
-		missed = missed || alone[i].makespan_s > bounds[i] * RATIO_MAX;
+		missed = missed || alone[i].makespan_s > bounds[i].whole_s * RATIO_MAX;
 	}
 	printf("all three: makespan %.1f s, the slowest alone %.1f s\n", all.makespan_s, slowest);
 	for (size_t i = 0; i < CLOUDS; i++)
-		printf("figure makespan_%s_ratio %.2f ratio\n", clouds[i].name, alone[i].makespan_s / bounds[i]);
+		printf("figure makespan_%s_ratio %.2f ratio\n", clouds[i].name,
+			alone[i].makespan_s / bounds[i].whole_s);
+	for (size_t i = 0; i < CLOUDS; i++)
+		printf("figure makespan_%s_plain_ratio %.2f ratio\n", clouds[i].name,
+			alone[i].makespan_s / bounds[i].plain_s);
 	printf("figure all_over_slowest %.2f ratio\n", all.makespan_s / slowest);
 	for (size_t i = 0; i < CLOUDS; i++)
 		printf("figure calls_per_vm_%s %.1f calls\n", clouds[i].name, all.calls[i]);
