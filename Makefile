@@ -65,6 +65,7 @@ $(O)/mkdisks: $(FIXTURE_SRC:%.c=$(O)/%.o) $(LIBRARY)
 
 # Tests see what is inside the folders.
 $(O)/tests/cloudsim/%.o: CPPFLAGS += -Itests/cloudsim
+$(O)/tests/fixtures/%.o: CPPFLAGS += -I.
 $(O)/tests/sim/%.o $(O)/tests/bench/%.o: CPPFLAGS += -I. -Itests/cloudsim -Itests/sim
 $(O)/tests/unit/%.o: CPPFLAGS += -I. -Itests/cloudsim -DFF_SOURCE_DIR='"$(CURDIR)"'
 

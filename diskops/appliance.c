@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bitlocker.h"
+#include "boot.h"
 #include "nbd.h"
 
 #define MEMORY_BASE_MB	   512 /* ntfs-3g and the tools need a fraction; less memory boots sooner */
@@ -133,6 +134,16 @@ static int add_volumes(guestfs_h *g, const struct job *job, size_t index)
 	return 0;
 }
 
+static size_t drive_count(struct job *const *jobs, size_t count)
+{
+	size_t drives = count;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t l = 0; l < jobs[i]->locked_count; l++)
+			drives += jobs[i]->locked[l].server != NULL;
+	return drives > 0 ? drives : 1;
+}
+
 static int add_drives(guestfs_h *g, struct job *const *jobs, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -201,8 +212,11 @@ static int try_launch(
 		return ff_fail(err, FF_E_LOCAL, "libguestfs cannot start: %m");
 	guestfs_set_error_handler(a->g, on_error, &c);
 	watch = guestfs_set_event_callback(a->g, on_console, GUESTFS_EVENT_APPLIANCE, 0, &c);
-	if (watch >= 0 && configure(a->g, launcher, count) == 0 && add_drives(a->g, jobs, count) == 0)
+	if (watch >= 0 && configure(a->g, launcher, count) == 0 && add_drives(a->g, jobs, count) == 0) {
+		if (!launcher->plain)
+			boot_quickly(a->g, drive_count(jobs, count));
 		rc = guestfs_launch(a->g);
+	}
 	a->tcg = is_tcg(a->g);
 	if (watch >= 0)
 		guestfs_delete_event_callback(a->g, watch);
@@ -260,27 +274,57 @@ static int find_devices(const struct appliance *a, struct job *const *jobs, size
 	return 0;
 }
 
-int appliance_launch(
+/* Launched, and each disk is there; otherwise nothing is open. */
+static int launch_with(
+	struct appliance *a, const struct launcher *launcher, struct job *const *jobs, size_t count, struct ff_err *err)
+{
+	if (try_launch(a, launcher, jobs, count, err) < 0)
+		return -1;
+	if (find_devices(a, jobs, count, err) == 0)
+		return 0;
+	appliance_close(a);
+	return -1;
+}
+
+/* As asked for, then without KVM where that may be why. */
+static int launch_anyhow(
 	struct appliance *a, struct launcher *launcher, struct job *const *jobs, size_t count, struct ff_err *err)
 {
 	struct launcher emulated = *launcher;
 	struct ff_err first;
 
 	emulated.force_tcg = true;
-	if (try_launch(a, launcher, jobs, count, err) < 0) {
-		if (launcher->force_tcg || !kvm_usable())
-			return -1;
-		first = *err;
-		if (try_launch(a, &emulated, jobs, count, err) < 0)
-			return -1;
-		launcher->force_tcg = true;
-		launcher->note =
-			ff_printf("/dev/kvm does not work here, falling back to emulation (slower): %s", first.text);
-	}
-	if (find_devices(a, jobs, count, err) < 0) {
-		appliance_close(a);
+	if (launch_with(a, launcher, jobs, count, err) == 0)
+		return 0;
+	if (launcher->force_tcg || !kvm_usable())
 		return -1;
-	}
+	first = *err;
+	if (launch_with(a, &emulated, jobs, count, err) < 0)
+		return -1;
+	launcher->force_tcg = true;
+	free(launcher->note);
+	launcher->note = ff_printf("/dev/kvm does not work here, falling back to emulation (slower): %s", first.text);
+	return 0;
+}
+
+int appliance_launch(
+	struct appliance *a, struct launcher *launcher, struct job *const *jobs, size_t count, struct ff_err *err)
+{
+	struct launcher plain = *launcher;
+	struct ff_err first;
+
+	plain.plain = true;
+	if (launch_anyhow(a, launcher, jobs, count, err) == 0)
+		return 0;
+	if (launcher->plain)
+		return -1;
+	first = *err;
+	if (launch_anyhow(a, &plain, jobs, count, err) < 0)
+		return -1;
+	free(plain.note);
+	*launcher = plain;
+	launcher->note = ff_printf(
+		"the appliance does not boot quickly here, booting it as libguestfs does (slower): %s", first.text);
 	return 0;
 }
 

@@ -15,7 +15,8 @@ struct launcher {
 	unsigned memory_mb; /* 0: by the number of disks */
 	size_t neighbours;  /* appliances at work at once, which share the processors; 0: this one alone */
 	bool force_tcg;	    /* /dev/kvm is there and does not work */
-	char *note;	    /* the fall back, for people; told once and then NULL */
+	bool plain;	    /* our way of booting (boot.h) does not work */
+	char *note;	    /* the last fall back, for people; told once and then NULL */
 };
 
 struct appliance {
@@ -25,7 +26,8 @@ struct appliance {
 
 /**
  * Launch an appliance with the disks of these READY jobs (none: to see whether it works) and set their `device`.
- * Blocks for seconds. Falls back to TCG when KVM fails, and remembers that.
+ * Blocks for seconds. Falls back to TCG when KVM fails, and to libguestfs's way of booting when ours does, and
+ * remembers that.
  *
  * @return  0, or -1 with err (FF_E_LOCAL) when it cannot launch at all or with these disks; then nothing is open
  */

@@ -339,9 +339,10 @@ static int launch(struct lane *lane, struct appliance *a, struct job *const *job
 	mine.neighbours = lane->neighbours;
 	rc = appliance_launch(a, &mine, jobs, count, err);
 	pthread_mutex_lock(&w->lock);
-	if (mine.force_tcg && !w->launcher.force_tcg && mine.note != NULL)
+	if (mine.note != NULL && (mine.force_tcg > w->launcher.force_tcg || mine.plain > w->launcher.plain))
 		outbox_stage(&w->out, jobs[0], "%s", mine.note); /* the first to find out says it */
 	w->launcher.force_tcg |= mine.force_tcg;
+	w->launcher.plain |= mine.plain;
 	pthread_mutex_unlock(&w->lock);
 	free(mine.note);
 	return rc;
