@@ -229,8 +229,8 @@ static void plan_one(struct ff_engine *e, struct ff_one *one, const struct ff_se
 	one->scope = e->scopes[selected->scope];
 	one->vm = selected->vm;
 	one->number = (unsigned)(one - e->ones) + 1;
-	one->facts = selected->facts	   ? json_copy(selected->facts)
-		     : selected->vm->facts ? json_copy(selected->vm->facts)
+	one->facts = selected->facts	   ? json_incref(selected->facts)
+		     : selected->vm->facts ? json_incref(selected->vm->facts)
 					   : json_object();
 	one->slot = -1;
 	one->row = FF_STEP_NONE;
@@ -295,8 +295,10 @@ int ff_engine_repair(
 	e->one_count = n;
 	e->phase = FF_PHASE_WORKERS;
 	ff_record_run(e, info);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		plan_one(e, &e->ones[i], &selected[i]);
+		ff_record_relieve(e);
+	}
 	for (size_t i = 0; i < n; i++)
 		assign_one(e, &e->ones[i], &seen);
 	ff_table_free(&seen, NULL);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINES_BYTES_MAX (1024 * 1024) /* not yet appended, where many are written at once */
+
 json_t *ff_record_new(const char *kind, const struct ff_one *one)
 {
 	json_t *record = json_object();
@@ -47,6 +49,12 @@ failed:
 	ff_wrap(&err, "journal");
 	ff_engine_break(e, &err);
 	return -1;
+}
+
+void ff_record_relieve(struct ff_engine *e)
+{
+	if (e->lines.len >= LINES_BYTES_MAX)
+		ff_record_flush(e, false);
 }
 
 /* ---------------------------------------------------------------- the beginning */

@@ -116,7 +116,7 @@ static void plan_anew(struct ff_engine *e, struct ff_one *one, struct ff_table *
 	}
 	one->vm = vm;
 	json_decref(one->facts);
-	one->facts = vm->facts ? json_copy(vm->facts) : json_object();
+	one->facts = vm->facts ? json_incref(vm->facts) : json_object();
 	ff_record_plan(e, one);
 	rescue = ff_rescue_choose(e, one->scope, vm, &why);
 	if (rescue != NULL)
@@ -204,8 +204,10 @@ static void set_off(struct ff_engine *e, const struct ff_replay *r)
 		if (e->ones[i].state == FF_ONE_PAUSED)
 			go_on(e, &e->ones[i], &r->vms[i], &ids);
 	for (size_t i = 0; i < e->one_count; i++)
-		if (e->ones[i].state == FF_ONE_WAITING)
+		if (e->ones[i].state == FF_ONE_WAITING) {
 			plan_anew(e, &e->ones[i], &ids);
+			ff_record_relieve(e);
+		}
 	ff_table_free(&ids, NULL);
 	/* who is away comes home whatever becomes of the workers; otherwise they are known first, as at any beginning
 	 */

@@ -546,6 +546,8 @@ void ff_record(struct ff_engine *e, json_t *record);
 json_t *ff_record_new(const char *kind, const struct ff_one *one);
 /** Append what was written, and make it durable. 0, or -1 and the engine is broken. */
 int ff_record_flush(struct ff_engine *e, bool durable);
+/** After each of many records: append them when there are too many to keep. Not durable before the next flush. */
+void ff_record_relieve(struct ff_engine *e);
 void ff_record_run(struct ff_engine *e, const json_t *info);
 void ff_record_rescue(struct ff_engine *e, struct ff_rescue *rescue);
 void ff_record_plan(struct ff_engine *e, const struct ff_one *one);

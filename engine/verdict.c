@@ -13,10 +13,23 @@ void ff_verdict_release(struct ff_verdict *v)
 	*v = (struct ff_verdict){0};
 }
 
+/* Until it learns something a VM shares the facts that it was found with: most of ten thousand wait, or have ended. */
+static void own_facts(struct ff_one *one)
+{
+	json_t *shared = one->facts;
+
+	if (shared->refcount == 1)
+		return;
+	one->facts = json_copy(shared);
+	json_decref(shared);
+}
+
 void ff_one_learn(struct ff_one *one, const struct ff_verdict *v, bool first)
 {
-	if (v->facts != NULL)
+	if (v->facts != NULL) {
+		own_facts(one);
 		ff_json_merge(one->facts, v->facts);
+	}
 	if (first && v->rescue_facts != NULL && one->rescue != NULL)
 		ff_json_merge(one->rescue->facts, v->rescue_facts);
 }

@@ -53,7 +53,8 @@ void gcp_found_free(struct gcp_found *found)
 		free(vm->disk_encryption);
 		json_decref(vm->tags);
 		json_decref(vm->facts);
-		json_decref(found->items[i]->raw);
+		gcp_found_pack(found->items[i]);
+		free(found->items[i]->kept);
 		free(found->items[i]);
 	}
 	free(found->items);
@@ -105,7 +106,7 @@ static void ask_about(struct gcp_found *found, size_t i, bool *addresses)
 
 	if (!vm->windows)
 		return;
-	if (gcp_found_disk(found, vm) == NULL && *vm->vm.disk_id != '\0')
+	if (vm->disk == NULL && *vm->vm.disk_id != '\0')
 		gcp_question_new(found, GCP_Q_DISK, ff_strdup(vm->vm.disk_id), "")->vm = i;
 	if (vm->vm.running) {
 		snprintf(tail, sizeof(tail), "/serialPort?port=1&start=-%d", GCP_SERIAL_BYTES);
@@ -124,6 +125,7 @@ static void ask_details(struct ff_cloud *cloud)
 	for (size_t i = 0; i < found->count; i++) {
 		struct gcp_vm *vm = found->items[i];
 
+		gcp_found_unpack(found, vm);
 		windows = windows || vm->windows;
 		if (gcp_found_is_rescue(cloud, vm)) {
 			char *machine = gcp_path(ff_json_str(vm->raw, "machineType"));
@@ -137,6 +139,7 @@ static void ask_details(struct ff_cloud *cloud)
 		} else {
 			ask_about(found, i, &addresses);
 		}
+		gcp_found_pack(vm);
 	}
 	if (windows)
 		gcp_question_new(found, GCP_Q_MANAGERS, project_path(cloud, "aggregated/instanceGroupManagers"),

@@ -83,12 +83,79 @@ static int64_t bytes_of(int64_t gib)
 	return gib > 0 && gib < INT64_MAX >> 31 ? gib << 30 : 0;
 }
 
-void gcp_found_add(struct ff_cloud *cloud, json_t *instance)
+/* Only what is read later: metadata alone may hold 256 KB of scripts a VM. */
+static char *text_of(const json_t *from, const char *const *members, json_t *more)
+{
+	ff_auto_json json_t *out = more != NULL ? more : json_object();
+
+	for (; *members != NULL; members++)
+		if (json_object_get(from, *members) != NULL)
+			json_object_set(out, *members, json_object_get(from, *members));
+	return ff_json_text(out);
+}
+
+/* The one entry of the metadata that is read. */
+static json_t *creator_of(const json_t *instance)
+{
+	json_t *out = json_object(), *items = json_array();
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (ff_json_at(instance, "metadata/items"), i, item)
+		if (ff_streq(ff_json_str(item, "key"), "created-by"))
+			json_array_append(items, (json_t *)item);
+	if (json_array_size(items) > 0)
+		ff_json_set_new(out, "metadata", json_pack("{s:O}", "items", items));
+	json_decref(items);
+	return out;
+}
+
+static char *keep_instance(const json_t *instance)
+{
+	static const char *const members[] = {"id", "machineType", "networkInterfaces", "disks", "labelFingerprint",
+		"scheduling", "displayDevice", "startRestricted", "keyRevocationActionType",
+		"postKeyRevocationActionType", "deletionProtection", "resourcePolicies", NULL};
+
+	return text_of(instance, members, creator_of(instance));
+}
+
+void gcp_found_add_disk(struct gcp_found *found, const char *path, const json_t *disk)
+{
+	static const char *const members[] = {"id", "type", "sizeGb", "labels", "labelFingerprint", "status",
+		"accessMode", "users", "enableConfidentialCompute", "resourcePolicies", NULL};
+	ff_auto_free char *text = text_of(disk, members, NULL);
+
+	ff_json_set_str(found->disks, path, text);
+}
+
+static json_t *unpacked(const char *text)
+{
+	struct ff_err err;
+
+	return text != NULL ? ff_json_parse(text, strlen(text), SIZE_MAX, &err) : NULL;
+}
+
+void gcp_found_unpack(const struct gcp_found *found, struct gcp_vm *vm)
+{
+	vm->raw = unpacked(vm->kept);
+	vm->boot = boot_of(vm->raw);
+	vm->disk = unpacked(json_string_value(json_object_get(found->disks, vm->vm.disk_id)));
+}
+
+void gcp_found_pack(struct gcp_vm *vm)
+{
+	json_decref(FF_STEAL(vm->raw));
+	json_decref(FF_STEAL(vm->disk));
+	vm->boot = NULL;
+}
+
+void gcp_found_add(struct ff_cloud *cloud, const json_t *instance)
 {
 	struct gcp_found *found = cloud->found;
 	char *path = gcp_path(ff_json_str(instance, "selfLink"));
 	ff_auto_free char *zone = gcp_segment(path ? path : "", "zones");
 	const char *name = ff_json_str(instance, "name");
+	const json_t *boot = boot_of(instance);
 	struct gcp_vm *vm;
 
 	if (path == NULL || zone == NULL || !gcp_is_name(name) || !ff_streq(gcp_last(path), name)) {
@@ -97,33 +164,27 @@ void gcp_found_add(struct ff_cloud *cloud, json_t *instance)
 		return;
 	}
 	vm = ff_calloc(1, sizeof(*vm));
-	vm->raw = json_incref(instance);
-	vm->boot = boot_of(instance);
-	vm->windows = is_windows(vm->boot);
+	vm->kept = keep_instance(instance);
+	vm->windows = is_windows(boot);
 	vm->vm.id = path;
 	vm->vm.name = ff_strdup(name);
 	vm->vm.scope = ff_strdup(cloud->project);
 	vm->vm.zone = ff_strdup(zone);
 	vm->vm.region = gcp_region(zone);
-	vm->vm.os = ff_strdup(vm->windows						   ? "windows"
-			      : json_array_size(json_object_get(vm->boot, "licenses")) > 0 ? "linux"
-											   : "");
+	vm->vm.os = ff_strdup(vm->windows					       ? "windows"
+			      : json_array_size(json_object_get(boot, "licenses")) > 0 ? "linux"
+										       : "");
 	vm->vm.state = lower(ff_json_str(instance, "status"));
 	vm->vm.running = ff_streq(vm->vm.state, "running");
 	vm->vm.tags = labels_of(instance);
-	vm->vm.disk_id = gcp_path(ff_json_str(vm->boot, "source"));
+	vm->vm.disk_id = gcp_path(ff_json_str(boot, "source"));
 	if (vm->vm.disk_id == NULL)
 		vm->vm.disk_id = ff_strdup("");
-	vm->vm.disk_bytes = bytes_of(ff_json_int(vm->boot, "diskSizeGb", 0));
-	vm->vm.disk_encryption = ff_strdup(encryption_of(vm->boot));
+	vm->vm.disk_bytes = bytes_of(ff_json_int(boot, "diskSizeGb", 0));
+	vm->vm.disk_encryption = ff_strdup(encryption_of(boot));
 	vm->vm.reason = ff_strdup("");
 	found->items = ff_realloc(found->items, found->count + 1, sizeof(struct gcp_vm *));
 	found->items[found->count++] = vm;
-}
-
-const json_t *gcp_found_disk(const struct gcp_found *found, const struct gcp_vm *vm)
-{
-	return json_object_get(found->disks, vm->vm.disk_id);
 }
 
 /* ---------------------------------------------------------------- rescue VMs */
@@ -224,7 +285,7 @@ static bool has_local_ssd(const json_t *instance)
 	return false;
 }
 
-static void fill_facts(const struct gcp_found *found, struct gcp_vm *vm)
+static void fill_facts(struct gcp_vm *vm)
 {
 	json_t *facts = json_object();
 
@@ -234,7 +295,7 @@ static void fill_facts(const struct gcp_found *found, struct gcp_vm *vm)
 		ff_json_set_str(facts, "machine", gcp_last(ff_json_str(vm->raw, "machineType")));
 	} else if (vm->boot != NULL) {
 		ff_json_set_new(facts, "boot", gcp_boot_record(vm->boot));
-		ff_json_set_new(facts, "disk", disk_facts(vm, gcp_found_disk(found, vm)));
+		ff_json_set_new(facts, "disk", disk_facts(vm, vm->disk));
 		ff_json_set_new(facts, "labels", json_deep_copy(vm->vm.tags));
 		ff_json_set_str(facts, "fingerprint", ff_json_str(vm->raw, "labelFingerprint"));
 		ff_json_set_new(facts, "csek", csek_facts(vm->raw));
@@ -326,14 +387,14 @@ void gcp_found_finish(struct ff_cloud *cloud)
 		struct gcp_vm *vm = found->items[i];
 
 		found->vms[i] = &vm->vm;
+		gcp_found_unpack(found, vm);
 		if (gcp_found_is_rescue(cloud, vm))
 			finish_rescue(cloud, vm);
 		else
 			judge(cloud, vm);
-		fill_facts(found, vm);
-		json_decref(vm->raw);
-		vm->raw = NULL;
-		vm->boot = NULL;
+		fill_facts(vm);
+		gcp_found_pack(vm);
+		free(FF_STEAL(vm->kept));
 	}
 	json_decref(found->disks);
 	found->disks = NULL;

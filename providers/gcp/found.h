@@ -31,9 +31,12 @@ struct gcp_question {
 
 /* A VM, and what was read about it until it is judged. */
 struct gcp_vm {
-	struct ff_vm vm;    /* first: vms() hands out pointers to it */
-	json_t *raw;	    /* the Instance; NULL once it was judged */
-	const json_t *boot; /* in raw: its boot disk's attachment, or NULL */
+	struct ff_vm vm; /* first: vms() hands out pointers to it */
+	char *kept;	 /* what is needed of the Instance until it is judged, as text; NULL after. Ten thousand are not
+			    kept as trees, which are five times as large */
+	json_t *raw;	 /* while it is unpacked: what `kept` holds, */
+	const json_t *boot; /* in raw its boot disk's attachment, or NULL, */
+	json_t *disk;	    /* and the Disk record of that, or NULL */
 	bool windows;
 	bool serial_read;
 	struct gcp_serial serial;
@@ -47,7 +50,7 @@ struct gcp_found {
 	struct gcp_vm **items;
 	struct ff_vm **vms;
 	size_t count;
-	json_t *disks;	   /* path -> Disk */
+	json_t *disks;	   /* path -> what is needed of the Disk, as text */
 	json_t *groups;	   /* instance path -> name of its group */
 	json_t *addresses; /* reserved external addresses -> true; NULL: not known */
 	json_t *machines;  /* path of a machine type -> maximumPersistentDisks */
@@ -63,9 +66,12 @@ struct gcp_question *gcp_question_new(
 /* ---- found.c */
 
 /** Take an Instance; `instance` is borrowed. Nonsense is passed over with a note. */
-void gcp_found_add(struct ff_cloud *cloud, json_t *instance);
-/** The Disk record of its boot disk, or NULL. Borrowed. */
-const json_t *gcp_found_disk(const struct gcp_found *found, const struct gcp_vm *vm);
+void gcp_found_add(struct ff_cloud *cloud, const json_t *instance);
+/** Take a Disk; the same. */
+void gcp_found_add_disk(struct gcp_found *found, const char *path, const json_t *disk);
+/** Make raw, boot and disk of what was kept; and drop them again. */
+void gcp_found_unpack(const struct gcp_found *found, struct gcp_vm *vm);
+void gcp_found_pack(struct gcp_vm *vm);
 /** May it be asked to serve as rescue VM: named with --rescue, or labelled where none is named? */
 bool gcp_found_is_rescue(const struct ff_cloud *cloud, const struct gcp_vm *vm);
 /** It must not be repaired: the reason is stolen. */

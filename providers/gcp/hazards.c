@@ -173,7 +173,7 @@ static void boot_disk(struct hazards *h, const json_t *disk)
 
 static void boot(struct hazards *h)
 {
-	const json_t *disk = gcp_found_disk(h->cloud->found, h->at);
+	const json_t *disk = h->at->disk;
 	const char *mode = ff_json_str(h->at->boot, "mode");
 
 	if (h->at->boot == NULL) {

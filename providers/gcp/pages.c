@@ -95,7 +95,7 @@ static void take_item(struct ff_cloud *cloud, const struct gcp_question *q, json
 	case GCP_Q_DISK:
 		path = gcp_path(ff_json_str(item, "selfLink"));
 		if (path != NULL)
-			json_object_set(found->disks, path, item);
+			gcp_found_add_disk(found, path, item);
 		break;
 	case GCP_Q_MANAGERS:
 		take_manager(cloud, item);
@@ -193,7 +193,7 @@ static void read_one(struct ff_cloud *cloud, const struct gcp_question *q, json_
 	struct gcp_vm *vm = q->vm < found->count ? found->items[q->vm] : NULL;
 
 	if (q->asked == GCP_Q_DISK) {
-		json_object_set(found->disks, q->path, body);
+		gcp_found_add_disk(found, q->path, body);
 	} else if (q->asked == GCP_Q_MACHINE) {
 		ff_json_set_int(found->machines, q->path, ff_json_int(body, "maximumPersistentDisks", 0));
 	} else if (q->asked == GCP_Q_SERIAL && vm != NULL) {

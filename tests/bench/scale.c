@@ -1,20 +1,22 @@
 /*
  * How many VMs one fixfleet can carry: 10,000 over three clouds, and 1,000, in virtual time.
  *
- * The model of the clouds and the journal (a file in real life) live in the same process here. What is theirs is told
- * apart: every allocation is counted for who makes it, the model or the rest, and CPU time is read when the model is
- * entered and left; the journal's bytes are known. What is left is fixfleet's own, with the requests under way and the
- * simulated workers; the program's code and libraries are counted to it, as the resident memory before anything was
- * made, and each block with what malloc needs beside it. Each size runs in a process of its own.
+ * The model of the clouds and the journal (a file in real life) live in the same process here. What they allocate comes
+ * from memory of another kind, which the kernel counts as shared; the rest is fixfleet's: engine and providers with
+ * malloc's own waste, the requests under way, the answers as they were read, the simulated workers, and the pages of
+ * the program and its libraries. That is read from the kernel whenever fixfleet has asked for another quarter of a MiB,
+ * and the most that was seen is told. CPU time is read when the model is entered and left. What a real process needs
+ * beside that is libcurl's connections, at most 64 a cloud. Each size runs in a process of its own.
  *
- * Prints both shares, and `figure NAME VALUE UNIT` lines at its end.
+ * Prints both shares, and `figure NAME VALUE UNIT` lines at its end. With a number it runs so many VMs, and no more.
  */
+#include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,80 +32,181 @@
 #define VMS_A_RESCUE 100
 #define LIMIT_MS     ((int64_t)10 * 24 * 3600 * 1000)
 
-/* ---------------------------------------------------------------- who allocates what */
+static void give_up(const char *what)
+{
+	fprintf(stderr, "bench-scale: %s\n", what);
+	exit(1);
+}
 
-extern void *__libc_malloc(size_t bytes);	    /* NOLINT(bugprone-reserved-identifier) */
-extern void *__libc_calloc(size_t n, size_t bytes); /* NOLINT(bugprone-reserved-identifier) */
-extern void __libc_free(void *p);		    /* NOLINT(bugprone-reserved-identifier) */
+/* ---------------------------------------------------------------- whose memory it is */
 
-#define MARK   UINT64_C(0xF1EE7F1EE7F1EE70)
-#define BESIDE 16 /* of a block, in malloc's own book-keeping and by alignment */
+extern void *__libc_malloc(size_t bytes);	      /* NOLINT(bugprone-reserved-identifier) */
+extern void *__libc_calloc(size_t n, size_t bytes);   /* NOLINT(bugprone-reserved-identifier) */
+extern void *__libc_realloc(void *old, size_t bytes); /* NOLINT(bugprone-reserved-identifier) */
+extern void __libc_free(void *p);		      /* NOLINT(bugprone-reserved-identifier) */
+
+#define FIELD_BYTES  ((size_t)16 << 30) /* of addresses, not of memory */
+#define GRAIN	     16
+#define SMALL	     1024 /* up to that in steps of a grain, beyond in powers of two */
+#define CLASSES	     (SMALL / GRAIN + 40)
+#define SAMPLE_BYTES (256 * 1024) /* it is looked at whenever so much was asked for */
 
 struct block {
-	uint64_t mark; /* its last bit: the model's */
-	uint64_t bytes;
+	struct block *next; /* of its class, while it is free */
+	size_t class;
 };
 static struct {
 	bool model;
-	int64_t now[2], peak[2];
+	char *field, *top; /* the model's, in memory that the kernel counts as shared */
+	struct block *unused[CLASSES];
+	size_t unseen; /* bytes that fixfleet asked for since the last look */
+	int64_t peak;  /* of pages that are fixfleet's */
+	int statm;
 	double in_s, cpu_s;
-} meter;
+} meter = {.statm = -1};
 
-static void count(int whose, int64_t bytes)
+static size_t class_of(size_t bytes)
 {
-	meter.now[whose] += bytes;
-	if (meter.now[whose] > meter.peak[whose])
-		meter.peak[whose] = meter.now[whose];
+	size_t class = (bytes + GRAIN - 1) / GRAIN, room = SMALL;
+
+	if (bytes <= SMALL)
+		return class;
+	for (class = SMALL / GRAIN; room < bytes; class ++)
+		room *= 2;
+	return class;
 }
 
-static void *noted(struct block *b, size_t bytes)
+static size_t class_bytes(size_t class)
 {
-	if (b == NULL)
+	return class <= SMALL / GRAIN ? class * GRAIN : (size_t)SMALL << (class - SMALL / GRAIN);
+}
+
+static bool in_field(const void *p)
+{
+	return p != NULL && (const char *)p >= meter.field && (const char *)p < meter.top;
+}
+
+static void *field_alloc(size_t bytes)
+{
+	size_t class = bytes < FIELD_BYTES ? class_of(bytes) : CLASSES;
+	struct block *b = class < CLASSES ? meter.unused[class] : NULL;
+
+	if (b != NULL) {
+		meter.unused[class] = b->next;
+		return b + 1;
+	}
+	if (class >= CLASSES || class_bytes(class) + sizeof(*b) > (size_t)(meter.field + FIELD_BYTES - meter.top))
 		return NULL;
-	*b = (struct block){MARK | meter.model, bytes};
-	count(meter.model, (int64_t)bytes + BESIDE);
+	b = (struct block *)meter.top;
+	meter.top += sizeof(*b) + class_bytes(class);
+	b->class = class;
 	return b + 1;
+}
+
+static void field_free(void *p)
+{
+	struct block *b = (struct block *)p - 1;
+
+	b->next = meter.unused[b->class];
+	meter.unused[b->class] = b;
+}
+
+/* Resident pages that are neither shared memory nor a file's. */
+static int64_t own_pages(void)
+{
+	char text[128] = "", *at = text;
+	long resident, shared;
+
+	if (pread(meter.statm, text, sizeof(text) - 1, 0) <= 0)
+		abort();
+	strtol(at, &at, 10); /* of addresses */
+	resident = strtol(at, &at, 10);
+	shared = strtol(at, &at, 10);
+	return resident - shared;
+}
+
+static void look(size_t bytes)
+{
+	int64_t pages;
+
+	meter.unseen += bytes;
+	if (meter.unseen < SAMPLE_BYTES || meter.statm < 0)
+		return;
+	meter.unseen = 0;
+	pages = own_pages();
+	meter.peak = pages > meter.peak ? pages : meter.peak;
 }
 
 void *malloc(size_t bytes)
 {
-	return bytes < SIZE_MAX / 2 ? noted(__libc_malloc(bytes + sizeof(struct block)), bytes) : NULL;
+	if (meter.model)
+		return field_alloc(bytes);
+	look(bytes);
+	return __libc_malloc(bytes);
 }
 
 void free(void *p)
 {
-	struct block *b = (struct block *)p - 1;
-
-	if (p == NULL)
-		return;
-	if ((b->mark & ~UINT64_C(1)) != MARK) { /* of another kind: aligned, or from before */
+	if (in_field(p))
+		field_free(p);
+	else
 		__libc_free(p);
-		return;
-	}
-	count(b->mark & 1, -(int64_t)b->bytes - BESIDE);
-	b->mark = 0;
-	__libc_free(b);
 }
 
 void *calloc(size_t n, size_t bytes)
 {
 	size_t all;
+	void *p;
 
-	if (__builtin_mul_overflow(n, bytes, &all) || all > SIZE_MAX / 2)
+	if (__builtin_mul_overflow(n, bytes, &all))
 		return NULL;
-	return noted(__libc_calloc(1, all + sizeof(struct block)), all);
+	if (!meter.model) {
+		look(all);
+		return __libc_calloc(n, bytes);
+	}
+	p = field_alloc(all);
+	return p != NULL ? memset(p, 0, all) : NULL;
 }
 
 void *realloc(void *old, size_t bytes)
 {
-	struct block *b = (struct block *)old - 1;
-	void *p = malloc(bytes);
+	size_t room;
+	void *p;
 
-	if (p != NULL && old != NULL) {
-		memcpy(p, old, b->bytes < bytes ? b->bytes : bytes);
-		free(old);
+	if (old == NULL)
+		return malloc(bytes);
+	if (!in_field(old)) {
+		look(bytes);
+		return __libc_realloc(old, bytes);
+	}
+	room = class_bytes(((struct block *)old - 1)->class);
+	if (bytes <= room)
+		return old;
+	p = field_alloc(bytes);
+	if (p != NULL) {
+		memcpy(p, old, room);
+		field_free(old);
 	}
 	return p;
+}
+
+/* What is freed of JSON is overwritten first, as in the program. */
+static void wipe_and_free(void *p)
+{
+	if (p != NULL && !in_field(p))
+		ff_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void open_field(void)
+{
+	meter.field =
+		mmap(NULL, FIELD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	meter.statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	if (meter.field == MAP_FAILED || meter.statm < 0)
+		give_up("no memory, or no /proc");
+	meter.top = meter.field;
+	json_set_alloc_funcs(malloc, wipe_and_free);
 }
 
 static double now_s(clockid_t clock)
@@ -126,23 +229,32 @@ static void in_model(bool in)
 /* ---------------------------------------------------------------- runs */
 
 struct shares {
-	double own_mb, model_mb, journal_mb, own_cpu_s, model_cpu_s, replay_s, makespan_s;
+	double found_mb, own_mb, model_mb, journal_mb, own_cpu_s, model_cpu_s, status_s, resume_s, makespan_s;
 	uint64_t requests;
 	bool failed;
 };
 
-static void give_up(const char *what)
+/* Pages of the program and its libraries that are in memory. */
+static double files_mb(void)
 {
-	fprintf(stderr, "bench-scale: %s\n", what);
-	exit(1);
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	long kb = -1;
+
+	while (f != NULL && kb < 0 && fgets(line, sizeof(line), f) != NULL)
+		if (ff_has_prefix(line, "RssFile:"))
+			kb = strtol(line + strlen("RssFile:"), NULL, 10);
+	if (kb < 0)
+		give_up("no RssFile in /proc/self/status");
+	fclose(f);
+	return (double)kb / 1024;
 }
 
-static double resident_mb(void)
+/* The most that fixfleet had in memory so far. */
+static double own_mb(void)
 {
-	struct rusage usage;
-
-	getrusage(RUSAGE_SELF, &usage);
-	return (double)usage.ru_maxrss / 1024;
+	look(SAMPLE_BYTES);
+	return (double)meter.peak * (double)sysconf(_SC_PAGESIZE) / 1048576 + files_mb();
 }
 
 static json_t *make_scenario(struct vw *vw, unsigned vms)
@@ -160,49 +272,68 @@ static json_t *make_scenario(struct vw *vw, unsigned vms)
 	return scenario;
 }
 
-static int no_more(void *arg, const json_t *record, struct ff_err *err)
+/* What `fixfleet status` does, and `fixfleet resume` before it signs in. */
+static double status_s(const struct vw_host *host)
 {
-	(void)record, (void)err;
-	++*(size_t *)arg;
-	return 0;
+	double begin = now_s(CLOCK_PROCESS_CPUTIME_ID), took;
+	struct ff_past past;
+	struct ff_err err;
+
+	if (ff_past_read(host->journal.text, host->journal.len, &past, &err) < 0)
+		give_up(err.text);
+	took = now_s(CLOCK_PROCESS_CPUTIME_ID) - begin;
+	ff_past_release(&past);
+	return took;
 }
 
-/* As `fixfleet status` does it, and resume before it asks the clouds. */
-static double replay_s(const struct vw_host *host)
+/* What `fixfleet resume` does once it has found the VMs again. */
+static double resume_s(struct vw_host *host, const struct vw_run *what)
 {
-	double begin = now_s(CLOCK_PROCESS_CPUTIME_ID);
-	struct ff_chain chain = {0};
 	struct ff_err err;
-	size_t sound, records = 0;
+	double begin;
 
-	if (ff_journal_read(host->journal.text, host->journal.len, no_more, &records, &chain, &sound, &err) < 0)
+	vw_host_end(host);
+	if (vw_host_begin(host, what, &err) < 0 || vw_run_until(host, FF_PHASE_FOUND, LIMIT_MS, &err) < 0)
+		give_up(err.text);
+	begin = now_s(CLOCK_PROCESS_CPUTIME_ID);
+	if (ff_engine_resume(host->engine, host->journal.text, host->journal.len, &err) < 0)
 		give_up(err.text);
 	return now_s(CLOCK_PROCESS_CPUTIME_ID) - begin;
+}
+
+static struct vw *make_clouds(unsigned vms)
+{
+	struct vw *vw = vw_new(7);
+	struct ff_err err = {0};
+	json_t *scenario;
+
+	vw->in_model = in_model;
+	vw_meter_in(vw);
+	scenario = make_scenario(vw, vms);
+	if (vw_open(vw, scenario, &err) < 0)
+		give_up(err.text);
+	json_decref(scenario);
+	vw_meter_out(vw);
+	return vw;
 }
 
 static void run(unsigned vms, struct shares *s)
 {
 	const struct vw_run what = {.run = "scale", .azure = true, .aws = true, .gcp = true};
-	double base_mb = resident_mb(), begin_s;
-	struct vw *vw = vw_new(7);
-	json_t *scenario = make_scenario(vw, vms);
-	struct vw_host *host;
 	struct ff_err err = {0};
 	struct ff_counts counts;
+	struct vw_host *host;
+	struct vw *vw;
 	int64_t began_ms;
+	double begin_s;
 
-	vw->in_model = in_model;
-	meter.peak[0] = meter.now[0]; /* the scenario's text is nobody's */
-	vw_meter_in(vw);
-	if (vw_open(vw, scenario, &err) < 0)
-		give_up(err.text);
-	vw_meter_out(vw);
-	json_decref(scenario);
-	meter.peak[0] = meter.now[0];
+	open_field();
+	vw = make_clouds(vms);
 	begin_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - meter.cpu_s;
 	host = vw_host_new(vw);
 	if (vw_host_begin(host, &what, &err) < 0 || vw_run_until(host, FF_PHASE_FOUND, LIMIT_MS, &err) < 0)
 		give_up(err.text);
+	s->found_mb = own_mb();
 	began_ms = vw->now_ms;
 	if (vw_host_repair(host, &err) < 0 || vw_run_until(host, FF_PHASE_ENDED, LIMIT_MS, &err) < 0)
 		give_up(err.text);
@@ -210,12 +341,13 @@ static void run(unsigned vms, struct shares *s)
 	s->failed = counts.ended[FF_O_REPAIRED] != vms;
 	s->model_cpu_s = meter.cpu_s;
 	s->own_cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - begin_s - meter.cpu_s;
-	s->own_mb = base_mb + (double)(meter.peak[0] - (int64_t)host->journal.room) / 1048576;
-	s->model_mb = (double)meter.peak[1] / 1048576;
+	s->own_mb = own_mb();
 	s->journal_mb = (double)host->journal.len / 1048576;
+	s->model_mb = (double)(meter.top - meter.field) / 1048576 - s->journal_mb;
 	s->makespan_s = (double)(vw->now_ms - began_ms) / 1000;
 	s->requests = vw->requests;
-	s->replay_s = replay_s(host);
+	s->status_s = status_s(host);
+	s->resume_s = resume_s(host, &what);
 	vw_free(vw);
 }
 
@@ -233,19 +365,25 @@ static void run_apart(unsigned vms, struct shares *s)
 	waitpid(pid, &status, 0);
 	if (status != 0)
 		give_up("a VM was not repaired, or the run did not end");
-	printf("%u VMs: fixfleet %.1f MB, %.1f s CPU; model %.1f MB, %.1f s CPU; journal %.1f MB (%.1f KB a VM), "
-	       "replayed in "
-	       "%.2f s; %" PRIu64 " requests, makespan %.0f s\n",
-		vms, s->own_mb, s->own_cpu_s, s->model_mb, s->model_cpu_s, s->journal_mb, s->journal_mb * 1024 / vms,
-		s->replay_s, s->requests, s->makespan_s);
+	printf("%u VMs: fixfleet %.1f MB (%.1f MB once found), %.1f s CPU; model %.1f MB, %.1f s CPU; journal %.1f MB "
+	       "(%.1f KB a VM), read in %.2f s, replayed in %.2f s; %" PRIu64 " requests, makespan %.0f s\n",
+		vms, s->own_mb, s->found_mb, s->own_cpu_s, s->model_mb, s->model_cpu_s, s->journal_mb,
+		s->journal_mb * 1024 / vms, s->status_s, s->resume_s, s->requests, s->makespan_s);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	int64_t vms = 0;
 	struct shares *s = mmap(NULL, 2 * sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (s == MAP_FAILED)
 		give_up("no memory");
+	if (argc > 1) {
+		if (ff_parse_i64(argv[1], CLOUDS, MANY * 10, &vms) < 0)
+			give_up("usage: bench-scale [VMS]");
+		run_apart((unsigned)vms, &s[0]);
+		return 0;
+	}
 	run_apart(FEW, &s[0]);
 	run_apart(MANY, &s[1]);
 	printf("figure rss_mb_10k %.1f MB\n", s[1].own_mb);
@@ -253,6 +391,6 @@ int main(void)
 	printf("figure rss_growth %.2f ratio\n", s[1].own_mb / s[0].own_mb);
 	printf("figure cpu_growth %.2f ratio\n", s[1].own_cpu_s / s[0].own_cpu_s);
 	printf("figure journal_kb_per_vm %.1f KB\n", s[1].journal_mb * 1024 / MANY);
-	printf("figure replay_s_10k %.2f s\n", s[1].replay_s);
+	printf("figure replay_s_10k %.2f s\n", s[1].status_s > s[1].resume_s ? s[1].status_s : s[1].resume_s);
 	return 0;
 }

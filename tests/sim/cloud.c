@@ -104,8 +104,24 @@ static void lost(struct vw_exchange *x, enum ff_transport transport, const char 
 	snprintf(x->out.why, sizeof(x->out.why), "%s", why);
 }
 
-static void take_answer(struct vw_exchange *x)
+/* What was read from the connection is the host's. */
+static void read_body(struct vw *vw, struct vw_exchange *x)
 {
+	char *body = x->answer.body != NULL ? ff_calloc(x->answer.body_len + 1, 1) : NULL;
+
+	if (body == NULL)
+		return;
+	memcpy(body, x->answer.body, x->answer.body_len);
+	vw_meter_in(vw);
+	free(x->answer.body);
+	vw_meter_out(vw);
+	x->answer.body = body;
+}
+
+static void take_answer(struct vw *vw, struct vw_exchange *x)
+{
+	if (vw->in_model != NULL)
+		read_body(vw, x);
 	switch (x->answer.end) {
 	case SIM_RESET:
 		lost(x, FF_T_BROKEN, "the connection was reset");
@@ -140,7 +156,7 @@ static void leaves(struct vw *vw, struct vw_event *event)
 		lost(x, FF_T_BROKEN, "timed out");
 		back_ms = x->sent_ms + timeout_ms;
 	} else {
-		take_answer(x);
+		take_answer(vw, x);
 	}
 	event->run = comes_back;
 	vw_event_add(vw, event, back_ms);
@@ -236,8 +252,11 @@ void vw_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
 	x->out_ms = rtt_ms / 2;
 	x->back_ms = rtt_ms - x->out_ms;
 	host->sends++;
-	if (x->ask.mutates)
+	if (x->ask.mutates) {
+		vw_meter_in(vw);
 		check_intent(host, &x->ask);
+		vw_meter_out(vw);
+	}
 	if (host->crashed || host->sends == host->crash.send_before) {
 		host->crashed = true;
 		exchange_free(&x->event);

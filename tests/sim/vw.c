@@ -129,9 +129,11 @@ static int w_append(void *self, const char *line, size_t len, struct ff_err *err
 		ff_buf_add(&host->journal, line, (size_t)vw_between(host->vw, 0, (int64_t)len - 1));
 		return ff_fail(err, FF_E_LOCAL, "no space left on device");
 	}
+	vw_meter_in(host->vw); /* a file elsewhere */
 	for (size_t i = 0; i < len; i++)
 		host->records += line[i] == '\n';
 	ff_buf_add(&host->journal, line, len);
+	vw_meter_out(host->vw);
 	return 0;
 }
 

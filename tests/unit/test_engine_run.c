@@ -663,3 +663,29 @@ Test(engine_run, work_grows_with_the_number_of_vms_and_not_faster)
 	cr_expect_leq(many, 11 * few, "%" PRIu64 " tasks for 2000, %" PRIu64 " for 200", many, few);
 	cr_expect_leq(many / 2000, 100, "%" PRIu64 " tasks a VM", many / 2000);
 }
+
+Test(engine_run, what_a_vm_learns_is_its_own)
+{
+	const struct ff_one *one;
+
+	world_open(&w, 2, NULL);
+	world_repair(&w);
+	one = &w.engine->ones[0];
+	cr_expect(one->facts == one->vm->facts, "two copies of what ten thousand were found with");
+	world_run(&w, FF_PHASE_ENDED);
+	cr_expect_str_eq(ff_json_str(one->vm->facts, "was"), "here");
+	cr_expect_eq(json_object_size(one->vm->facts), 2);
+	cr_expect_null(ff_json_str(one->facts, "was"));
+}
+
+Test(engine_run, the_plans_of_thousands_are_appended_as_they_are_made)
+{
+	w.quiet = true;
+	world_open(&w, 8000, NULL);
+	world_repair(&w);
+	cr_expect_gt(w.journal.len, 1024u * 1024);
+	cr_expect_lt(w.engine->lines.len, 1024u * 1024);
+	cr_expect(w.engine->unsynced, "what was appended is not yet durable");
+	ff_engine_turn(w.engine);
+	cr_expect_eq(w.engine->lines.len, 0);
+}
