@@ -89,17 +89,32 @@ static json_t *new_entry(const struct ff_member *m, const char *disk_id)
 	return entry;
 }
 
-/* The FULL list: an entry left out is detached. Others' entries go back as they came, without what is read-only. */
-static json_t *full_list(const struct ff_member *m, size_t n)
+/* Others' entries go back as they came, without what is read-only; not a disk on its way out: sent again when it has
+ * gone, it would be attached again, and the etag does not tell, being that of the change which takes it out. */
+static json_t *staying(const json_t *disks)
 {
-	json_t *list = json_deep_copy(ff_json_at(m->rescue_facts, "vm_disks")), *entry;
+	json_t *list = json_array(), *entry;
 	size_t i;
 
-	json_array_foreach (list, i, entry) {
-		json_object_del(entry, "diskIOPSReadWrite");
-		json_object_del(entry, "diskMBpsReadWrite");
+	json_array_foreach ((json_t *)disks, i, entry) {
+		json_t *copy;
+
+		if (ff_json_bool(entry, "toBeDetached", false))
+			continue;
+		copy = json_deep_copy(entry);
+		json_object_del(copy, "diskIOPSReadWrite");
+		json_object_del(copy, "diskMBpsReadWrite");
+		json_array_append_new(list, copy);
 	}
-	for (i = 0; i < n; i++) {
+	return list;
+}
+
+/* The FULL list: an entry left out is detached. */
+static json_t *full_list(const struct ff_member *m, size_t n)
+{
+	json_t *list = staying(ff_json_at(m->rescue_facts, "vm_disks"));
+
+	for (size_t i = 0; i < n; i++) {
 		ff_auto_free char *id = azure_copy_id(&m[i]);
 		int at = azure_entry_of(list, id);
 

@@ -314,3 +314,23 @@ Test(azure_attach, where_the_api_is_off_the_whole_list_is_patched)
 	cr_assert_eq(looked(0, AZ_ATTACH, 200, "{\"properties\":{\"storageProfile\":{\"dataDisks\":[]}}}"), FF_M_FAILED,
 		"without an etag the list is not touched");
 }
+
+/* seed 700816: a detach whose answer was lost, seen under way; the next list attached the disk again at its old LUN */
+Test(azure_attach, a_disk_on_its_way_out_is_not_in_the_list)
+{
+	struct ff_ask ask;
+	ff_auto_free char *leaving = ff_printf(RESCUE("4", "Updating",
+						       OTHER ",{\"lun\":3,\"toBeDetached\":true,\"managedDisk\":{"
+							     "\"id\":\"%s\"}}"),
+		ids[1]);
+	acted(2, 403,
+		"{\"error\":{\"code\":\"X\",\"message\":\"The attach detach data disks API is not enabled for the "
+		"region.\"}}");
+	cr_assert_eq(looked(1, AZ_DETACH, 200, leaving), FF_M_WAIT);
+	cr_assert_eq(looked(1, AZ_DETACH, 200, RESCUE("4", "Succeeded", OTHER)), FF_M_DONE);
+	ask = act(1);
+	cr_assert_str_eq(ff_headers_get(&ask.headers, "If-Match"), "\"4\"");
+	cr_assert(strstr(ask.body, ids[0]) != NULL && strstr(ask.body, "/Other") != NULL);
+	cr_assert_null(strstr(ask.body, ids[1]), "%s", ask.body);
+	ff_ask_release(&ask);
+}
