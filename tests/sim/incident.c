@@ -547,6 +547,8 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		if (options->story && c.i.vw->hosts[h]->journal.len > 0)
 			fprintf(stderr, "== journal of %s\n%s", c.i.vw->hosts[h]->run, c.i.vw->hosts[h]->journal.text);
 	}
+	for (size_t h = 0; h < VW_HOSTS_MAX; h++)
+		free(c.i.ends[h].order);
 	ff_table_free(&c.i.touched_by_hand, NULL);
 	json_decref(c.i.before);
 	vw_free(c.i.vw);

@@ -39,6 +39,11 @@ struct vw_incident {
 	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
 	bool revoked, operation_lost;
 	unsigned second; /* run of a second operator */
+	struct vw_ends { /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */
+		unsigned *order;
+		size_t count, ended;
+	} ends[VW_HOSTS_MAX];
+	unsigned last_end;
 };
 void vw_wrong(struct vw_incident *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** After every step: the model's own violations, requests without intent. */

@@ -11,10 +11,43 @@
 
 #include "fixfleet/json.h"
 
+/* Which run's word on a VM is the later one shows only while it goes on. */
+static void note_ends(struct vw_incident *i, size_t h)
+{
+	struct ff_engine *engine = i->vw->hosts[h]->engine;
+	struct vw_ends *ends = &i->ends[h];
+	const struct ff_result *r;
+	struct ff_counts counts;
+	size_t ended = 0;
+
+	if (engine == NULL)
+		return;
+	ff_engine_counts(engine, &counts);
+	for (size_t k = 0; k < FF_COUNT(counts.ended); k++)
+		ended += k != FF_O_NONE ? counts.ended[k] : 0;
+	if (ended == ends->ended)
+		return;
+	ends->ended = ended;
+	r = ff_engine_result(engine);
+	if (r->count > ends->count) {
+		ends->order = ff_realloc(ends->order, r->count, sizeof(*ends->order));
+		memset(ends->order + ends->count, 0, (r->count - ends->count) * sizeof(*ends->order));
+		ends->count = r->count;
+	}
+	for (size_t k = 0; k < r->count; k++) {
+		if (r->ended[k].outcome == FF_O_NONE)
+			ends->order[k] = 0;
+		else if (ends->order[k] == 0)
+			ends->order[k] = ++i->last_end;
+	}
+}
+
 void vw_judge_step(struct vw_incident *i)
 {
 	json_t *violations = i->vw->sim->violations;
 
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		note_ends(i, h);
 	for (size_t k = 0; k < json_array_size(violations); k++) {
 		const char *text = json_string_value(json_array_get(violations, k));
 
@@ -28,18 +61,17 @@ void vw_judge_step(struct vw_incident *i)
 /* What became of one VM by the words of the runs. */
 struct said {
 	const struct ff_ended *by[VW_HOSTS_MAX];
-	const struct ff_ended *end; /* the one that did something; NULL: nobody */
-	bool any;
+	const struct ff_ended *end; /* the last that did something; NULL: nobody */
+	unsigned order;
+	bool any, mended; /* mended: by one of them */
 };
 
-static const struct ff_ended *ended_in(const struct vw_host *host, const char *cloud, const char *name)
+static size_t find_ended(const struct ff_result *r, const char *cloud, const char *name)
 {
-	const struct ff_result *r = host->engine != NULL ? ff_engine_result(host->engine) : NULL;
-
-	for (size_t k = 0; r != NULL && k < r->count; k++)
+	for (size_t k = 0; k < r->count; k++)
 		if (ff_streq(r->ended[k].provider, cloud) && ff_streq(r->ended[k].vm->name, name))
-			return &r->ended[k];
-	return NULL;
+			return k;
+	return SIZE_MAX;
 }
 
 /* It turned home at its claim, having done nothing else: who did more is to say what became of the VM. */
@@ -48,17 +80,32 @@ static bool gave_way(const struct ff_ended *e)
 	return e->outcome == FF_O_FAILED_HOME && ff_has_prefix(e->reason, "claim");
 }
 
+static bool is_later(const struct said *said, const struct ff_ended *e, unsigned order)
+{
+	if (said->end == NULL || gave_way(said->end) != gave_way(e))
+		return said->end == NULL || gave_way(said->end);
+	return order > said->order;
+}
+
 static void ask_runs(const struct vw_incident *i, const char *cloud, const char *name, struct said *said)
 {
 	*said = (struct said){0};
 	for (size_t h = 0; h < i->vw->host_count; h++) {
-		const struct ff_ended *e = ended_in(i->vw->hosts[h], cloud, name);
+		struct ff_engine *engine = i->vw->hosts[h]->engine;
+		const struct ff_result *r = engine != NULL ? ff_engine_result(engine) : NULL;
+		size_t k = r != NULL ? find_ended(r, cloud, name) : SIZE_MAX;
+		const struct ff_ended *e = k != SIZE_MAX ? &r->ended[k] : NULL;
+		unsigned order = k < i->ends[h].count ? i->ends[h].order[k] : 0;
 
 		said->by[h] = e;
 		said->any = said->any || e != NULL;
-		if (e != NULL && e->outcome != FF_O_SKIPPED && e->outcome != FF_O_NONE &&
-			(said->end == NULL || e->outcome == FF_O_REPAIRED || gave_way(said->end)))
+		if (e == NULL || e->outcome == FF_O_SKIPPED || e->outcome == FF_O_NONE)
+			continue;
+		said->mended = said->mended || e->outcome == FF_O_REPAIRED || strstr(e->reason, "mended and home");
+		if (is_later(said, e, order)) {
 			said->end = e;
+			said->order = order;
+		}
 	}
 }
 
@@ -176,11 +223,11 @@ static void judge_end_of(
 			disk->half ? "half mended" : "bad");
 	if (e->outcome == FF_O_REPAIRED && !runs && !hand)
 		vw_wrong(i, "%s %s: said to be repaired, and it is %s", cloud, name, ff_json_str(is, "power"));
-	if (e->outcome == FF_O_CLEAN && disk->mends > 0)
+	if (e->outcome == FF_O_CLEAN && disk->mends > 0 && !said->mended)
 		vw_wrong(i, "%s %s: said to be clean, and its disk was written", cloud, name);
 	if (disk->half && ff_streq(cloud, "azure"))
 		vw_wrong(i, "%s %s: runs on a copy that is half mended", cloud, name);
-	if (e->outcome != FF_O_REPAIRED && !says(e, "mended and home") && !is_original(cloud, is))
+	if (!said->mended && !is_original(cloud, is))
 		vw_wrong(i, "%s %s: %s, and its OS disk is a copy: %s", cloud, name, ff_outcome_name(e->outcome),
 			reason);
 	if (!runs && !hand && !i->revoked && !says(e, "start") && !says(e, "not finished"))
