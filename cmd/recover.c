@@ -63,6 +63,25 @@ static int check_run(const char *run, struct ff_err *err)
 
 /* ---------------------------------------------------------------- on whom */
 
+/* What the operator can do about a VM whose tags do not tell enough. */
+static void say_what_helps(const struct lost *l, const struct found *f, size_t scope, struct ff_vm *vm)
+{
+	const struct ff_provider *provider = ff_engine_scope_provider(f->engine, scope);
+	const char *was = ff_json_str(vm->facts, "claim/was");
+	struct ff_member m = {.vm = vm, .facts = vm->facts, .slot = -1, .step = FF_STEP_NONE, .run = l->run};
+	struct ff_strv commands = {0};
+
+	if (provider->by_hand == NULL || ff_json_str(vm->facts, "claim/lacks") == NULL)
+		return;
+	vm->running = !ff_streq(was, "stopped"); /* unknown: the command is shown */
+	provider->by_hand(ff_engine_scope_cloud(f->engine, scope), &m, &commands);
+	if (commands.count > 0)
+		ff_log(FF_LOG_ERROR, vm->name, "by hand:");
+	for (size_t i = 0; i < commands.count; i++)
+		ff_log(FF_LOG_ERROR, vm->name, "  %s", commands.items[i]);
+	ff_strv_free(&commands);
+}
+
 static void take(struct lost *l, struct found *f, size_t scope, struct ff_vm *vm)
 {
 	const struct ff_provider *provider = ff_engine_scope_provider(f->engine, scope);
@@ -75,6 +94,7 @@ static void take(struct lost *l, struct found *f, size_t scope, struct ff_vm *vm
 		ff_engine_scope_cloud(f->engine, scope), vm, FF_FLOW_RECOVER, l->run, false, NULL, NULL, &err);
 	if (facts == NULL) {
 		ff_log(FF_LOG_ERROR, vm->name, "cannot be brought home by its tags: %s", err.text);
+		say_what_helps(l, f, scope, vm);
 		l->not_offered++;
 		return;
 	}

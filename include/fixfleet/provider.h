@@ -333,7 +333,8 @@ struct ff_provider {
 	 * id `run` recorded of it (`past`: its facts at the run's end; `rolled_back`: that run was a rollback).
 	 * @left  (may be NULL) cleanup: what is to be deleted
 	 * Recover: `past` is NULL; the VM's own facts hold "claim" {run, was}, which discovery fills under
-	 * ff_scope_options.claims.
+	 * ff_scope_options.claims. Where it also has the sentence "lacks", the claim does not tell enough: NULL with
+	 * it, and by_hand() on those facts may have commands for the operator.
 	 * @return  facts (owned), or NULL with err: why there is nothing to do, or nothing that may be done
 	 */
 	json_t *(*recall)(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,

@@ -60,6 +60,7 @@ void gcp_found_free(struct gcp_found *found)
 	free(found->items);
 	free(found->vms);
 	json_decref(found->disks);
+	json_decref(found->claimed);
 	json_decref(found->groups);
 	json_decref(found->addresses);
 	json_decref(found->machines);
@@ -88,6 +89,7 @@ static void begin(struct ff_cloud *cloud)
 	struct gcp_found *found = cloud->found;
 
 	found->disks = json_object();
+	found->claimed = cloud->claims ? json_object() : NULL;
 	found->groups = json_object();
 	found->machines = json_object();
 	if (cloud->csek_file != NULL)

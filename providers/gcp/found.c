@@ -126,6 +126,8 @@ void gcp_found_add_disk(struct gcp_found *found, const char *path, const json_t 
 	ff_auto_free char *text = text_of(disk, members, NULL);
 
 	ff_json_set_str(found->disks, path, text);
+	if (found->claimed != NULL && ff_json_str(disk, "labels/" GCP_LABEL_RUN) != NULL)
+		json_object_set(found->claimed, path, (json_t *)disk);
 }
 
 static json_t *unpacked(const char *text)
@@ -241,7 +243,7 @@ static void finish_rescue(struct ff_cloud *cloud, struct gcp_vm *vm)
 
 /* ---------------------------------------------------------------- facts */
 
-static json_t *disk_facts(struct gcp_vm *vm, const json_t *disk)
+json_t *gcp_disk_facts(struct gcp_vm *vm, const json_t *disk)
 {
 	json_t *facts = json_object();
 
@@ -293,9 +295,11 @@ static void fill_facts(struct gcp_vm *vm)
 	ff_json_set_str(facts, "id", ff_json_str(vm->raw, "id"));
 	if (vm->vm.rescue) {
 		ff_json_set_str(facts, "machine", gcp_last(ff_json_str(vm->raw, "machineType")));
-	} else if (vm->boot != NULL) {
-		ff_json_set_new(facts, "boot", gcp_boot_record(vm->boot));
-		ff_json_set_new(facts, "disk", disk_facts(vm, vm->disk));
+	} else {
+		if (vm->boot != NULL) {
+			ff_json_set_new(facts, "boot", gcp_boot_record(vm->boot));
+			ff_json_set_new(facts, "disk", gcp_disk_facts(vm, vm->disk));
+		}
 		ff_json_set_new(facts, "labels", json_deep_copy(vm->vm.tags));
 		ff_json_set_str(facts, "fingerprint", ff_json_str(vm->raw, "labelFingerprint"));
 		ff_json_set_new(facts, "csek", csek_facts(vm->raw));
@@ -393,6 +397,8 @@ void gcp_found_finish(struct ff_cloud *cloud)
 		else
 			judge(cloud, vm);
 		fill_facts(vm);
+		if (cloud->claims)
+			gcp_settle_claim(cloud, vm);
 		gcp_found_pack(vm);
 		free(FF_STEAL(vm->kept));
 	}

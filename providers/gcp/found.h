@@ -51,6 +51,7 @@ struct gcp_found {
 	struct ff_vm **vms;
 	size_t count;
 	json_t *disks;	   /* path -> what is needed of the Disk, as text */
+	json_t *claimed;   /* path -> Disk that bears a run's label; NULL: nobody asks for them */
 	json_t *groups;	   /* instance path -> name of its group */
 	json_t *addresses; /* reserved external addresses -> true; NULL: not known */
 	json_t *machines;  /* path of a machine type -> maximumPersistentDisks */
@@ -76,8 +77,15 @@ void gcp_found_pack(struct gcp_vm *vm);
 bool gcp_found_is_rescue(const struct ff_cloud *cloud, const struct gcp_vm *vm);
 /** It must not be repaired: the reason is stolen. */
 void gcp_skip(struct gcp_vm *vm, char *reason_owned);
+/** What is recorded of its boot disk; `disk` may be NULL. New reference. */
+json_t *gcp_disk_facts(struct gcp_vm *vm, const json_t *disk);
 /** Everything was read: fill slots, facts, hazards, health. */
 void gcp_found_finish(struct ff_cloud *cloud);
+
+/* ---- recover.c */
+
+/** Where it bears a run's claim: put into its facts what its labels say, and where its boot disk is. */
+void gcp_settle_claim(const struct ff_cloud *cloud, struct gcp_vm *vm);
 
 /* ---- permits.c */
 

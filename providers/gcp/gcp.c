@@ -117,6 +117,7 @@ static struct ff_cloud *open_cloud(const struct ff_scope_options *options, const
 	cloud->discard_local_ssd = options->discard_local_ssd;
 	cloud->no_backup = options->no_backup;
 	cloud->preflight = options->preflight;
+	cloud->claims = options->claims;
 	cloud->csek_file = ff_strdup(options->csek_file);
 	set_title(cloud);
 	return cloud;
@@ -197,6 +198,20 @@ static void gcloud(struct ff_strv *commands, const char *verb, const char *vm_pa
 	ff_strv_add(commands, text.text);
 }
 
+/* Nobody knows how it was attached (a claim without a record, its journal lost) but the snapshot, which says it. */
+static void describe_snapshot(const struct ff_member *m, struct ff_strv *commands)
+{
+	ff_auto_free char *project = gcp_segment(gcp_vm_path(m), "projects"), *name = gcp_snapshot_name(m);
+	ff_auto_buf text = {0};
+
+	ff_buf_adds(&text, "gcloud compute snapshots describe ");
+	ff_buf_add_word(&text, name);
+	ff_buf_adds(&text, " --project=");
+	ff_buf_add_word(&text, project ? project : "");
+	ff_buf_adds(&text, " '--format=value(description)'");
+	ff_strv_add(commands, text.text);
+}
+
 /* gcloud's own attach-disk loses autoDelete, so the command that sets it follows. */
 static void by_hand(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands)
 {
@@ -211,8 +226,10 @@ static void by_hand(const struct ff_cloud *cloud, const struct ff_member *m, str
 			ff_buf_adds(&more, " --csek-key-file=");
 			ff_buf_add_word(&more, cloud->csek_file);
 		}
-		ff_buf_adds(&more, " --boot --device-name=");
-		gcloud(commands, "attach-disk", vm, disk, more.text, device ? device : "");
+		if (device == NULL)
+			describe_snapshot(m, commands);
+		ff_buf_adds(&more, device ? " --boot --device-name=" : " --boot");
+		gcloud(commands, "attach-disk", vm, disk, more.text, device);
 		if (ff_json_bool(m->facts, "boot/autoDelete", false))
 			gcloud(commands, "set-disk-auto-delete", vm, disk, " --auto-delete", NULL);
 	}
@@ -225,7 +242,7 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 	const char *at = ff_json_str(m->facts, "at"), *snapshot = ff_json_str(m->facts, "snapshot");
 	const char *rescue = ff_json_str(m->facts, "rescue"), *device = ff_json_str(m->facts, "device");
 	const char *left = ff_json_str(m->facts, "left"), *made = ff_json_str(m->facts, "new/path");
-	bool there = ff_streq(at, "rescue") || ff_streq(at, "arriving");
+	bool there = rescue != NULL && (ff_streq(at, "rescue") || ff_streq(at, "arriving"));
 
 	(void)cloud;
 	if (ff_json_bool(m->facts, "in", false)) {
@@ -281,6 +298,7 @@ const struct ff_provider ff_gcp = {
 	.forward = gcp_forward,
 	.rollback = gcp_rollback,
 	.cleanup = gcp_cleanup,
+	.recover = gcp_recover,
 	.recall = gcp_recall,
 	.poll = gcp_poll,
 	.polled = gcp_polled,

@@ -13,6 +13,7 @@
  *   permits.c     what this identity may do, before anything is touched
  *   evidence.c    serial port and screen
  *   steps.c       the rows; labels.c, power.c, backup.c, disk.c, putback.c, verify.c, later.c hold their functions
+ *   recover.c     a run whose journal is lost: what labels tell of an attachment, and the rows that need it
  *
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   vm, id          "projects/P/zones/Z/instances/N" and the numeric id: a VM deleted and made again has another id
@@ -34,6 +35,7 @@
  *   like            rollback: {type, size_gb, iops, throughput, kms, labels} of the replaced disk
  *   in              rollback: true: the new disk is the boot disk
  *   left            cleanup: path of the snapshot or disk to be deleted
+ *   claim           recover: {run, was ("running"), by, lacks: what its labels do not tell}
  *   serial_mark, rounds    verify: where the serial output ended before the start; looks so far
  * and of a rescue VM: vm, id, machine.
  */
@@ -55,8 +57,12 @@ extern const struct ff_provider ff_gcp;
 #define GCP_LABEL_VM   "fixfleet-vm"
 #define GCP_LABEL_BY   "fixfleet-by" /* who runs it, as far as a label can say it */
 #define GCP_LABEL_ROLE "fixfleet-role"
-#define GCP_LABELS_MAX 64 /* of one resource (UNVERIFIED); the cloud has the last word */
-#define GCP_NAME_MAX   63 /* bytes of a resource, device or label text */
+/* Should the journal be lost: of the VM whether it ran, of the disk how it was attached; see recover.c. */
+#define GCP_LABEL_WAS	 "fixfleet-was"
+#define GCP_LABEL_BOOT	 "fixfleet-boot"
+#define GCP_LABEL_DEVICE "fixfleet-device"
+#define GCP_LABELS_MAX	 64 /* of one resource (UNVERIFIED); the cloud has the last word */
+#define GCP_NAME_MAX	 63 /* bytes of a resource, device or label text */
 
 #define GCP_ANSWER_BYTES  (64u << 20)
 #define GCP_SERIAL_BYTES  65536	     /* of the serial port's last output */
@@ -82,7 +88,7 @@ struct ff_cloud {
 	bool overridden; /* base is the operator's */
 	char *secrets;	 /* "https://secretmanager.googleapis.com/": gets the token too */
 	struct ff_strv zones, rescues;
-	bool discard_local_ssd, no_backup, preflight;
+	bool discard_local_ssd, no_backup, preflight, claims;
 	char *csek_file; /* NULL: none */
 	struct gcp_keys keys;
 	struct gcp_login *login;
@@ -276,10 +282,11 @@ enum gcp_step {
 	GCP_CONFIRM,
 	GCP_RELEASE_NEW,
 	GCP_DELETE_LEFT,
+	GCP_FETCH,
 	GCP_STEP_COUNT
 };
 extern const struct ff_step gcp_steps[GCP_STEP_COUNT];
-extern const int gcp_forward[], gcp_rollback[], gcp_cleanup[];
+extern const int gcp_forward[], gcp_rollback[], gcp_cleanup[], gcp_recover[];
 
 /* Their look and act functions; the contract is in fixfleet/provider.h. */
 #define GCP_LOOK(name)                                                                                                 \
@@ -320,6 +327,23 @@ GCP_LOOK(delete_left);
 GCP_ACT(delete_left);
 json_t *gcp_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff_flow flow, const char *run,
 	bool rolled_back, const json_t *past, struct ff_left *left, struct ff_err *err);
+
+/* recover.c: a run whose journal is lost */
+GCP_LOOK(fetch);
+json_t *gcp_recall_claim(const struct ff_vm *vm, const char *run, struct ff_err *err);
+/** Take away all labels that a claim writes. */
+void gcp_labels_clear(json_t *labels);
+/**
+ * Add the labels that say how a boot disk is attached (`boot` of the facts). false, and nothing is added: labels cannot
+ * say it, or there is no room for them.
+ */
+bool gcp_record_write(json_t *labels, const json_t *boot);
+/** The same back from labels, without the source; NULL when they do not tell. New reference. */
+json_t *gcp_record_read(const json_t *labels);
+
+/** How the name of the disk ends that a rollback of that run makes for that VM: "-9f86d081". */
+#define GCP_MADE_BYTES 10
+void gcp_made_suffix(const char *run, const char *vm_path, char suffix[GCP_MADE_BYTES]);
 
 /** What the disk is called on its rescue VM; at most 63 characters. The caller frees. */
 char *gcp_device_name(const struct ff_member *m);

@@ -172,9 +172,15 @@ GCP_ACT(claim)
 		return -1;
 	}
 	labels = copy_labels(&t);
+	gcp_labels_clear(labels); /* of a run that is taken over nothing stays */
 	ff_json_set_str(labels, GCP_LABEL_RUN, m->run);
 	if (t.disk)
 		ff_json_set_str(labels, GCP_LABEL_VM, gcp_last(gcp_vm_path(m)));
+	/* as far as there is room: a repair does not depend on what a lost journal would need */
+	if (t.disk)
+		gcp_record_write(labels, json_object_get(m->facts, "boot"));
+	else if (json_object_size(labels) < GCP_LABELS_MAX)
+		ff_json_set_str(labels, GCP_LABEL_WAS, m->vm->running ? "running" : "stopped");
 	if (by != NULL && json_object_size(labels) < GCP_LABELS_MAX) /* it would be good to know, no more */
 		ff_json_set_str(labels, GCP_LABEL_BY, by);
 	return set_labels(cloud, m, ask, labels, err);
@@ -217,9 +223,6 @@ GCP_ACT(release)
 	json_t *labels = copy_labels(&t);
 
 	(void)n;
-	json_object_del(labels, GCP_LABEL_RUN);
-	json_object_del(labels, GCP_LABEL_BY);
-	if (t.disk)
-		json_object_del(labels, GCP_LABEL_VM);
+	gcp_labels_clear(labels);
 	return set_labels(cloud, m, ask, labels, err);
 }

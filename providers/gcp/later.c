@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUSY_MS	      5000
-#define NAME_HASH_LEN 8
+#define BUSY_MS 5000
 
 /* Is it labelled as that run's, for this VM? */
 static bool is_of(const struct ff_member *m, const json_t *resource, const char *run)
@@ -79,19 +78,27 @@ void gcp_check_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 
 /* ---------------------------------------------------------------- make */
 
+void gcp_made_suffix(const char *run, const char *vm_path, char suffix[GCP_MADE_BYTES])
+{
+	ff_auto_free char *text = ff_printf("%s\n%s", run, vm_path);
+	char hash[65];
+
+	ff_sha256_hex(text, strlen(text), hash);
+	snprintf(suffix, GCP_MADE_BYTES, "-%.*s", GCP_MADE_BYTES - 2, hash);
+}
+
 /* "VMDISK-9f86d081": the disk's name, cut, with a hash of run and VM. */
 static char *new_path(const struct ff_member *m)
 {
 	const char *old = ff_json_str(m->facts, "disk/path");
 	ff_auto_free char *project = gcp_segment(old, "projects"), *zone = gcp_segment(old, "zones");
-	ff_auto_free char *text = ff_printf("%s\n%s", m->run, gcp_vm_path(m));
-	char hash[65];
+	char suffix[GCP_MADE_BYTES];
 
 	if (project == NULL || zone == NULL)
 		return NULL;
-	ff_sha256_hex(text, strlen(text), hash);
-	return ff_printf("projects/%s/zones/%s/disks/%.*s-%.*s", project, zone, GCP_NAME_MAX - NAME_HASH_LEN - 1,
-		gcp_last(old), NAME_HASH_LEN, hash);
+	gcp_made_suffix(m->run, gcp_vm_path(m), suffix);
+	return ff_printf("projects/%s/zones/%s/disks/%.*s%s", project, zone, GCP_NAME_MAX + 1 - GCP_MADE_BYTES,
+		gcp_last(old), suffix);
 }
 
 /* Two questions: the disk that is replaced, then the new one. */
@@ -124,8 +131,7 @@ static json_t *users_labels(const json_t *disk)
 		json_decref(labels);
 		labels = json_object();
 	}
-	json_object_del(labels, GCP_LABEL_RUN);
-	json_object_del(labels, GCP_LABEL_VM);
+	gcp_labels_clear(labels);
 	return labels;
 }
 
@@ -232,6 +238,7 @@ static json_t *disk_body(const struct ff_member *m, const char *path)
 
 	ff_json_set_str(labels, GCP_LABEL_RUN, m->run);
 	ff_json_set_str(labels, GCP_LABEL_VM, gcp_last(gcp_vm_path(m)));
+	gcp_record_write(labels, json_object_get(m->facts, "boot"));
 	ff_json_set_str(body, "name", gcp_last(path));
 	ff_json_set_str(body, "type", ff_json_str(like, "type"));
 	ff_json_set_str(body, "sourceSnapshot", ff_json_str(m->facts, "snapshot"));
@@ -423,6 +430,8 @@ json_t *gcp_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 	const char *snapshot = ff_json_str(past, "snapshot"), *disk = ff_json_str(past, "disk/path");
 
 	(void)cloud;
+	if (flow == FF_FLOW_RECOVER)
+		return gcp_recall_claim(vm, run, err);
 	if (!ff_streq(ff_json_str(past, "id"), ff_json_str(vm->facts, "id")))
 		ff_fail(err, FF_E_GONE, "it was deleted and made again since the run");
 	else if (flow == FF_FLOW_CLEANUP)

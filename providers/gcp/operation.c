@@ -176,7 +176,7 @@ static void refused(const struct ff_member *m, int64_t wall_ms, bool busy, struc
 	case FF_E_GONE:
 		/* "no such device name", "is attached already": a look tells, and a disk away is not given up at a word
 		 */
-		if (m->step == GCP_DETACH || m->step == GCP_PUT_BACK || m->step == GCP_PUT_IN) {
+		if (m->step == GCP_DETACH || m->step == GCP_FETCH || m->step == GCP_PUT_BACK || m->step == GCP_PUT_IN) {
 			retry_later(m, wall_ms, v);
 			break;
 		}

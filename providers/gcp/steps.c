@@ -68,7 +68,7 @@ const struct ff_step gcp_steps[GCP_STEP_COUNT] = {
 		.patience_ms = MINUTES(60)},
 	[GCP_PUT_BACK] = {.name = "put-back",
 		.doing = "putting the boot disk back",
-		.flags = FF_LOOK_AFTER | FF_HOLDS_DISK,
+		.flags = FF_LOOK_AFTER | FF_HOLDS_DISK | FF_PUTS_IN,
 		ACT(put_back),
 		LOOK(put_back),
 		.undo = FF_STEP_NONE,
@@ -138,6 +138,16 @@ const struct ff_step gcp_steps[GCP_STEP_COUNT] = {
 		LOOK(delete_left),
 		.undo = FF_STEP_NONE,
 		.patience_ms = MINUTES(15)},
+	/* the act is that of detach: the look has found out where it is, and as what */
+	[GCP_FETCH] = {.name = "fetch",
+		.doing = "taking its disk off the rescue VM",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER | FF_HOLDS_DISK | FF_KEY_FREE,
+		.group_max = 1,
+		.group = rescue_key,
+		ACT(detach),
+		LOOK(fetch),
+		.undo = FF_STEP_NONE,
+		.patience_ms = MINUTES(60)},
 	[GCP_RELEASE] = {.name = "release",
 		.doing = "releasing",
 		.flags = FF_LOOK_FIRST | FF_BEST_EFFORT,
@@ -151,6 +161,9 @@ const struct ff_step gcp_steps[GCP_STEP_COUNT] = {
 const int gcp_rollback[] = {GCP_CHECK, GCP_CLAIM, GCP_CLAIM_DISK, GCP_MAKE, GCP_STOP, GCP_TAKE_OUT, GCP_PUT_IN,
 	GCP_START, GCP_CONFIRM, GCP_RELEASE_NEW, GCP_RELEASE, FF_STEP_NONE};
 const int gcp_cleanup[] = {GCP_DELETE_LEFT, FF_STEP_NONE};
+
+/* every row looks first, so that what is done is done only where it is wanting */
+const int gcp_recover[] = {GCP_FETCH, GCP_PUT_BACK, GCP_START, GCP_RELEASE_DISK, GCP_RELEASE, FF_STEP_NONE};
 
 const int gcp_forward[] = {GCP_CLAIM, GCP_CLAIM_DISK, GCP_STOP, GCP_BACKUP, GCP_TAKE_OUT, GCP_ATTACH, GCP_REPAIR,
 	GCP_DETACH, GCP_PUT_BACK, GCP_START, GCP_VERIFY, GCP_RELEASE_DISK, GCP_RELEASE, FF_STEP_NONE};

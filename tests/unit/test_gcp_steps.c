@@ -30,13 +30,14 @@ Test(gcp_steps, a_claim_sends_all_labels_and_the_fingerprint)
 	kit_vm(&k);
 	ask = kit_act(cloud, &k, GCP_CLAIM);
 	kit_ask_is(&ask, "POST", VM_PATH "/setLabels?requestId=" TOKEN);
-	kit_body_is(
-		&ask, "{\"labels\":{\"env\":\"prod\",\"fixfleet-run\":\"r1\"},\"labelFingerprint\":\"42WmSpB8rSM=\"}");
+	kit_body_is(&ask, "{\"labels\":{\"env\":\"prod\",\"fixfleet-run\":\"r1\",\"fixfleet-was\":\"running\"},"
+			  "\"labelFingerprint\":\"42WmSpB8rSM=\"}");
 	ff_ask_release(&ask);
 	ask = kit_act(cloud, &k, GCP_CLAIM_DISK);
 	kit_ask_is(&ask, "POST", DISK "/setLabels?requestId=" TOKEN);
 	kit_body_is(&ask,
-		"{\"labels\":{\"cost\":\"42\",\"fixfleet-run\":\"r1\",\"fixfleet-vm\":\"vm1\"},\"labelFingerprint\":"
+		"{\"labels\":{\"cost\":\"42\",\"fixfleet-run\":\"r1\",\"fixfleet-vm\":\"vm1\",\"fixfleet-boot\":"
+		"\"delete_read-write_scsi_persistent\",\"fixfleet-device\":\"persistent-disk-0\"},\"labelFingerprint\":"
 		"\"ZGlzaw==\"}");
 	ff_ask_release(&ask);
 	cr_expect_null(
@@ -114,9 +115,9 @@ Test(gcp_steps, a_claim_says_whose_it_is_and_is_taken_over_when_told_so)
 	cr_expect_not_null(strstr(err.text, "claimed by run 'r0' of eve_laptop"), "%s", err.text);
 	k.m.take_over = true;
 	ask = kit_act(cloud, &k, GCP_CLAIM);
-	kit_body_is(&ask,
-		"{\"labels\":{\"env\":\"prod\",\"fixfleet-run\":\"r1\",\"fixfleet-by\":\"ops_bastion_example\"},"
-		"\"labelFingerprint\":\"42WmSpB8rSM=\"}");
+	kit_body_is(&ask, "{\"labels\":{\"env\":\"prod\",\"fixfleet-run\":\"r1\",\"fixfleet-was\":\"running\","
+			  "\"fixfleet-by\":\"ops_bastion_example\"},"
+			  "\"labelFingerprint\":\"42WmSpB8rSM=\"}");
 	ff_ask_release(&ask);
 	kit_vm_free(&k);
 	ff_gcp.close(cloud);
