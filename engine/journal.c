@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
@@ -75,59 +76,82 @@ static size_t sound_prefix(const char *before, const char *line, size_t len)
 	return 0;
 }
 
-/* One sound line as a record with the number it must have. */
-static int parse_line(const char *line, size_t len, size_t at, uint64_t n, json_t **record, struct ff_err *err)
+/* One sound line as a record with the number it must have; NULL with err. */
+static const struct ff_node *parse_line(
+	struct ff_nodes *nodes, const char *line, size_t len, size_t at, uint64_t n, struct ff_err *err)
 {
 	struct ff_err why;
+	const struct ff_node *record = ff_nodes_read(nodes, line, len, LINE_BYTES_MAX, &why);
 	int64_t version;
 
-	*record = ff_json_parse(line, len, LINE_BYTES_MAX, &why);
-	if (*record == NULL)
-		return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: %s", at, why.text);
-	if (!json_is_object(*record) || ff_json_int(*record, "n", -1) != (int64_t)n ||
-		ff_json_str(*record, "k") == NULL)
-		return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: not record %" PRIu64, at, n);
+	if (record == NULL) {
+		ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: %s", at, why.text);
+		return NULL;
+	}
+	if (ff_node_int(record, "n", -1) != (int64_t)n || ff_node_str(record, "k") == NULL) {
+		ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: not record %" PRIu64, at, n);
+		return NULL;
+	}
 	if (n > 1)
-		return 0;
-	version = ff_json_int(*record, "version", -1);
-	if (!ff_streq(ff_json_str(*record, "k"), "run"))
-		return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: it does not begin with a run", at);
-	if (version != FF_JOURNAL_VERSION)
-		return ff_fail(err, FF_E_LOCAL, "journal at byte %zu is of version %" PRId64 ", this program reads %d",
-			at, version, FF_JOURNAL_VERSION);
-	return 0;
+		return record;
+	version = ff_node_int(record, "version", -1);
+	if (!ff_streq(ff_node_str(record, "k"), "run")) {
+		ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: it does not begin with a run", at);
+		return NULL;
+	}
+	if (version != FF_JOURNAL_VERSION) {
+		ff_fail(err, FF_E_LOCAL, "journal at byte %zu is of version %" PRId64 ", this program reads %d", at,
+			version, FF_JOURNAL_VERSION);
+		return NULL;
+	}
+	return record;
 }
 
-int ff_journal_read(const char *bytes, size_t len, int (*each)(void *arg, const json_t *record, struct ff_err *err),
-	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err)
+struct reading {
+	struct ff_nodes nodes;
+	int (*each)(void *arg, const struct ff_node *record, struct ff_err *err);
+	void *arg;
+	struct ff_chain *chain;
+};
+
+/* The line at `at`: its bytes with the newline; 0: torn, nothing follows; -1 with err. */
+static ssize_t read_line(struct reading *r, const char *bytes, size_t len, size_t at, struct ff_err *err)
 {
-	size_t at = 0;
+	const char *line = bytes + at, *newline = memchr(line, '\n', len - at);
+	size_t line_len = newline ? (size_t)(newline - line) : len - at;
+	const struct ff_node *record;
+
+	if (newline == NULL || !line_sound(r->chain->sum, line, line_len)) {
+		size_t prefix = sound_prefix(r->chain->sum, line, line_len);
+
+		if (prefix > 0)
+			return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: no newline", at + prefix);
+		if (newline != NULL && at + line_len + 1 < len)
+			return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: wrong sum", at);
+		return 0;
+	}
+	record = parse_line(&r->nodes, line, line_len, at, r->chain->n + 1, err);
+	if (record == NULL || (r->each != NULL && r->each(r->arg, record, err) < 0))
+		return -1;
+	r->chain->n++;
+	memcpy(r->chain->sum, line + line_len - 2 - SUM_HEX, SUM_HEX);
+	r->chain->sum[SUM_HEX] = '\0';
+	return (ssize_t)line_len + 1;
+}
+
+int ff_journal_read(const char *bytes, size_t len,
+	int (*each)(void *arg, const struct ff_node *record, struct ff_err *err), void *arg, struct ff_chain *chain,
+	size_t *sound, struct ff_err *err)
+{
+	struct reading r = {.each = each, .arg = arg, .chain = chain};
+	ssize_t n = 1;
 
 	*chain = (struct ff_chain){0};
 	*sound = 0;
-	while (at < len) {
-		const char *line = bytes + at, *newline = memchr(line, '\n', len - at);
-		size_t line_len = newline ? (size_t)(newline - line) : len - at;
-		ff_auto_json json_t *record = NULL;
-
-		if (newline == NULL || !line_sound(chain->sum, line, line_len)) {
-			size_t prefix = sound_prefix(chain->sum, line, line_len);
-
-			if (prefix > 0)
-				return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: no newline", at + prefix);
-			if (newline != NULL && at + line_len + 1 < len)
-				return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: wrong sum", at);
-			return 0; /* torn */
-		}
-		if (parse_line(line, line_len, at, chain->n + 1, &record, err) < 0)
-			return -1;
-		if (each != NULL && each(arg, record, err) < 0)
-			return -1;
-		chain->n++;
-		memcpy(chain->sum, line + line_len - 2 - SUM_HEX, SUM_HEX);
-		chain->sum[SUM_HEX] = '\0';
-		at += line_len + 1;
-		*sound = at;
+	while (*sound < len && n > 0) {
+		n = read_line(&r, bytes, len, *sound, err);
+		*sound += n > 0 ? (size_t)n : 0;
 	}
-	return 0;
+	ff_nodes_free(&r.nodes);
+	return n < 0 ? -1 : 0;
 }

@@ -23,13 +23,14 @@ static void set_text(char **to, const char *text)
 }
 
 /* The VM that a record, or one member of it, is about. */
-static struct ff_past_vm *vm_of(struct replay *r, const json_t *record, const json_t *about, struct ff_err *err)
+static struct ff_past_vm *vm_of(
+	struct replay *r, const struct ff_node *record, const struct ff_node *about, struct ff_err *err)
 {
-	int64_t number = ff_json_int(about, "vm", 0);
+	int64_t number = ff_node_int(about, "vm", 0);
 
 	if (number < 1 || (uint64_t)number > r->past->count) {
 		ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " is about VM %" PRId64 ", which no plan names",
-			ff_json_int(record, "n", 0), number);
+			ff_node_int(record, "n", 0), number);
 		return NULL;
 	}
 	return &r->past->vms[number - 1];
@@ -37,85 +38,85 @@ static struct ff_past_vm *vm_of(struct replay *r, const json_t *record, const js
 
 /* ---------------------------------------------------------------- one function a kind */
 
-static int on_run(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_run(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	(void)err;
-	set_text(&r->past->run, ff_json_str(record, "run"));
-	set_text(&r->past->program, ff_json_str(record, "program"));
-	set_text(&r->past->flow, ff_json_str(record, "flow"));
-	set_text(&r->past->of, ff_json_str(record, "of"));
-	set_text(&r->past->started, ff_json_str(record, "t"));
-	r->past->selected = (size_t)(ff_json_int(record, "vms", 0) > 0 ? ff_json_int(record, "vms", 0) : 0);
+	set_text(&r->past->run, ff_node_str(record, "run"));
+	set_text(&r->past->program, ff_node_str(record, "program"));
+	set_text(&r->past->flow, ff_node_str(record, "flow"));
+	set_text(&r->past->of, ff_node_str(record, "of"));
+	set_text(&r->past->started, ff_node_str(record, "t"));
+	r->past->selected = (size_t)(ff_node_int(record, "vms", 0) > 0 ? ff_node_int(record, "vms", 0) : 0);
 	json_decref(r->past->info);
-	r->past->info = json_deep_copy(json_object_get(record, "info"));
+	r->past->info = ff_node_json(ff_node_get(record, "info"));
 	json_decref(r->past->recipes);
-	r->past->recipes = json_deep_copy(json_object_get(record, "recipes"));
+	r->past->recipes = ff_node_json(ff_node_get(record, "recipes"));
 	return 0;
 }
 
 /* Before it was begun a VM may be planned anew, by a run that was gone on with. */
-static int on_plan(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_plan(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_past *past = r->past;
-	const json_t *facts = json_object_get(record, "facts");
-	int64_t number = ff_json_int(record, "vm", 0);
+	const struct ff_node *facts = ff_node_get(record, "facts");
+	int64_t number = ff_node_int(record, "vm", 0);
 	struct ff_past_vm *vm;
 
 	if (number >= 1 && (uint64_t)number <= past->count) {
 		vm = &past->vms[number - 1];
 		json_decref(vm->facts);
-		vm->facts = json_is_object(facts) ? json_deep_copy(facts) : json_object();
+		vm->facts = ff_node_is(facts, FF_NODE_OBJECT) ? ff_node_json(facts) : json_object();
 		free(FF_STEAL(vm->step));
-		set_text(&vm->where, ff_json_str(record, "where"));
+		set_text(&vm->where, ff_node_str(record, "where"));
 		return 0;
 	}
 	if (number != (int64_t)past->count + 1)
 		return ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " plans VM %" PRId64 ", expected %zu",
-			ff_json_int(record, "n", 0), ff_json_int(record, "vm", 0), past->count + 1);
+			ff_node_int(record, "n", 0), ff_node_int(record, "vm", 0), past->count + 1);
 	if (past->count == r->room) {
 		r->room = r->room ? r->room * 2 : ROOM_FIRST;
 		past->vms = ff_realloc(past->vms, r->room, sizeof(*past->vms));
 	}
 	vm = &past->vms[past->count++];
 	*vm = (struct ff_past_vm){.removed = json_array()};
-	set_text(&vm->provider, ff_json_str(record, "provider"));
-	set_text(&vm->id, ff_json_str(record, "id"));
-	set_text(&vm->name, ff_json_str(record, "name"));
-	set_text(&vm->where, ff_json_str(record, "where"));
-	vm->facts = json_is_object(facts) ? json_deep_copy(facts) : json_object();
+	set_text(&vm->provider, ff_node_str(record, "provider"));
+	set_text(&vm->id, ff_node_str(record, "id"));
+	set_text(&vm->name, ff_node_str(record, "name"));
+	set_text(&vm->where, ff_node_str(record, "where"));
+	vm->facts = ff_node_is(facts, FF_NODE_OBJECT) ? ff_node_json(facts) : json_object();
 	return 0;
 }
 
-static int on_members(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_members(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
-	const json_t *member;
-	size_t i;
+	const struct ff_node *members = ff_node_get(record, "members"), *member;
 
-	json_array_foreach (json_object_get(record, "members"), i, member) {
+	ff_node_foreach(members, member)
+	{
 		struct ff_past_vm *vm = vm_of(r, record, member, err);
-		const char *step = ff_json_str(member, "step");
+		const char *step = ff_node_str(member, "step");
 
 		if (vm == NULL)
 			return -1;
-		set_text(&vm->step, step ? step : ff_json_str(record, "step"));
-		if (json_is_object(json_object_get(member, "facts")))
-			ff_json_merge(vm->facts, json_object_get(member, "facts"));
+		set_text(&vm->step, step ? step : ff_node_str(record, "step"));
+		if (ff_node_is(ff_node_get(member, "facts"), FF_NODE_OBJECT))
+			ff_node_merge(vm->facts, ff_node_get(member, "facts"));
 	}
 	return 0;
 }
 
-static int on_step(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_step(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_past_vm *vm = vm_of(r, record, record, err);
 
 	if (vm == NULL)
 		return -1;
-	set_text(&vm->step, ff_json_str(record, "step"));
-	set_text(&vm->where, ff_json_str(record, "where"));
+	set_text(&vm->step, ff_node_str(record, "step"));
+	set_text(&vm->where, ff_node_str(record, "where"));
 	return 0;
 }
 
-static int on_job(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_job(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_past_vm *vm = vm_of(r, record, record, err);
 
@@ -125,47 +126,47 @@ static int on_job(struct replay *r, const json_t *record, struct ff_err *err)
 	return 0;
 }
 
-static int on_turn(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_turn(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_past_vm *vm = vm_of(r, record, record, err);
 
 	if (vm == NULL)
 		return -1;
-	set_text(&vm->reason, ff_json_str(record, "why"));
+	set_text(&vm->reason, ff_node_str(record, "why"));
 	return 0;
 }
 
-static int on_end(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_end(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_past_vm *vm = vm_of(r, record, record, err);
-	json_t *removed = json_object_get(record, "removed");
+	const struct ff_node *removed = ff_node_get(record, "removed");
 
 	if (vm == NULL)
 		return -1;
-	set_text(&vm->outcome, ff_json_str(record, "outcome"));
-	set_text(&vm->reason, ff_json_str(record, "reason"));
-	set_text(&vm->where, ff_json_str(record, "where"));
-	vm->took_ms = ff_json_int(record, "ms", 0);
-	if (vm->by_hand == NULL && json_is_array(json_object_get(record, "by_hand")))
-		vm->by_hand = json_deep_copy(json_object_get(record, "by_hand"));
-	if (json_is_array(removed)) {
+	set_text(&vm->outcome, ff_node_str(record, "outcome"));
+	set_text(&vm->reason, ff_node_str(record, "reason"));
+	set_text(&vm->where, ff_node_str(record, "where"));
+	vm->took_ms = ff_node_int(record, "ms", 0);
+	if (vm->by_hand == NULL && ff_node_is(ff_node_get(record, "by_hand"), FF_NODE_ARRAY))
+		vm->by_hand = ff_node_json(ff_node_get(record, "by_hand"));
+	if (ff_node_is(removed, FF_NODE_ARRAY)) {
 		json_decref(vm->removed);
-		vm->removed = json_deep_copy(removed);
+		vm->removed = ff_node_json(removed);
 	}
 	return 0;
 }
 
-static int on_finish(struct replay *r, const json_t *record, struct ff_err *err)
+static int on_finish(struct replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	(void)err;
-	set_text(&r->past->ended, ff_json_str(record, "t"));
+	set_text(&r->past->ended, ff_node_str(record, "t"));
 	return 0;
 }
 
 /* A kind that is not here says nothing about where a VM stands. */
 static const struct {
 	const char *kind;
-	int (*on)(struct replay *r, const json_t *record, struct ff_err *err);
+	int (*on)(struct replay *r, const struct ff_node *record, struct ff_err *err);
 } kinds[] = {
 	{"run", on_run},
 	{"plan", on_plan},
@@ -179,9 +180,9 @@ static const struct {
 	{"finish", on_finish},
 };
 
-static int each(void *arg, const json_t *record, struct ff_err *err)
+static int each(void *arg, const struct ff_node *record, struct ff_err *err)
 {
-	const char *kind = ff_json_str(record, "k");
+	const char *kind = ff_node_str(record, "k");
 
 	for (size_t i = 0; i < FF_COUNT(kinds); i++)
 		if (ff_streq(kind, kinds[i].kind))

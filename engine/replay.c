@@ -13,16 +13,17 @@
 
 #define ROOM_FIRST 64
 
-static int wrong(const json_t *record, struct ff_err *err, const char *what)
+static int wrong(const struct ff_node *record, struct ff_err *err, const char *what)
 {
-	return ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " (%s): %s", ff_json_int(record, "n", 0),
-		ff_json_str(record, "k"), what);
+	return ff_fail(err, FF_E_LOCAL, "journal record %" PRId64 " (%s): %s", ff_node_int(record, "n", 0),
+		ff_node_str(record, "k"), what);
 }
 
 /* The VM that a record, or one member of it, is about; NULL with err. */
-static struct ff_one *one_of(struct ff_replay *r, const json_t *record, const json_t *about, struct ff_err *err)
+static struct ff_one *one_of(
+	struct ff_replay *r, const struct ff_node *record, const struct ff_node *about, struct ff_err *err)
 {
-	int64_t number = ff_json_int(about, "vm", 0);
+	int64_t number = ff_node_int(about, "vm", 0);
 
 	if (number >= 1 && (uint64_t)number <= r->e->one_count)
 		return &r->e->ones[number - 1];
@@ -36,7 +37,8 @@ static struct ff_replayed *trace_of(struct ff_replay *r, const struct ff_one *on
 }
 
 /* The same, and it must be under way. */
-static struct ff_one *begun(struct ff_replay *r, const json_t *record, const json_t *about, struct ff_err *err)
+static struct ff_one *begun(
+	struct ff_replay *r, const struct ff_node *record, const struct ff_node *about, struct ff_err *err)
 {
 	struct ff_one *one = one_of(r, record, about, err);
 
@@ -60,17 +62,17 @@ static void set_text(char **to, const char *text)
 	*to = ff_strdup(text ? text : "");
 }
 
-static void set_facts(json_t **to, const json_t *facts)
+static void set_facts(json_t **to, const struct ff_node *facts)
 {
 	json_decref(*to);
-	*to = json_is_object(facts) ? json_deep_copy(facts) : json_object();
+	*to = ff_node_is(facts, FF_NODE_OBJECT) ? ff_node_json(facts) : json_object();
 }
 
 /* ---------------------------------------------------------------- run, scope */
 
-static int on_run(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_run(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
-	const char *run = ff_json_str(record, "run"), *program = ff_json_str(record, "program");
+	const char *run = ff_node_str(record, "run"), *program = ff_node_str(record, "program");
 
 	if (r->planned >= 0)
 		return wrong(record, err, "it comes twice");
@@ -81,10 +83,10 @@ static int on_run(struct ff_replay *r, const json_t *record, struct ff_err *err)
 	if (!ff_streq(run, r->e->run))
 		return ff_fail(
 			err, FF_E_LOCAL, "the journal is that of run '%s', not of '%s'", run ? run : "", r->e->run);
-	if (!ff_streq(ff_json_str(record, "flow"), ff_flow_name(r->e->flow)) ||
-		!ff_streq(ff_json_str(record, "of"), r->e->of))
+	if (!ff_streq(ff_node_str(record, "flow"), ff_flow_name(r->e->flow)) ||
+		!ff_streq(ff_node_str(record, "of"), r->e->of))
 		return wrong(record, err, "another flow is asked for");
-	r->planned = ff_json_int(record, "vms", 0);
+	r->planned = ff_node_int(record, "vms", 0);
 	return 0;
 }
 
@@ -110,9 +112,9 @@ static enum sameness compare_accounts(const char *was, const char *is)
 }
 
 /* The same cloud, and the same account in it: by other credentials the VMs would seem to be gone. */
-static int check_account(const struct ff_scope *scope, const json_t *record, struct ff_err *err)
+static int check_account(const struct ff_scope *scope, const struct ff_node *record, struct ff_err *err)
 {
-	const char *was = ff_json_str(record, "account"), *title = ff_json_str(record, "title");
+	const char *was = ff_node_str(record, "account"), *title = ff_node_str(record, "title");
 	const char *is = ff_scope_account(scope);
 	enum sameness sameness;
 
@@ -132,14 +134,14 @@ static int check_account(const struct ff_scope *scope, const json_t *record, str
 	return 0;
 }
 
-static int on_scope(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_scope(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	const struct ff_scope *scope = r->scopes < r->e->scope_count ? r->e->scopes[r->scopes] : NULL;
-	const char *title = ff_json_str(record, "title");
+	const char *title = ff_node_str(record, "title");
 
-	if (ff_json_int(record, "scope", 0) != (int64_t)r->scopes + 1)
+	if (ff_node_int(record, "scope", 0) != (int64_t)r->scopes + 1)
 		return wrong(record, err, "its number is not the next one");
-	if (scope == NULL || !ff_streq(ff_json_str(record, "provider"), scope->provider->name))
+	if (scope == NULL || !ff_streq(ff_node_str(record, "provider"), scope->provider->name))
 		return ff_fail(err, FF_E_USAGE, "the run's scope %zu is '%s', which is not opened here", r->scopes + 1,
 			title ? title : "");
 	if (check_account(scope, record, err) < 0)
@@ -150,7 +152,7 @@ static int on_scope(struct ff_replay *r, const json_t *record, struct ff_err *er
 
 /* ---------------------------------------------------------------- VMs and rescue VMs */
 
-static struct ff_vm *restore_vm(struct ff_engine *e, const json_t *record)
+static struct ff_vm *restore_vm(struct ff_engine *e, const struct ff_node *record)
 {
 	struct ff_vm *vm = ff_calloc(1, sizeof(*vm));
 	const struct {
@@ -161,10 +163,10 @@ static struct ff_vm *restore_vm(struct ff_engine *e, const json_t *record)
 		{&vm->disk_encryption, ""}};
 
 	for (size_t i = 0; i < FF_COUNT(texts); i++)
-		set_text(texts[i].to, ff_json_str(record, texts[i].member));
-	vm->disk_bytes = ff_json_int(record, "disk_bytes", 0);
-	vm->running = ff_json_bool(record, "running", false);
-	vm->health = health_from(ff_json_str(record, "health"));
+		set_text(texts[i].to, ff_node_str(record, texts[i].member));
+	vm->disk_bytes = ff_node_int(record, "disk_bytes", 0);
+	vm->running = ff_node_bool(record, "running", false);
+	vm->health = health_from(ff_node_str(record, "health"));
 	vm->tags = json_object();
 	if ((e->past_count & (e->past_count - 1)) == 0) /* full at every power of two */
 		e->past_vms = ff_realloc(e->past_vms, e->past_count ? e->past_count * 2 : 1, sizeof(struct ff_vm *));
@@ -190,9 +192,9 @@ void ff_past_vms_free(struct ff_engine *e)
 	e->past_count = 0;
 }
 
-static struct ff_scope *scope_of(struct ff_replay *r, const json_t *record)
+static struct ff_scope *scope_of(struct ff_replay *r, const struct ff_node *record)
 {
-	int64_t number = ff_json_int(record, "scope", 0);
+	int64_t number = ff_node_int(record, "scope", 0);
 
 	return number >= 1 && (uint64_t)number <= r->scopes ? r->e->scopes[number - 1] : NULL;
 }
@@ -209,14 +211,14 @@ static void grow(struct ff_replay *r)
 }
 
 /* The first plan of a VM, or a new one before it was begun: a run that was gone on with looked at it anew. */
-static int on_plan(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_plan(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_engine *e = r->e;
 	struct ff_scope *scope = scope_of(r, record);
-	int64_t number = ff_json_int(record, "vm", 0);
+	int64_t number = ff_node_int(record, "vm", 0);
 	struct ff_one *one;
 
-	if (scope == NULL || ff_json_str(record, "id") == NULL)
+	if (scope == NULL || ff_node_str(record, "id") == NULL)
 		return wrong(record, err, "it names no scope, or no id");
 	if (number < 1 || (uint64_t)number > e->one_count + 1)
 		return wrong(record, err, "its VM's number is not the next one");
@@ -238,7 +240,7 @@ static int on_plan(struct ff_replay *r, const json_t *record, struct ff_err *err
 		.row = FF_STEP_NONE,
 		.at = -1,
 		.state = FF_ONE_WAITING};
-	set_facts(&one->facts, json_object_get(record, "facts"));
+	set_facts(&one->facts, ff_node_get(record, "facts"));
 	r->vms[number - 1] = (struct ff_replayed){.vm = restore_vm(e, record)};
 	one->vm = r->vms[number - 1].vm;
 	return 0;
@@ -261,11 +263,11 @@ static struct ff_rescue *rescue_by_number(const struct ff_engine *e, int64_t num
 }
 
 /* Discovery's slots, the journal's facts: those are what the requests under way were made of. */
-static int on_rescue(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_rescue(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_scope *scope = scope_of(r, record);
-	const char *id = ff_json_str(record, "id");
-	int64_t number = ff_json_int(record, "rescue", 0), slots = ff_json_int(record, "slots", 0);
+	const char *id = ff_node_str(record, "id");
+	int64_t number = ff_node_int(record, "rescue", 0), slots = ff_node_int(record, "slots", 0);
 	struct ff_rescue *rescue;
 
 	if (scope == NULL || id == NULL || number < 1 || rescue_by_number(r->e, number) != NULL)
@@ -275,18 +277,18 @@ static int on_rescue(struct ff_replay *r, const json_t *record, struct ff_err *e
 		struct ff_vm *vm = restore_vm(r->e, record);
 
 		vm->slots_max = slots > 0 && slots <= FF_SLOTS_MAX ? (unsigned)slots : FF_SLOTS_MAX;
-		set_facts(&vm->facts, json_object_get(record, "facts"));
+		set_facts(&vm->facts, ff_node_get(record, "facts"));
 		rescue = ff_rescue_restore(r->e, scope, vm);
 	}
 	rescue->number = (size_t)number;
 	rescue->recorded = true;
-	set_facts(&rescue->facts, json_object_get(record, "facts"));
+	set_facts(&rescue->facts, ff_node_get(record, "facts"));
 	return 0;
 }
 
-static int take_slot(struct ff_one *one, const json_t *record, struct ff_err *err)
+static int take_slot(struct ff_one *one, const struct ff_node *record, struct ff_err *err)
 {
-	int64_t slot = ff_json_int(record, "slot", -1);
+	int64_t slot = ff_node_int(record, "slot", -1);
 
 	if (slot < 0 || slot >= FF_SLOTS_MAX)
 		return wrong(record, err, "there is no such slot");
@@ -297,9 +299,9 @@ static int take_slot(struct ff_one *one, const json_t *record, struct ff_err *er
 }
 
 /* The rescue VM, and the slot on it where there was one already; a flow that repairs nothing needs none. */
-static int take_place(struct ff_replay *r, struct ff_one *one, const json_t *record, struct ff_err *err)
+static int take_place(struct ff_replay *r, struct ff_one *one, const struct ff_node *record, struct ff_err *err)
 {
-	struct ff_rescue *rescue = rescue_by_number(r->e, ff_json_int(record, "rescue", 0));
+	struct ff_rescue *rescue = rescue_by_number(r->e, ff_node_int(record, "rescue", 0));
 
 	if (one->scope->repair_at < 0)
 		return 0;
@@ -308,10 +310,10 @@ static int take_place(struct ff_replay *r, struct ff_one *one, const json_t *rec
 	one->rescue = rescue;
 	one->slot = -1;
 	one->slot_held = one->slot_used = false;
-	return json_object_get(record, "slot") != NULL ? take_slot(one, record, err) : 0;
+	return ff_node_get(record, "slot") != NULL ? take_slot(one, record, err) : 0;
 }
 
-static int on_admit(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_admit(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = one_of(r, record, record, err);
 	int64_t wall_ms = 0;
@@ -320,14 +322,14 @@ static int on_admit(struct ff_replay *r, const json_t *record, struct ff_err *er
 		return -1;
 	if (one->attempted != 0 || one->state == FF_ONE_ENDED)
 		return wrong(record, err, "its VM was begun already");
-	if (ff_time_parse(ff_json_str(record, "t"), &wall_ms) < 0 || wall_ms <= 0)
+	if (ff_time_parse(ff_node_str(record, "t"), &wall_ms) < 0 || wall_ms <= 0)
 		return wrong(record, err, "its time cannot be read");
 	trace_of(r, one)->begun_ms = wall_ms;
 	return take_place(r, one, record, err);
 }
 
 /* Who was made ready ahead of a slot has one now. */
-static int on_slot(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_slot(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = one_of(r, record, record, err);
 
@@ -383,7 +385,8 @@ static int enter_home(struct ff_replay *r, struct ff_one *one, const char *step)
 }
 
 /* The record tells of that step: the VM stands in it, or has come to it. Rows between were passed over. */
-static int come_to(struct ff_replay *r, struct ff_one *one, const json_t *record, const char *step, struct ff_err *err)
+static int come_to(
+	struct ff_replay *r, struct ff_one *one, const struct ff_node *record, const char *step, struct ff_err *err)
 {
 	ff_auto_free char *text = NULL;
 
@@ -395,19 +398,19 @@ static int come_to(struct ff_replay *r, struct ff_one *one, const json_t *record
 	return wrong(record, err, text);
 }
 
-static int on_intent(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_intent(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
-	const json_t *member;
-	size_t i;
+	const struct ff_node *members = ff_node_get(record, "members"), *member;
 
-	json_array_foreach (json_object_get(record, "members"), i, member) {
+	ff_node_foreach(members, member)
+	{
 		struct ff_one *one = begun(r, record, member, err);
-		const char *token = ff_json_str(member, "token");
-		int64_t attempt = ff_json_int(member, "attempt", 1);
+		const char *token = ff_node_str(member, "token");
+		int64_t attempt = ff_node_int(member, "attempt", 1);
 
-		if (one == NULL || come_to(r, one, record, ff_json_str(member, "step"), err) < 0)
+		if (one == NULL || come_to(r, one, record, ff_node_str(member, "step"), err) < 0)
 			return -1;
-		if (ff_row_is_repair(one) || !ff_streq(ff_json_str(member, "way"), one->homeward ? "home" : "forward"))
+		if (ff_row_is_repair(one) || !ff_streq(ff_node_str(member, "way"), one->homeward ? "home" : "forward"))
 			return wrong(record, err, "no request can leave there");
 		if (token == NULL || strlen(token) >= sizeof(one->token))
 			return wrong(record, err, "a member has no token");
@@ -421,12 +424,12 @@ static int on_intent(struct ff_replay *r, const json_t *record, struct ff_err *e
 	return 0;
 }
 
-static void act_answered(struct ff_replay *r, struct ff_one *one, const json_t *member, const char *meaning)
+static void act_answered(struct ff_replay *r, struct ff_one *one, const struct ff_node *member, const char *meaning)
 {
-	one->touched = one->touched || ff_json_bool(member, "touched", false);
+	one->touched = one->touched || ff_node_bool(member, "touched", false);
 	one->confirmed = ff_streq(meaning, "done");
 	/* an operation that goes on: the same request again is the same operation, where the cloud knows tokens */
-	trace_of(r, one)->unknown = ff_json_bool(member, "unknown", false) || ff_streq(meaning, "started");
+	trace_of(r, one)->unknown = ff_node_bool(member, "unknown", false) || ff_streq(meaning, "started");
 }
 
 static void poll_answered(struct ff_replay *r, struct ff_one *one, const char *meaning)
@@ -437,17 +440,18 @@ static void poll_answered(struct ff_replay *r, struct ff_one *one, const char *m
 	trace_of(r, one)->unknown = false;
 }
 
-static int on_member_result(struct ff_replay *r, const json_t *record, const json_t *member, struct ff_err *err)
+static int on_member_result(
+	struct ff_replay *r, const struct ff_node *record, const struct ff_node *member, struct ff_err *err)
 {
-	const char *of = ff_json_str(record, "of"), *meaning = ff_json_str(member, "meaning");
-	const char *step = ff_json_str(member, "step");
+	const char *of = ff_node_str(record, "of"), *meaning = ff_node_str(member, "meaning");
+	const char *step = ff_node_str(member, "step");
 	struct ff_one *one = begun(r, record, member, err);
-	const json_t *facts = json_object_get(member, "facts");
+	const struct ff_node *facts = ff_node_get(member, "facts");
 
-	if (one == NULL || come_to(r, one, record, step ? step : ff_json_str(record, "step"), err) < 0)
+	if (one == NULL || come_to(r, one, record, step ? step : ff_node_str(record, "step"), err) < 0)
 		return -1;
-	if (json_is_object(facts))
-		ff_json_merge(one->facts, facts);
+	if (ff_node_is(facts, FF_NODE_OBJECT))
+		ff_node_merge(one->facts, facts);
 	if (ff_streq(of, "act"))
 		act_answered(r, one, member, meaning);
 	else if (ff_streq(of, "poll"))
@@ -459,29 +463,27 @@ static int on_member_result(struct ff_replay *r, const json_t *record, const jso
 	return 0;
 }
 
-static int on_result(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_result(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
-	const json_t *facts = json_object_get(record, "rescue_facts"), *member;
+	const struct ff_node *facts = ff_node_get(record, "rescue_facts"), *members = ff_node_get(record, "members");
+	const struct ff_node *member;
 	struct ff_rescue *rescue;
-	size_t i;
 
-	json_array_foreach (json_object_get(record, "members"), i, member)
-		if (on_member_result(r, record, member, err) < 0)
-			return -1;
-	if (!json_is_object(facts))
+	ff_node_foreach(members, member) if (on_member_result(r, record, member, err) < 0) return -1;
+	if (!ff_node_is(facts, FF_NODE_OBJECT))
 		return 0;
-	rescue = rescue_by_number(r->e, ff_json_int(record, "rescue", 0));
+	rescue = rescue_by_number(r->e, ff_node_int(record, "rescue", 0));
 	if (rescue == NULL)
 		return wrong(record, err, "it is about a rescue VM that is not known");
-	ff_json_merge(rescue->facts, facts);
+	ff_node_merge(rescue->facts, facts);
 	return 0;
 }
 
-static int on_step(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_step(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = begun(r, record, record, err);
 
-	if (one == NULL || come_to(r, one, record, ff_json_str(record, "step"), err) < 0)
+	if (one == NULL || come_to(r, one, record, ff_node_str(record, "step"), err) < 0)
 		return -1;
 	if (ff_row_is_repair(one))
 		ff_one_mended(one, one->kept ? one->kept : r->e->no_files);
@@ -495,7 +497,7 @@ static int on_step(struct ff_replay *r, const json_t *record, struct ff_err *err
 
 /* ---------------------------------------------------------------- the worker */
 
-static int on_job(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_job(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = begun(r, record, record, err);
 
@@ -507,14 +509,15 @@ static int on_job(struct ff_replay *r, const json_t *record, struct ff_err *err)
 }
 
 /* From here on the worker may have written. */
-static int on_keep_end(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_keep_end(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = begun(r, record, record, err);
+	ff_auto_json json_t *files = ff_node_json(ff_node_get(record, "files"));
 	json_t *all;
 
 	if (one == NULL || on_job(r, record, err) < 0)
 		return -1;
-	all = ff_kept_with(one->kept, json_object_get(record, "files"));
+	all = ff_kept_with(one->kept, files);
 	json_decref(one->kept);
 	one->kept = all;
 	one->kept_times += one->kept_times < UINT8_MAX;
@@ -523,18 +526,18 @@ static int on_keep_end(struct ff_replay *r, const json_t *record, struct ff_err 
 
 /* ---------------------------------------------------------------- turns and ends */
 
-static int on_turn(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_turn(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = begun(r, record, record, err);
-	const char *step = ff_json_str(record, "step");
+	const char *step = ff_node_str(record, "step");
 
 	if (one == NULL || (!stands_in(one, step) && come_to(r, one, record, step, err) < 0))
 		return -1;
 	if (one->homeward || one->row == FF_STEP_NONE)
 		return wrong(record, err, "its VM cannot turn there");
-	one->goal = (uint8_t)ff_outcome_from_name(ff_json_str(record, "goal"));
-	one->class = (uint8_t)ff_class_from_name(ff_json_str(record, "class"));
-	set_text(&one->reason, ff_json_str(record, "why"));
+	one->goal = (uint8_t)ff_outcome_from_name(ff_node_str(record, "goal"));
+	one->class = (uint8_t)ff_class_from_name(ff_node_str(record, "class"));
+	set_text(&one->reason, ff_node_str(record, "why"));
 	trace_of(r, one)->within = false;
 	if (one->goal == FF_O_NONE)
 		return wrong(record, err, "it has no goal");
@@ -548,24 +551,24 @@ static int on_turn(struct ff_replay *r, const json_t *record, struct ff_err *err
 	return 0;
 }
 
-static int on_miss(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_miss(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = begun(r, record, record, err);
 
-	if (one == NULL || come_to(r, one, record, ff_json_str(record, "step"), err) < 0)
+	if (one == NULL || come_to(r, one, record, ff_node_str(record, "step"), err) < 0)
 		return -1;
-	one->goal = (uint8_t)ff_outcome_from_name(ff_json_str(record, "goal"));
-	set_text(&one->reason, ff_json_str(record, "why"));
+	one->goal = (uint8_t)ff_outcome_from_name(ff_node_str(record, "goal"));
+	set_text(&one->reason, ff_node_str(record, "why"));
 	trace_of(r, one)->within = false;
 	return 0;
 }
 
-static int on_end(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_end(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_one *one = one_of(r, record, record, err);
-	enum ff_outcome outcome = ff_outcome_from_name(ff_json_str(record, "outcome"));
-	const char *class = ff_json_str(record, "class");
-	json_t *removed = json_object_get(record, "removed");
+	enum ff_outcome outcome = ff_outcome_from_name(ff_node_str(record, "outcome"));
+	const char *class = ff_node_str(record, "class");
+	const struct ff_node *removed = ff_node_get(record, "removed");
 
 	if (one == NULL)
 		return -1;
@@ -574,16 +577,16 @@ static int on_end(struct ff_replay *r, const json_t *record, struct ff_err *err)
 	one->state = FF_ONE_ENDED;
 	one->outcome = (uint8_t)outcome;
 	one->class = class ? (uint8_t)ff_class_from_name(class) : FF_E_NONE;
-	one->took_ms = ff_json_int(record, "ms", 0);
-	set_text(&one->reason, ff_json_str(record, "reason"));
+	one->took_ms = ff_node_int(record, "ms", 0);
+	set_text(&one->reason, ff_node_str(record, "reason"));
 	json_decref(one->removed);
-	one->removed = json_is_array(removed) ? json_deep_copy(removed) : NULL;
-	if (json_is_array(json_object_get(record, "by_hand")))
-		one->by_hand = json_deep_copy(json_object_get(record, "by_hand"));
+	one->removed = ff_node_is(removed, FF_NODE_ARRAY) ? ff_node_json(removed) : NULL;
+	if (ff_node_is(ff_node_get(record, "by_hand"), FF_NODE_ARRAY))
+		one->by_hand = ff_node_json(ff_node_get(record, "by_hand"));
 	return 0;
 }
 
-static int on_finish(struct ff_replay *r, const json_t *record, struct ff_err *err)
+static int on_finish(struct ff_replay *r, const struct ff_node *record, struct ff_err *err)
 {
 	(void)record;
 	(void)err;
@@ -594,7 +597,7 @@ static int on_finish(struct ff_replay *r, const json_t *record, struct ff_err *e
 /* A kind that is not here changes nothing of a VM's state. */
 static const struct {
 	const char *kind;
-	int (*on)(struct ff_replay *r, const json_t *record, struct ff_err *err);
+	int (*on)(struct ff_replay *r, const struct ff_node *record, struct ff_err *err);
 } kinds[] = {
 	{"run", on_run},
 	{"scope", on_scope},
@@ -613,10 +616,10 @@ static const struct {
 	{"finish", on_finish},
 };
 
-int ff_replay_record(void *replay, const json_t *record, struct ff_err *err)
+int ff_replay_record(void *replay, const struct ff_node *record, struct ff_err *err)
 {
 	struct ff_replay *r = replay;
-	const char *kind = ff_json_str(record, "k");
+	const char *kind = ff_node_str(record, "k");
 
 	for (size_t i = 0; i < FF_COUNT(kinds); i++)
 		if (ff_streq(kind, kinds[i].kind))

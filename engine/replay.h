@@ -21,7 +21,7 @@ struct ff_replay {
 };
 
 /** One record after the other, for ff_journal_read(); `replay` is the argument. */
-int ff_replay_record(void *replay, const json_t *record, struct ff_err *err);
+int ff_replay_record(void *replay, const struct ff_node *record, struct ff_err *err);
 /** Free what the replay owns; the engine keeps its VMs. */
 void ff_replay_release(struct ff_replay *r);
 

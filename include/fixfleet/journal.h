@@ -18,6 +18,7 @@
 
 #include "fixfleet/err.h"
 #include "fixfleet/mem.h"
+#include "fixfleet/node.h"
 
 #define FF_JOURNAL_VERSION 2 /* docs/journal.md tells what changed */
 
@@ -36,8 +37,9 @@ void ff_journal_line(struct ff_chain *chain, int64_t wall_ms, const json_t *reco
  * @sound   bytes of the sound part: a torn tail is cut off there before anything is appended
  * @return  0, or -1 with err (FF_E_LOCAL): damage with "byte N", another version, or each's own error
  */
-int ff_journal_read(const char *bytes, size_t len, int (*each)(void *arg, const json_t *record, struct ff_err *err),
-	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err);
+int ff_journal_read(const char *bytes, size_t len,
+	int (*each)(void *arg, const struct ff_node *record, struct ff_err *err), void *arg, struct ff_chain *chain,
+	size_t *sound, struct ff_err *err);
 
 /* ---- a run as its journal tells it, for `status` */
 

@@ -12,14 +12,28 @@ struct seen {
 	bool stop;
 };
 
-static int each(void *arg, const json_t *record, struct ff_err *err)
+static int each(void *arg, const struct ff_node *record, struct ff_err *err)
 {
 	struct seen *seen = arg;
 
 	FUZZ_CHECK(json_is_object(record) && ff_json_str(record, "k") != NULL, "record");
 	seen->records++;
-	FUZZ_CHECK(ff_json_int(record, "n", 0) == (int64_t)seen->records, "record %zu", seen->records);
+	FUZZ_CHECK(ff_node_int(record, "n", 0) == (int64_t)seen->records, "record %zu", seen->records);
 	return seen->stop && seen->records == 3 ? ff_fail(err, FF_E_USAGE, "enough") : 0;
+}
+
+/* A line is read as jansson reads it. */
+static void check_line(const char *text, size_t len)
+{
+	struct ff_nodes nodes = {0};
+	struct ff_err err = {0}, err_node = {0};
+	ff_auto_json json_t *j = ff_json_parse(text, len, len, &err);
+	const struct ff_node *node = ff_nodes_read(&nodes, text, len, len, &err_node);
+	ff_auto_json json_t *of_node = ff_node_json(node);
+
+	FUZZ_CHECK((j == NULL) == (node == NULL), "'%s', '%s'", err.text, err_node.text);
+	FUZZ_CHECK(j == NULL || json_equal(j, of_node), "%.*s", (int)len, text);
+	ff_nodes_free(&nodes);
 }
 
 static void check_past(const char *text, size_t len)
@@ -110,6 +124,7 @@ static void chain_lines(const char *text, size_t len, struct ff_buf *journal)
 		size_t line = newline ? (size_t)(newline - text) : len;
 		ff_auto_json json_t *record = fuzz_json(text, line);
 
+		check_line(text, line);
 		if (json_is_object(record) && json_object_size(record) > 0) {
 			json_object_del(record, "n");
 			json_object_del(record, "t");

@@ -329,7 +329,7 @@ void vw_host_crash(struct vw_host *host, bool torn)
 	host->append_fails = host->sync_fails = 0;
 }
 
-static int any_record(void *arg, const json_t *record, struct ff_err *err)
+static int any_record(void *arg, const struct ff_node *record, struct ff_err *err)
 {
 	(void)record, (void)err;
 	++*(size_t *)arg;
@@ -386,13 +386,12 @@ bool vw_step(struct vw *vw)
 
 	vw_meter_in(vw);
 	next = next_moment(vw);
-	vw_meter_out(vw);
-
-	if (next == INT64_MAX)
+	if (next == INT64_MAX) {
+		vw_meter_out(vw);
 		return false;
+	}
 	if (next > vw->now_ms)
 		vw->now_ms = next;
-	vw_meter_in(vw);
 	sim_advance(vw->sim, vw->now_ms);
 	vw_carry_out_due(vw);
 	vw_meter_out(vw);

@@ -56,7 +56,7 @@ static void teardown(void)
 
 TestSuite(journal_damage, .init = setup, .fini = teardown);
 
-static int count_them(void *arg, const json_t *record, struct ff_err *err)
+static int count_them(void *arg, const struct ff_node *record, struct ff_err *err)
 {
 	(void)record;
 	(void)err;

@@ -38,11 +38,11 @@ static void teardown(void)
 
 TestSuite(journal, .init = setup, .fini = teardown);
 
-static int count_records(void *arg, const json_t *record, struct ff_err *err)
+static int count_records(void *arg, const struct ff_node *record, struct ff_err *err)
 {
 	(void)err;
 	(*(size_t *)arg)++;
-	cr_assert(json_is_object(record));
+	cr_assert(ff_node_is(record, FF_NODE_OBJECT));
 	return 0;
 }
 
@@ -216,7 +216,7 @@ Test(journal, something_else_with_right_sums_is_refused)
 	ff_buf_free(&other);
 }
 
-static int stop(void *arg, const json_t *record, struct ff_err *err)
+static int stop(void *arg, const struct ff_node *record, struct ff_err *err)
 {
 	(void)record;
 	return ++*(int *)arg == 2 ? ff_fail(err, FF_E_USAGE, "enough") : 0;
