@@ -150,12 +150,13 @@ static void discover_replied(struct ff_engine *e, void *owner, const struct ff_r
 {
 	struct ff_scope *scope = owner;
 	struct ff_err err = reply->err;
+	bool own; /* a file that is not there is the provider's to name: the operator gave it */
 
 	scope->asks_out--;
 	if (scope->state != FF_SCOPE_FINDING)
 		return;
-	/* a file that is not there is the provider's to name: the operator gave it */
-	if (reply->answer == NULL || (reply->answer->transport != FF_T_OK && reply->ask->kind != FF_ASK_FILE))
+	own = reply->ask->kind == FF_ASK_FILE || reply->ask->optional;
+	if (reply->answer == NULL || (reply->answer->transport != FF_T_OK && !own))
 		scope_failed(e, scope, &err);
 	else if (scope->provider->discover_read(scope->cloud, wall(e), reply->ask, reply->answer, &err) < 0)
 		scope_failed(e, scope, &err);

@@ -62,6 +62,7 @@ struct ff_ask {
 	size_t answer_bytes_max; /* 0: the default of 64 MiB */
 	bool secret;		 /* never log bodies of ask or answer; wipe them */
 	bool direct;		 /* no proxy: metadata services */
+	bool optional;		 /* discovery goes on without it: its asker hears of it, too, when no answer comes */
 	bool held;    /* the other side keeps its answer back until something has happened, for minutes perhaps: it must
 			 not keep others waiting for a connection */
 	bool mutates; /* changes something in the cloud: its intent must be durable first, and it is never repeated

@@ -295,6 +295,16 @@ Test(engine_call, an_endpoint_that_cannot_be_reached_fails_within_half_a_minute)
 	cr_expect(strstr(ff_engine_scope_error(w.engine, 0)->text, "GET toy.test: transport 1") != NULL);
 }
 
+Test(engine_call, what_discovery_can_do_without_fails_nothing_by_its_silence)
+{
+	RULES({"toy.test/list", .transport = FF_T_NOT_SENT});
+	world_open(&w, 1, NULL);
+	w.cloud->list_optional = true;
+	world_run(&w, FF_PHASE_FOUND);
+	cr_expect(w.cloud->listed, "its asker hears of it");
+	cr_expect_null(ff_engine_scope_error(w.engine, 0));
+}
+
 Test(engine_call, wrong_credentials_fail_at_once)
 {
 	RULES({"login.toy.test", .status = 400});
