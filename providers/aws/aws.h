@@ -11,7 +11,7 @@
  *   xml.c        answers                      request.c   asks and what they cost
  *   errors.c     what class an answer is
  *   discover.c   the questions of discovery; found.c reads instances and volumes; hazards.c judges them
- *   permits.c    what this identity may do, before anything is touched
+ *   permits.c    what this identity may do, before anything is touched; kms.c whether volumes' keys can be used
  *   evidence.c   console output and screen
  *   steps.c      the rows; claim.c, standby.c, power.c, backup.c, volume.c, home.c hold their functions, make.c and
  *                later.c those of what comes after a repair; look.c is what their looks share; place.c says where the
@@ -64,7 +64,7 @@ extern const struct ff_provider ff_aws;
 /* How long a read may still show what was before a write was accepted (facts section 5). */
 #define AWS_LAG_MS 60000
 
-enum aws_service { AWS_EC2, AWS_STS, AWS_AUTOSCALING, AWS_SECRETS, AWS_SSO, AWS_SERVICE_COUNT };
+enum aws_service { AWS_EC2, AWS_STS, AWS_AUTOSCALING, AWS_SECRETS, AWS_KMS, AWS_SSO, AWS_SERVICE_COUNT };
 
 /* ff_ask.tag: the service in the upper bits, which question in the lower; 0 is a step's. */
 enum aws_question {
@@ -215,6 +215,7 @@ enum aws_env {
 	AWS_ENV_ENDPOINT_STS,
 	AWS_ENV_ENDPOINT_AUTOSCALING,
 	AWS_ENV_ENDPOINT_SECRETS,
+	AWS_ENV_ENDPOINT_KMS,
 	AWS_ENV_ENDPOINT_SSO,
 	AWS_ENV_IGNORE_ENDPOINTS,
 	AWS_ENV_CA_BUNDLE,
@@ -384,10 +385,13 @@ void aws_form_filter(struct ff_buf *form, size_t n, const char *name, const char
 /** Make the ask: POST to the service's endpoint; takes the form. Says what it costs; see request.c for the buckets. */
 void aws_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service service, enum aws_question question,
 	struct ff_buf *form);
+/** The same for the services that speak JSON 1.1. It costs nothing: their quotas are far away. */
+void aws_json_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service service,
+	enum aws_question question, const char *target, const json_t *body);
 
 /* ---------------------------------------------------------------- errors.c */
 
-/* An answer of EC2, STS or Auto Scaling, read. */
+/* An answer of EC2, STS or Auto Scaling, read; or a failure of a service that speaks JSON. */
 struct aws_reply {
 	enum ff_class class; /* FF_E_NONE: success */
 	struct ff_err err;
@@ -416,8 +420,9 @@ struct aws_vm {
 	char *asg, *asg_state;
 	char *instance_status, *system_status;
 	struct ff_strv devices; /* names in blockDeviceMapping */
+	struct ff_strv data;	/* ids of its other volumes */
 	unsigned interfaces;
-	bool root_delete, volume_seen, encrypted, multi_attach, marketplace, managed, hibernation, lost_address;
+	bool root_delete, volume_seen, multi_attach, marketplace, managed, hibernation, lost_address;
 	bool stop_protected;
 	bool asked;    /* wanted as rescue VM */
 	json_t *claim; /* its root volume as tags have it: {run, volume, device, delete, size_gib, was, home, made};
@@ -431,9 +436,12 @@ struct aws_found {
 	size_t count;
 	json_t *by_id, *by_volume; /* id -> index into items */
 	json_t *types;		   /* instance type -> {limit, shared, disks} */
+	json_t *encrypted;	   /* encrypted volume -> its KMS key, "" where that is not said */
+	json_t *keys;		   /* KMS key -> its state, "" where it is not known; see kms.c */
 	struct aws_batch *queue, **queue_end, *all;
 	unsigned out, stage;
 	char *denied; /* a permission that a repair needs is missing: says which; NULL */
+	char *unsure; /* why the state of a KMS key could not be asked, the first reason; NULL */
 	struct ff_strv notes;
 };
 
@@ -476,6 +484,27 @@ struct aws_vm *aws_permit_vm(const struct ff_cloud *cloud);
 /** The n-th question; only when there is such a VM. */
 void aws_permit_form(const struct ff_cloud *cloud, size_t n, struct ff_buf *form);
 void aws_permit_read(struct aws_found *found, const struct aws_reply *reply);
+
+/* ---------------------------------------------------------------- kms.c */
+
+/**
+ * The volumes that must be attached for a repair to end well: the root, and of a VM that is started again those that it
+ * has beside it. NULL after the last one. Borrowed.
+ */
+const char *aws_volume_needed(const struct aws_vm *vm, size_t n);
+/** The KMS key of an encrypted volume, "" where it is not said; NULL: it is not encrypted. Borrowed. */
+const char *aws_key_of(const struct aws_found *found, const char *volume);
+/** The key's state is wanted. false: it was before, or it cannot be asked for here. */
+bool aws_key_wanted(const struct ff_cloud *cloud, const char *key);
+void aws_key_ask(const struct ff_cloud *cloud, const char *key, struct ff_ask *ask);
+void aws_key_read(struct aws_found *found, const char *key, const struct ff_answer *answer);
+/** A note about keys whose state could not be asked, if there are any. */
+void aws_keys_note(struct aws_found *found);
+/** Is a volume that it needs encrypted?  Is there one whose key may be in any state? */
+bool aws_key_needed(const struct aws_found *found, const struct aws_vm *vm);
+bool aws_key_unsure(const struct aws_found *found, const struct aws_vm *vm);
+/** What is wrong with a key that it needs, "the KMS key of ... is disabled"; NULL: nothing is known to be. Owned. */
+char *aws_key_trouble(const struct aws_found *found, const struct aws_vm *vm);
 
 #define AWS_DEVICE_BYTES 16
 /** How many device names there are. */

@@ -3,7 +3,8 @@
  *
  *   instances   Windows instances, page by page; rescue VMs by tag, id or name
  *   details     status checks, root volumes, instance types, Auto Scaling membership: many ids a question, never none
- *   protection  stop protection of those that are affected, one question each
+ *   protection  stop protection of those that are affected, one question each; their other volumes
+ *   keys        KMS keys of encrypted volumes, one question each; see kms.c
  *   permits     before a repair: may this identity do it? see permits.c
  *
  * An id that is gone by now fails the question it is in: it is dropped, and the rest is asked again.
@@ -29,6 +30,7 @@ enum kind {
 	K_MEMBERS,
 	K_PROTECTION,
 	K_CLAIMED,
+	K_KEY,
 	K_PERMIT
 };
 
@@ -138,6 +140,42 @@ static void ask_protection(const struct ff_cloud *cloud)
 	}
 }
 
+/* Only what else must be attached when it starts again. */
+static void ask_data(const struct ff_cloud *cloud)
+{
+	struct aws_found *found = cloud->found;
+	struct aws_batch *volumes = NULL;
+	const char *volume;
+
+	for (size_t i = 0; i < found->count; i++) {
+		const struct aws_vm *vm = found->items[i];
+
+		if (vm->asked || aws_is_skipped(cloud, vm))
+			continue;
+		for (size_t n = 1; (volume = aws_volume_needed(vm, n)) != NULL; n++)
+			volumes = batch_add(found, volumes, K_VOLUMES, IDS_MAX, volume);
+	}
+}
+
+static void ask_keys(const struct ff_cloud *cloud)
+{
+	struct aws_found *found = cloud->found;
+	const char *volume;
+
+	for (size_t i = 0; i < found->count; i++) {
+		const struct aws_vm *vm = found->items[i];
+
+		if (vm->asked || aws_is_skipped(cloud, vm))
+			continue;
+		for (size_t n = 0; (volume = aws_volume_needed(vm, n)) != NULL; n++) {
+			const char *key = aws_key_of(found, volume);
+
+			if (key != NULL && aws_key_wanted(cloud, key))
+				batch_add(found, NULL, K_KEY, 1, key);
+		}
+	}
+}
+
 static void ask_permits(const struct ff_cloud *cloud)
 {
 	if (!cloud->preflight || aws_permit_vm(cloud) == NULL)
@@ -167,6 +205,7 @@ static void conclude(struct ff_cloud *cloud)
 		if (!there)
 			ff_strv_addf(&found->notes, "rescue VM '%s' is not in region %s", name, cloud->region);
 	}
+	aws_keys_note(found);
 	aws_batches_free(found);
 }
 
@@ -252,13 +291,18 @@ static void fill(const struct ff_cloud *cloud, struct aws_batch *b, struct ff_as
 		ff_form_add(&form, "InstanceId", b->ids.items[0]);
 		ff_form_add(&form, "Attribute", "disableApiStop");
 		break;
+	case K_KEY: /* no form */
+		break;
 	case K_PERMIT:
 		aws_permit_form(cloud, b->n, &form);
 		break;
 	}
 	if (b->token != NULL)
 		ff_form_add(&form, "NextToken", b->token);
-	aws_ask(cloud, ask, service, AWS_Q_FIND, &form);
+	if (b->kind == K_KEY)
+		aws_key_ask(cloud, b->ids.items[0], ask);
+	else
+		aws_ask(cloud, ask, service, AWS_Q_FIND, &form);
 	ask->tag_data = b;
 }
 
@@ -282,11 +326,15 @@ enum ff_turn aws_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struc
 			break;
 		case 2:
 			ask_protection(cloud);
+			ask_data(cloud);
 			break;
 		case 3:
-			ask_permits(cloud);
+			ask_keys(cloud);
 			break;
 		case 4:
+			ask_permits(cloud);
+			break;
+		case 5:
 			conclude(cloud);
 			break;
 		default:
@@ -409,6 +457,7 @@ static void read_items(struct ff_cloud *cloud, const struct aws_batch *b, const 
 	case K_PROTECTION:
 		read_protection(found, b, root);
 		break;
+	case K_KEY:
 	case K_PERMIT:
 		break;
 	}
@@ -439,6 +488,10 @@ int aws_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_a
 
 	(void)wall_ms;
 	cloud->found->out--;
+	if (b->kind == K_KEY) {
+		aws_key_read(cloud->found, b->ids.items[0], answer);
+		return 0;
+	}
 	aws_reply_read(&reply, answer);
 	if (b->kind == K_PERMIT) {
 		aws_permit_read(cloud->found, &reply);

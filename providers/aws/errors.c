@@ -107,6 +107,19 @@ void aws_reply_release(struct aws_reply *reply)
 	*reply = (struct aws_reply){0};
 }
 
+/* {"__type": "com.amazonaws.kms#NotFoundException", "message": ...} of the services that speak JSON. */
+static void read_json_failure(struct aws_reply *reply, const struct ff_answer *answer)
+{
+	ff_auto_json json_t *body = ff_json_parse(answer->body, answer->body_len, answer->body_len, NULL);
+	const char *type = ff_json_str(body, "__type"), *hash = type ? strchr(type, '#') : NULL;
+	const char *message = ff_json_str(body, "message");
+
+	if (message == NULL)
+		message = ff_json_str(body, "Message");
+	reply->code = ff_strdup(hash ? hash + 1 : type ? type : "");
+	reply->message = ff_strdup(message ? message : "");
+}
+
 /* Safe to print, and short: an AccessDenied may carry kilobytes of encoded policy. */
 static char *short_text(const char *text)
 {
@@ -129,14 +142,23 @@ static const xmlNode *error_of(const xmlNode *root, const char **request_id)
 	return NULL;
 }
 
-static void read_failure(struct aws_reply *reply)
+static void read_xml_failure(struct aws_reply *reply, const char **request_id)
 {
-	ff_auto_free char *code = NULL, *message = NULL, *id = NULL;
-	const char *request_id = "";
-	const xmlNode *error = error_of(aws_xml_root(reply->doc), &request_id);
+	const xmlNode *error = error_of(aws_xml_root(reply->doc), request_id);
 
 	reply->code = ff_strdup(aws_xml_str(error, "Code"));
 	reply->message = ff_strdup(aws_xml_str(error, "Message"));
+}
+
+static void read_failure(struct aws_reply *reply, const struct ff_answer *answer)
+{
+	ff_auto_free char *code = NULL, *message = NULL, *id = NULL;
+	const char *request_id = "";
+
+	if (reply->doc == NULL)
+		read_json_failure(reply, answer);
+	else
+		read_xml_failure(reply, &request_id);
 	reply->class = aws_classify(reply->status, reply->code, reply->message);
 	code = short_text(reply->code);
 	message = short_text(reply->message);
@@ -167,7 +189,7 @@ void aws_reply_read(struct aws_reply *reply, const struct ff_answer *answer)
 	}
 	reply->doc = aws_xml_parse(answer->body, answer->body_len, &err);
 	if (answer->status < 200 || answer->status >= 300 || error_of(aws_xml_root(reply->doc), &ignored) != NULL) {
-		read_failure(reply);
+		read_failure(reply, answer);
 		reply->unknown = reply->class == FF_E_TRANSIENT;
 		return;
 	}
@@ -185,7 +207,8 @@ void aws_reply_read(struct aws_reply *reply, const struct ff_answer *answer)
 
 static const char *action_of(const struct ff_ask *ask, char out[64])
 {
-	const char *body = ask->body && ff_has_prefix(ask->body, "Action=") ? ask->body + 7 : "";
+	const char *target = ff_headers_get(&ask->headers, "X-Amz-Target"), *dot = target ? strchr(target, '.') : NULL;
+	const char *body = ask->body && ff_has_prefix(ask->body, "Action=") ? ask->body + 7 : dot ? dot + 1 : "";
 	size_t len = strcspn(body, "&");
 
 	len = len < 63 ? len : 63;
@@ -223,7 +246,7 @@ enum ff_class aws_judge(const struct ff_cloud *cloud, int64_t wall_ms, const str
 {
 	enum aws_service service = AWS_TAG_SERVICE(ask->tag);
 	const char *retry = ff_headers_get(&answer->headers, "Retry-After");
-	bool form = ff_streq(ask->method, "POST") && service != AWS_SSO && service != AWS_SECRETS;
+	bool api = ff_streq(ask->method, "POST") && service != AWS_SSO;
 	aws_auto_reply reply = {0};
 	char action[64];
 
@@ -231,7 +254,7 @@ enum ff_class aws_judge(const struct ff_cloud *cloud, int64_t wall_ms, const str
 	/* a large success is parsed once, by who asked for it */
 	if (answer->transport == FF_T_OK && answer->status >= 200 && answer->status < 300)
 		return FF_E_NONE;
-	if (!form) { /* metadata services and SSO: JSON or plain text, no codes */
+	if (!api) { /* metadata services and SSO: JSON or plain text, no codes */
 		enum ff_class class = answer->transport == FF_T_OK ? by_status(answer->status) : FF_E_TRANSIENT;
 
 		ff_fail(err, class, "HTTP %d", answer->status);

@@ -14,6 +14,8 @@ struct aws_found *aws_found_new(void)
 	found->by_id = json_object();
 	found->by_volume = json_object();
 	found->types = json_object();
+	found->encrypted = json_object();
+	found->keys = json_object();
 	found->queue_end = &found->queue;
 	return found;
 }
@@ -30,6 +32,7 @@ static void vm_free(struct aws_vm *vm)
 	ff_strv_free(&vm->vm.evidence);
 	ff_strv_free(&vm->vm.hazards);
 	ff_strv_free(&vm->devices);
+	ff_strv_free(&vm->data);
 	json_decref(vm->vm.tags);
 	json_decref(vm->vm.facts);
 	json_decref(vm->claim);
@@ -48,7 +51,10 @@ void aws_found_free(struct aws_found *found)
 	json_decref(found->by_id);
 	json_decref(found->by_volume);
 	json_decref(found->types);
+	json_decref(found->encrypted);
+	json_decref(found->keys);
 	free(found->denied);
+	free(found->unsure);
 	ff_strv_free(&found->notes);
 	free(found);
 }
@@ -118,12 +124,15 @@ static void read_devices(struct aws_vm *vm, const xmlNode *node)
 	const xmlNode *item = aws_xml_at(node, "blockDeviceMapping/item");
 
 	for (; item != NULL; item = aws_xml_next(item)) {
-		const char *name = aws_xml_str(item, "deviceName");
+		const char *name = aws_xml_str(item, "deviceName"), *volume = aws_xml_str(item, "ebs/volumeId");
 
 		ff_strv_add(&vm->devices, name);
-		if (name[0] == '\0' || !ff_streq(name, vm->root_device))
+		if (name[0] == '\0' || !ff_streq(name, vm->root_device)) {
+			if (volume[0] != '\0')
+				ff_strv_add(&vm->data, volume);
 			continue;
-		replace(&vm->vm.disk_id, aws_xml_str(item, "ebs/volumeId"));
+		}
+		replace(&vm->vm.disk_id, volume);
 		replace(&vm->root_state, aws_xml_str(item, "ebs/status"));
 		vm->root_delete = aws_xml_true(item, "ebs/deleteOnTermination");
 		vm->managed = vm->managed || aws_xml_true(item, "ebs/operator/managed");
@@ -243,15 +252,18 @@ void aws_found_status(struct aws_found *found, const xmlNode *node)
 
 void aws_found_volume(struct aws_found *found, const xmlNode *node)
 {
-	struct aws_vm *vm = look_up(found, found->by_volume, aws_xml_str(node, "volumeId"));
+	const char *id = aws_xml_str(node, "volumeId");
+	struct aws_vm *vm = look_up(found, found->by_volume, id);
+	bool encrypted = aws_xml_true(node, "encrypted");
 	const xmlNode *attachment = aws_xml_at(node, "attachmentSet/item");
 	int64_t gib = 0;
 
-	if (vm == NULL)
+	if (encrypted)
+		ff_json_set_str(found->encrypted, id, aws_xml_str(node, "kmsKeyId"));
+	if (vm == NULL) /* no root */
 		return;
 	vm->volume_seen = true;
-	vm->encrypted = aws_xml_true(node, "encrypted");
-	replace(&vm->vm.disk_encryption, vm->encrypted ? "kms" : "none");
+	replace(&vm->vm.disk_encryption, encrypted ? "kms" : "none");
 	vm->multi_attach = aws_xml_true(node, "multiAttachEnabled") || (attachment && aws_xml_next(attachment));
 	vm->managed = vm->managed || aws_xml_true(node, "operator/managed");
 	vm->marketplace = vm->marketplace || has_marketplace_code(node);

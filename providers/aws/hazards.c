@@ -76,10 +76,12 @@ enum hazard {
 	H_MULTI_ATTACH,
 	H_SCALING,
 	H_PROTECTED,
+	H_KEY,
 	H_LOCAL_DISKS,
 	H_CLAIMED,
 	H_ADDRESS,
 	H_ENCRYPTED,
+	H_KEY_UNSURE,
 	H_HIBERNATION,
 	H_STANDBY,
 	H_COUNT
@@ -101,16 +103,20 @@ static const struct {
 	[H_MULTI_ATTACH] = {"multi-attach: its root volume may be attached elsewhere too", true},
 	[H_SCALING] = {"auto-scaling: its Auto Scaling group would replace it when it stops (see --asg standby)", true},
 	[H_PROTECTED] = {"stop-protection: it may not be stopped (attribute disableApiStop)", true},
+	[H_KEY] = {"key", true}, /* and which: aws_key_trouble() */
 	[H_LOCAL_DISKS] = {"instance-store: its instance store volumes lose their content when it stops", true},
 	[H_CLAIMED] = {"claimed: it carries the tag " AWS_TAG_RUN " of another run", false},
 	[H_ADDRESS] = {"public-ip: its public address is no Elastic IP and changes with the next start", false},
-	[H_ENCRYPTED] = {"encrypted: whoever runs this needs kms:CreateGrant on the key of its root volume", false},
+	[H_ENCRYPTED] = {"encrypted: whoever runs this needs kms:CreateGrant on the keys of its volumes", false},
+	[H_KEY_UNSURE] = {"key-unknown: whether the keys of its volumes can be used shows when they are attached",
+		false},
 	[H_HIBERNATION] = {"hibernation: it is set up for hibernation; it will be stopped, not hibernated", false},
 	[H_STANDBY] = {"auto-scaling: it leaves its Auto Scaling group for Standby until it is up again", false},
 };
 
 static bool applies(const struct ff_cloud *cloud, const struct aws_vm *vm, enum hazard hazard)
 {
+	ff_auto_free char *trouble = NULL;
 	bool member = vm->asg[0] != '\0', root = vm->vm.disk_id[0] != '\0', ebs = ff_streq(vm->root_type, "ebs");
 
 	switch (hazard) {
@@ -136,6 +142,9 @@ static bool applies(const struct ff_cloud *cloud, const struct aws_vm *vm, enum 
 		return member && !(cloud->asg_standby && standby_possible(vm));
 	case H_PROTECTED:
 		return vm->stop_protected;
+	case H_KEY:
+		trouble = aws_key_trouble(cloud->found, vm);
+		return trouble != NULL;
 	case H_LOCAL_DISKS:
 		return vm->vm.running && !cloud->discard_local && local_disks(cloud, vm) > 0;
 	case H_CLAIMED:
@@ -143,7 +152,9 @@ static bool applies(const struct ff_cloud *cloud, const struct aws_vm *vm, enum 
 	case H_ADDRESS:
 		return vm->vm.running && vm->lost_address;
 	case H_ENCRYPTED:
-		return vm->encrypted;
+		return aws_key_needed(cloud->found, vm);
+	case H_KEY_UNSURE:
+		return aws_key_unsure(cloud->found, vm);
 	case H_HIBERNATION:
 		return vm->hibernation;
 	case H_STANDBY:
@@ -162,6 +173,13 @@ bool aws_is_skipped(const struct ff_cloud *cloud, const struct aws_vm *vm)
 	return false;
 }
 
+static char *text_of(const struct ff_cloud *cloud, const struct aws_vm *vm, enum hazard hazard)
+{
+	ff_auto_free char *trouble = hazard == H_KEY ? aws_key_trouble(cloud->found, vm) : NULL;
+
+	return trouble ? ff_printf("%s: %s", hazards[hazard].text, trouble) : ff_strdup(hazards[hazard].text);
+}
+
 void aws_hazards(const struct ff_cloud *cloud, struct aws_vm *vm)
 {
 	if (vm->asked) {
@@ -171,11 +189,14 @@ void aws_hazards(const struct ff_cloud *cloud, struct aws_vm *vm)
 	if (vm->vm.health == FF_AFFECTED && cloud->found->denied != NULL)
 		say(vm, FF_SKIPPED, cloud->found->denied);
 	for (int h = 0; h < H_COUNT; h++) {
+		ff_auto_free char *text = NULL;
+
 		if (!applies(cloud, vm, (enum hazard)h))
 			continue;
-		ff_strv_add(&vm->vm.hazards, hazards[h].text);
+		text = text_of(cloud, vm, (enum hazard)h);
+		ff_strv_add(&vm->vm.hazards, text);
 		if (hazards[h].decides && vm->vm.health != FF_SKIPPED)
-			say(vm, FF_SKIPPED, strstr(hazards[h].text, ": ") + 2);
+			say(vm, FF_SKIPPED, strstr(text, ": ") + 2);
 	}
 }
 

@@ -19,6 +19,7 @@ static const struct {
 	[AWS_STS] = {"sts", "2011-06-15"},
 	[AWS_AUTOSCALING] = {"autoscaling", "2011-01-01"},
 	[AWS_SECRETS] = {"secretsmanager", ""},
+	[AWS_KMS] = {"kms", ""},
 	[AWS_SSO] = {"awsssoportal", ""},
 };
 
@@ -100,4 +101,14 @@ void aws_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service 
 	ask->ca_file = ff_strdup(aws_settings_ca(&cloud->login->settings));
 	if (service != AWS_STS)
 		add_cost(cloud, ask);
+}
+
+void aws_json_ask(const struct ff_cloud *cloud, struct ff_ask *ask, enum aws_service service,
+	enum aws_question question, const char *target, const json_t *body)
+{
+	ff_ask_http(ask, "POST", "%s/", cloud->endpoints[service]);
+	ff_ask_body(ask, "application/x-amz-json-1.1", ff_json_text(body));
+	ff_headers_add(&ask->headers, "X-Amz-Target", target);
+	ask->tag = AWS_TAG(service, question);
+	ask->ca_file = ff_strdup(aws_settings_ca(&cloud->login->settings));
 }

@@ -26,21 +26,9 @@ int aws_secret_ask(struct ff_cloud *cloud, const char *name, struct ff_ask *ask,
 			err, FF_E_USAGE, "'%.100s' cannot be the name of a secret: letters, digits and /_+=.@-", clean);
 	}
 	ff_json_set_str(body, "SecretId", name);
-	ff_ask_http(ask, "POST", "%s/", cloud->endpoints[AWS_SECRETS]);
-	ff_ask_body(ask, "application/x-amz-json-1.1", ff_json_text(body));
-	ff_headers_add(&ask->headers, "X-Amz-Target", "secretsmanager.GetSecretValue");
-	ask->tag = AWS_TAG(AWS_SECRETS, AWS_Q_STEP);
-	ask->ca_file = ff_strdup(aws_settings_ca(&cloud->login->settings));
+	aws_json_ask(cloud, ask, AWS_SECRETS, AWS_Q_STEP, "secretsmanager.GetSecretValue", body);
 	ask->secret = true;
 	return 0;
-}
-
-/* "com.amazonaws.secretsmanager#ResourceNotFoundException" or without what is before the #. */
-static bool is_error(const json_t *body, const char *name)
-{
-	const char *type = ff_json_str(body, "__type"), *hash = type ? strchr(type, '#') : NULL;
-
-	return ff_streq(hash ? hash + 1 : type, name);
 }
 
 int aws_secret_read(
@@ -51,15 +39,16 @@ int aws_secret_read(
 	const char *text, *binary;
 
 	(void)cloud;
-	body = ff_json_parse(answer->body, answer->body_len, answer->body_len, &ignored);
 	if (answer->status != 200) {
-		ff_auto_free char *type = ff_printable(ff_json_str(body, "__type"));
+		aws_auto_reply reply = {0};
 
-		if (is_error(body, "ResourceNotFoundException"))
+		aws_reply_read(&reply, answer);
+		if (ff_streq(reply.code, "ResourceNotFoundException"))
 			return 0;
-		return ff_fail(err, is_error(body, "AccessDeniedException") ? FF_E_DENIED : FF_E_PERMANENT,
-			"Secrets Manager answers HTTP %d, %.100s", answer->status, type);
+		return ff_fail(err, reply.class == FF_E_DENIED ? FF_E_DENIED : FF_E_PERMANENT,
+			"Secrets Manager answers HTTP %d, %s", answer->status, reply.err.text);
 	}
+	body = ff_json_parse(answer->body, answer->body_len, answer->body_len, &ignored);
 	text = ff_json_str(body, "SecretString");
 	if (text != NULL) {
 		*len = strlen(text);

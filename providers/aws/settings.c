@@ -36,6 +36,7 @@ static const char *const env_names[AWS_ENV_COUNT] = {
 	[AWS_ENV_ENDPOINT_STS] = "AWS_ENDPOINT_URL_STS",
 	[AWS_ENV_ENDPOINT_AUTOSCALING] = "AWS_ENDPOINT_URL_AUTO_SCALING",
 	[AWS_ENV_ENDPOINT_SECRETS] = "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+	[AWS_ENV_ENDPOINT_KMS] = "AWS_ENDPOINT_URL_KMS",
 	[AWS_ENV_ENDPOINT_SSO] = "AWS_ENDPOINT_URL_SSO",
 	[AWS_ENV_IGNORE_ENDPOINTS] = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 	[AWS_ENV_CA_BUNDLE] = "AWS_CA_BUNDLE",
@@ -51,6 +52,7 @@ static const struct {
 	[AWS_STS] = {"sts", AWS_ENV_ENDPOINT_STS, "sts.endpoint_url"},
 	[AWS_AUTOSCALING] = {"autoscaling", AWS_ENV_ENDPOINT_AUTOSCALING, "auto_scaling.endpoint_url"},
 	[AWS_SECRETS] = {"secretsmanager", AWS_ENV_ENDPOINT_SECRETS, "secrets_manager.endpoint_url"},
+	[AWS_KMS] = {"kms", AWS_ENV_ENDPOINT_KMS, "kms.endpoint_url"},
 	[AWS_SSO] = {"portal.sso", AWS_ENV_ENDPOINT_SSO, "sso.endpoint_url"},
 };
 
@@ -88,7 +90,7 @@ int aws_settings_init(
 	struct aws_settings *s, const struct ff_scope_options *options, const struct ff_env *env, struct ff_err *err)
 {
 	static const enum aws_env urls[] = {AWS_ENV_ENDPOINT, AWS_ENV_ENDPOINT_EC2, AWS_ENV_ENDPOINT_STS,
-		AWS_ENV_ENDPOINT_AUTOSCALING, AWS_ENV_ENDPOINT_SECRETS, AWS_ENV_ENDPOINT_SSO};
+		AWS_ENV_ENDPOINT_AUTOSCALING, AWS_ENV_ENDPOINT_SECRETS, AWS_ENV_ENDPOINT_KMS, AWS_ENV_ENDPOINT_SSO};
 	const char *profile, *region;
 
 	*s = (struct aws_settings){0};

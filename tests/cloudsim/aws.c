@@ -1,7 +1,7 @@
 /*
  * The way of a request through AWS: the form, who asks (Signature Version 4), may he, does his budget allow it, are the
  * parameters known, and the handler of the action. One endpoint serves EC2, STS and Auto Scaling, told apart by
- * Version.
+ * Version, and what speaks JSON.
  */
 #include "aws.h"
 
@@ -58,7 +58,9 @@ static const struct {
 	[AW_EC2] = {"2016-11-15", "ec2", "AmazonEC2"},
 	[AW_STS] = {"2011-06-15", "sts", "AWSSecurityTokenService"},
 	[AW_SCALING] = {"2011-01-01", "autoscaling", "AutoScaling"},
-	[AW_SECRETS] = {"", "secretsmanager", "AWSSecretsManager"}, /* has no query API */
+	/* without a query API */
+	[AW_SECRETS] = {NULL, "secretsmanager", "AWSSecretsManager"},
+	[AW_KMS] = {NULL, "kms", "AWSKMS"},
 };
 
 /* ---- errors */
@@ -98,7 +100,10 @@ int aw_refuse(struct aw_call *c, int status, const char *code, const char *fmt, 
 	va_start(ap, fmt);
 	message = ff_vprintf(fmt, ap);
 	va_end(ap);
-	error_into(c->ans, c->service, status, code, message, c->request_id);
+	if (services[c->service].version == NULL)
+		aw_json_refuse(c, code, message);
+	else
+		error_into(c->ans, c->service, status, code, message, c->request_id);
 	return -1;
 }
 
@@ -201,7 +206,7 @@ static int find_action(struct aw_call *c)
 	const char *name = aw_get(c, "Action"), *version = aw_get(c, "Version");
 	size_t s = 0;
 
-	while (s < AW_SERVICES && !ff_streq(version, services[s].version))
+	while (s < AW_SERVICES && (services[s].version == NULL || !ff_streq(version, services[s].version)))
 		s++;
 	if (name == NULL)
 		return aw_refuse(c, 400, "MissingAction", "The request must contain the parameter Action");
@@ -267,7 +272,7 @@ static void answer(struct sim *sim, void *self, const struct sim_request *reques
 	sim_uuid(sim, c.request_id);
 	ff_headers_set(&ans->headers, "x-amzn-RequestId", c.request_id);
 	add_date(&c);
-	if (!aw_imds(&c) && !aw_secret(&c)) {
+	if (!aw_imds(&c) && !aw_json(&c)) {
 		if (ff_streq(request->target, "/"))
 			answer_query(&c);
 		else

@@ -164,6 +164,7 @@ struct aws {
 	bool imds_v1;
 	json_t *buckets;
 	json_t *secrets; /* of Secrets Manager: name -> text */
+	json_t *keys;	 /* of KMS: ARN -> state, "missing"; those not named are Enabled; NULL */
 	struct aw_deny *deny;
 	size_t deny_count;
 	struct aw_group *groups;
@@ -195,7 +196,7 @@ bool aw_is(const struct aw_vm *vm, enum aw_power power);
 
 /* ---- one request on its way through */
 
-enum aw_service { AW_EC2, AW_STS, AW_SCALING, AW_SECRETS, AW_SERVICES };
+enum aw_service { AW_EC2, AW_STS, AW_SCALING, AW_SECRETS, AW_KMS, AW_SERVICES };
 
 struct aw_action;
 struct aw_call {
@@ -285,9 +286,14 @@ int aw_page(struct aw_call *c, const char *ids, size_t *from, size_t *max);
 /** nextToken element for the item with which the next page begins. */
 void aw_next(struct aw_call *c, size_t from);
 
+/* aws_json.c */
+/** Secrets Manager and KMS; false when the request is for something else. */
+bool aw_json(struct aw_call *c);
+void aw_json_refuse(struct aw_call *c, const char *code, const char *message);
+/** "Enabled", ...: in which state the key is; NULL: a key that nobody can take away. */
+const char *aw_key_state(const struct aws *aws, const char *arn);
+
 /* aws_sigv4.c: who asks? 0, or -1 after a refusal. */
-/** Secrets Manager; false when the request is for something else. */
-bool aw_secret(struct aw_call *c);
 int aw_authenticate(struct aw_call *c);
 /** The signature of this request in hex; for tests too. `signed_headers` as in the header. */
 void aw_sign(const struct sim_request *req, const char *secret, const char *date, const char *region,

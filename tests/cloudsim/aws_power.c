@@ -163,14 +163,28 @@ static int may_start(struct aw_call *c, struct aw_vm *vm)
 	return 0;
 }
 
+/* A volume's key is used anew when its machine is started. */
+static bool keys_can_be_used(const struct aw_call *c, const struct aw_vm *vm)
+{
+	for (size_t i = 0; i < vm->known_count; i++) {
+		const struct aw_vol *vol = vm->known[i];
+
+		if (aw_now(&vol->held)->vm == vm && vol->encrypted &&
+			!ff_streq(aw_key_state(c->aws, vol->kms_key), "Enabled"))
+			return false;
+	}
+	return true;
+}
+
 static void begin_start(struct aw_call *c, struct aw_vm *vm)
 {
+	bool no_grant = vm->start_faults_left > 0 && vm->start_fault == AW_NO_GRANT;
 	struct aw_job job = {.kind = AW_J_START, .vm = vm};
 
 	if (!aw_is(vm, AW_STOPPED))
 		return;
 	aw_note_vm(c, vm);
-	if (vm->start_faults_left > 0 && vm->start_fault == AW_NO_GRANT) {
+	if (no_grant || !keys_can_be_used(c, vm)) {
 		job.code = "Client.InternalError";
 		job.message = "Client.InternalError: Client error on launch";
 	} else if (vm->start_faults_left > 0 && vm->start_fault == AW_NO_CAPACITY) {
@@ -178,7 +192,7 @@ static void begin_start(struct aw_call *c, struct aw_vm *vm)
 		job.message = "Server.InsufficientInstanceCapacity: There was insufficient capacity available to "
 			      "satisfy the StartInstances request";
 	}
-	if (job.code != NULL)
+	if (job.code != NULL && vm->start_faults_left > 0)
 		vm->start_faults_left--;
 	aw_set_power(c->sim, vm, AW_PENDING, NULL, NULL);
 	vm->launched_ms = c->sim->now_ms;

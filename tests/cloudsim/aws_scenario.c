@@ -195,11 +195,12 @@ struct aws *aw_scenario(struct sim *sim, const json_t *part, struct ff_err *err)
 	static const char *const members[] = {"region", "account", "access_key_id", "secret_access_key", "role",
 		"external_id", "web_identity_token", "session_seconds", "clock_skew_s", "imds_vm", "imds_v1",
 		"page_size", "groups", "vms", "volumes", "snapshots", "latency_ms", "lag_ms", "link_delay_ms",
-		"buckets", "deny", "secrets", NULL};
+		"buckets", "deny", "secrets", "keys", NULL};
 	struct aws *aws = ff_calloc(1, sizeof(*aws));
 
 	aws->index = json_object();
 	aws->secrets = json_deep_copy(json_object_get(part, "secrets"));
+	aws->keys = json_deep_copy(json_object_get(part, "keys"));
 	if (sim_only(part, "aws", members, err) < 0 || read_identity(aws, part, err) < 0 ||
 		read_latencies(sim, aws, part, err) < 0 || read_lags(sim, aws, part, err) < 0 ||
 		read_buckets(aws, part, err) < 0 || read_lists(sim, aws, part, err) < 0) {
@@ -293,5 +294,6 @@ void aw_free(struct aws *aws)
 	json_decref(aws->buckets);
 	json_decref(aws->index);
 	json_decref(aws->secrets);
+	json_decref(aws->keys);
 	free(aws);
 }

@@ -184,7 +184,7 @@ static int check_clock(struct aw_call *c, const struct claim *claim)
 
 static int check_scope(struct aw_call *c, const struct claim *claim)
 {
-	static const char *const names[AW_SERVICES] = {"ec2", "sts", "autoscaling", "secretsmanager"};
+	static const char *const names[AW_SERVICES] = {"ec2", "sts", "autoscaling", "secretsmanager", "kms"};
 	ff_auto_free char *text = NULL;
 
 	if (!ff_streq(claim->scope.items[2], c->aws->region))

@@ -87,7 +87,6 @@ static const char *const spaces[AW_SERVICES] = {
 	[AW_EC2] = "http://ec2.amazonaws.com/doc/2016-11-15/",
 	[AW_STS] = "https://sts.amazonaws.com/doc/2011-06-15/",
 	[AW_SCALING] = "http://autoscaling.amazonaws.com/doc/2011-01-01/",
-	[AW_SECRETS] = "",
 };
 
 void aw_begin(struct aw_call *c)

@@ -11,7 +11,14 @@ verdict() {
 aws() {
 	aws_win "$1" '' "$2"
 }
-cloud_scenario aws '{"groups":[{"name":"web","min":0}]}' '[]' "$(aws plain '{}')" \
+KMS=arn:aws:kms:us-east-1:123456789012:key
+# sealed VM KEY: its root is encrypted with that key
+sealed() {
+	aws "$1" "{\"root\":{\"encrypted\":true,\"kms_key\":\"$KMS/$2\"}}"
+}
+cloud_scenario aws "{\"groups\":[{\"name\":\"web\",\"min\":0}],\"keys\":{\"$KMS/off\":\"Disabled\",\"$KMS/gone\":\"missing\"},
+	\"deny\":[{\"action\":\"kms:DescribeKey\",\"resource\":\"*key/other\"}]}" '[]' "$(sealed locked off)" "$(sealed locked-2 off)" \
+	"$(sealed lost gone)" "$(sealed unsure other)" "$(aws plain '{}')" \
 	"$(aws member '{"asg":"web"}')" "$(aws waiting '{"asg":"web","life":"Standby"}')" "$(aws market '{"marketplace":true}')" \
 	"$(aws oldroot '{"instance_store":true}')" "$(aws scratch '{"type":"m5d.large"}')" "$(aws asleep '{"power":"stopped","hibernated":true}')" \
 	"$(aws protected '{"stop_protection":true}')" "$(aws lonely '{"zone":"us-east-1b"}')" "$(aws address '{"public_ip":true}')" \
@@ -35,6 +42,12 @@ verdict managed skipped "managed:"
 verdict beginning suspect "only begun"
 verdict address affected "public-ip: its public address is no Elastic IP"
 verdict secret affected "encrypted: whoever runs this needs kms:CreateGrant"
+verdict locked skipped "key: the KMS key of its root volume is disabled"
+verdict locked-2 skipped "$KMS/off"
+verdict lost skipped "key: the KMS key of its root volume does not exist"
+verdict unsure affected "key-unknown:"
+said "the state of 1 of 4 KMS keys could not be read: AccessDeniedException"
+[ "$(sim_state '.requests["aws DescribeKey"]')" = 4 ] || fail "a key is asked about once, not by each volume"
 verdict claimed affected "claimed:"
 json "$T/out" 'all(.[] | select(.name == "elastic" or .name == "plain"); .hazards == [])' "nothing stands against these"
 expect 0 "$FIXFLEET" $list --asg standby --discard-local-ssd
@@ -43,7 +56,7 @@ verdict waiting affected ""
 verdict scratch affected ""
 # no rescue VM in its zone; every hazard that decides: nothing is begun, and each says why
 expect 3 "$FIXFLEET" --provider aws --region us-east-1 --name lonely --yes --run-dir "$T/run"; said "us-east-1b"
-for vm in member market scratch protected spot shared managed; do
+for vm in member market scratch protected spot shared managed locked lost; do
 	expect 3 "$FIXFLEET" --provider aws --region us-east-1 --name $vm --all --yes --run-dir "$T/run"
 done
 expect 2 "$FIXFLEET" $list --asg maybe; said "--asg"

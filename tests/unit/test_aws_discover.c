@@ -47,7 +47,10 @@
 	"<ebs><volumeId>vol-r2</volumeId></ebs></item></blockDeviceMapping><networkInterfaceSet><item/><item/>"        \
 	"</networkInterfaceSet>" NAMED("rescue-1") "</item>"
 
-/* Discover with answers by a part of the body; "!400 <xml>" has that status. Bodies asked are appended to `asked`. */
+/*
+ * Discover with answers by a part of the body; "!400 <xml>" has that status, for "!000" none comes. Bodies asked are
+ * appended to `asked`.
+ */
 static enum ff_turn discover(struct ff_cloud *cloud, const struct pairs *web, struct ff_buf *asked, struct ff_err *err)
 {
 	for (int i = 0; i < 100; i++) {
@@ -69,7 +72,10 @@ static enum ff_turn discover(struct ff_cloud *cloud, const struct pairs *web, st
 			status = atoi(text + 1);
 			text += 4;
 		}
-		answer_with(&answer, status, text);
+		if (status > 0)
+			answer_with(&answer, status, text);
+		else
+			answer_broken(&answer, FF_T_NOT_SENT, 0);
 		rc = ff_aws.discover_read(cloud, WALL_MS, &ask, &answer, err);
 		ff_ask_release(&ask);
 		ff_answer_release(&answer, false);
@@ -491,6 +497,158 @@ Test(aws_discover, recorded_instances_of_the_real_service_are_read_rightly)
 	cr_expect_str_eq(vm->zone, "us-west-2b");
 	cr_expect_str_eq(ff_json_str(vm->tags, "Testing"), "yes");
 	cr_expect_not(has_hazard(vm, "hibernated"));
+	ff_aws.close(cloud);
+}
+
+/* ---------------------------------------------------------------- keys of volumes */
+
+#define KEY(n)	       "arn:aws:kms:us-east-1:123456789012:key/" n
+#define SEALED(n)      "<encrypted>true</encrypted><kmsKeyId>" n "</kmsKeyId>"
+#define KEY_IS(state)  "{\"KeyMetadata\":{\"KeyId\":\"k\",\"KeyState\":\"" state "\"}}"
+#define KEY_NOT(error) "!400{\"__type\":\"" error "\",\"message\":\"because\"}"
+
+static unsigned times(const char *text, const char *part)
+{
+	unsigned n = 0;
+
+	for (const char *p = text; (p = strstr(p, part)) != NULL; p++)
+		n++;
+	return n;
+}
+
+/* VMs 1 (affected) and 2 (well) have roots encrypted with `key`, which is answered so. */
+static struct ff_cloud *with_key(const char *key, const char *answer, struct ff_buf *asked)
+{
+	ff_auto_free char *volumes = ff_printf(VOLUMES(VOLUME("1", SEALED("%s")) VOLUME("2", SEALED("%s"))), key, key);
+	struct pairs web = {{"KeyId", answer, "Name=platform",
+		RESERVATIONS(INSTANCE("1", "running", ROOT_VOLUME("1")) INSTANCE("2", "running", ROOT_VOLUME("2")), ""),
+		"fixfleet-role", RESERVATIONS("", ""), "DescribeInstanceStatus",
+		STATUSES(STATUS("1", "impaired", "ok") STATUS("2", "ok", "ok")), "DescribeVolumes", volumes,
+		"DescribeInstanceTypes", TYPES(""), "DescribeAutoScaling", NO_MEMBERS, "DescribeInstanceAttribute",
+		"<DescribeInstanceAttributeResponse/>", NULL}};
+	struct ff_scope_options options = {0};
+	struct ff_cloud *cloud = signed_in(&options);
+	struct ff_err err = {0};
+
+	cr_assert_eq(discover(cloud, &web, asked, &err), FF_TURN_DONE, "%s", err.text);
+	return cloud;
+}
+
+Test(aws_discover, a_key_that_cannot_be_used_is_a_reason_to_touch_nothing)
+{
+	static const struct {
+		const char *answer, *reason;
+	} cases[] = {
+		{KEY_IS("Disabled"), "is disabled"},
+		{KEY_IS("PendingDeletion"), "about to be deleted"},
+		{KEY_IS("PendingReplicaDeletion"), "about to be deleted"},
+		{KEY_IS("PendingImport"), "no key material"},
+		{KEY_IS("Unavailable"), "not connected"},
+		{KEY_NOT("NotFoundException"), "does not exist"},
+		{KEY_NOT("com.amazonaws.kms#NotFoundException"), "does not exist"},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_buf asked = {0};
+		struct ff_cloud *cloud = with_key(KEY("k/1"), cases[i].answer, &asked);
+
+		for (int n = 0; n < 2; n++) {
+			const struct ff_vm *vm = vm_of(cloud, n ? "i-2" : "i-1");
+
+			cr_expect_eq(vm->health, FF_SKIPPED, "%zu: %s", i, ff_health_name(vm->health));
+			cr_expect(has_hazard(vm, "key"), "%zu", i);
+			cr_expect_not(has_hazard(vm, "key-unknown"), "%zu", i);
+			cr_expect(strstr(vm->reason, cases[i].reason) != NULL, "%zu: %s", i, vm->reason);
+			cr_expect(strstr(vm->reason, "root volume") != NULL && strstr(vm->reason, KEY("k/1")) != NULL,
+				"%zu: %s", i, vm->reason);
+		}
+		cr_expect_eq(
+			times(asked.text, "{\"KeyId\":\"" KEY("k/1") "\"}\n"), 1, "one question a key: %s", asked.text);
+		cr_expect_eq(ff_aws.notes(cloud)->count, 0);
+		ff_aws.close(cloud);
+	}
+}
+
+Test(aws_discover, a_key_of_which_nothing_is_known_stays_a_note)
+{
+	static const struct {
+		const char *key, *answer;
+		bool unknown;
+		const char *note; /* NULL: none */
+	} cases[] = {
+		{KEY("k1"), KEY_IS("Enabled"), false, NULL},
+		{KEY("k1"), KEY_IS("Updating"), true, NULL},
+		{KEY("k1"), KEY_IS("Sleeping"), true, NULL},
+		{KEY("k1"), KEY_NOT("AccessDeniedException"), true,
+			"the state of 1 of 1 KMS keys could not be read: AccessDeniedException: because"},
+		{KEY("k1"), "!000", true, "the state of 1 of 1 KMS keys could not be read: it broke"},
+		{KEY("k1"), "!500<html>", true, "HTTP 500"},
+		{KEY("k1"), "{}", true, "without the key's state"},
+		{KEY("k1"), "{", true, "without the key's state"},
+		/* of another region it cannot be, and "not found" would be no wonder */
+		{"arn:aws:kms:us-east-10:123456789012:key/k1", KEY_NOT("NotFoundException"), true, NULL},
+		{"arn:aws:kms:us-east-1:key/k1", KEY_NOT("NotFoundException"), true, NULL},
+		{"arn:aws:kms:us-east-1:123456789012:alias/k1", KEY_NOT("NotFoundException"), true, NULL},
+		{"", KEY_NOT("NotFoundException"), true, NULL},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_buf asked = {0};
+		struct ff_cloud *cloud = with_key(cases[i].key, cases[i].answer, &asked);
+		const struct ff_strv *notes = ff_aws.notes(cloud);
+		const struct ff_vm *vm = vm_of(cloud, "i-1");
+
+		cr_expect_eq(vm->health, FF_AFFECTED, "%zu: %s", i, vm->reason);
+		cr_expect(has_hazard(vm, "encrypted"), "%zu", i);
+		cr_expect_eq(has_hazard(vm, "key-unknown"), cases[i].unknown, "%zu", i);
+		cr_expect_eq(notes->count, cases[i].note != NULL, "%zu: %zu notes", i, notes->count);
+		if (cases[i].note != NULL && notes->count > 0)
+			cr_expect(strstr(notes->items[0], cases[i].note) != NULL, "%zu: %s", i, notes->items[0]);
+		ff_aws.close(cloud);
+	}
+}
+
+/* A machine that is started again needs the keys of its other volumes, too; one that stays off does not. */
+Test(aws_discover, the_keys_of_other_volumes_count_where_the_vm_is_started_again)
+{
+	static const struct pairs web = {{"KeyId", KEY_IS("Disabled"), "Name=platform",
+		RESERVATIONS(INSTANCE("1", "running", ROOT_VOLUME("1")) INSTANCE("2", "stopped", ROOT_VOLUME("2")), ""),
+		"fixfleet-role", RESERVATIONS("", ""), "DescribeInstanceStatus",
+		STATUSES(STATUS("1", "impaired", "ok")), "VolumeId.1=vol-data",
+		VOLUMES(VOLUME("data", SEALED(KEY("k2")))), "DescribeVolumes", VOLUMES(VOLUME("1", "") VOLUME("2", "")),
+		"DescribeInstanceTypes", TYPES(""), "DescribeAutoScaling", NO_MEMBERS, "DescribeInstanceAttribute",
+		"<DescribeInstanceAttributeResponse/>", NULL}};
+	struct ff_scope_options options = {0};
+	struct ff_cloud *cloud = signed_in(&options);
+	struct ff_err err = {0};
+	ff_auto_buf asked = {0};
+
+	cr_assert_eq(discover(cloud, &web, &asked, &err), FF_TURN_DONE, "%s", err.text);
+	cr_expect_eq(vm_of(cloud, "i-1")->health, FF_SKIPPED);
+	cr_expect(strstr(vm_of(cloud, "i-1")->reason, "another volume is disabled") != NULL, "%s",
+		vm_of(cloud, "i-1")->reason);
+	cr_expect(has_hazard(vm_of(cloud, "i-1"), "encrypted"));
+	cr_expect_str_eq(vm_of(cloud, "i-1")->disk_encryption, "none");
+	cr_expect_eq(vm_of(cloud, "i-2")->health, FF_SUSPECT);
+	cr_expect_eq(vm_of(cloud, "i-2")->hazards.count, 0);
+	ff_aws.close(cloud);
+}
+
+Test(aws_discover, the_question_about_a_key_is_signed_for_kms_and_may_stay_unanswered)
+{
+	struct ff_cloud *cloud = signed_in(&(struct ff_scope_options){0});
+	struct ff_ask ask;
+	struct ff_err err = {0};
+
+	aws_key_ask(cloud, KEY("k1"), &ask);
+	cr_expect_str_eq(ask.method, "POST");
+	cr_expect_str_eq(ask.url, "https://kms.us-east-1.amazonaws.com/");
+	cr_expect_str_eq(ff_headers_get(&ask.headers, "X-Amz-Target"), "TrentService.DescribeKey");
+	cr_expect_str_eq(ff_headers_get(&ask.headers, "Content-Type"), "application/x-amz-json-1.1");
+	cr_expect(ask.optional && !ask.mutates);
+	cr_assert_eq(ff_aws.sign(cloud, WALL_MS, &ask, &err), 0, "%s", err.text);
+	cr_expect(strstr(ff_headers_get(&ask.headers, "Authorization"), "/us-east-1/kms/aws4_request") != NULL);
+	ff_ask_release(&ask);
 	ff_aws.close(cloud);
 }
 

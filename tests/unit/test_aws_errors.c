@@ -134,6 +134,46 @@ Test(aws_errors, the_sentence_names_action_code_and_request)
 	ff_aws.close(cloud);
 }
 
+Test(aws_errors, services_that_speak_json_are_judged_by_their_codes_too)
+{
+	static const struct {
+		int status;
+		const char *body;
+		enum ff_class class;
+		const char *text;
+	} answers[] = {
+		{400, "{\"__type\":\"ThrottlingException\",\"message\":\"Rate exceeded\"}", FF_E_THROTTLED,
+			"DescribeKey: ThrottlingException: Rate exceeded"},
+		{400, "{\"__type\":\"com.amazon.coral.service#ExpiredTokenException\",\"message\":\"m\"}", FF_E_AUTH,
+			"DescribeKey: ExpiredTokenException: m"},
+		{400, "{\"__type\":\"AccessDeniedException\",\"Message\":\"User: x\"}", FF_E_DENIED,
+			"DescribeKey: AccessDeniedException: User: x"},
+		{400, "{\"__type\":\"NotFoundException\",\"message\":\"Key 'k' does not exist\"}", FF_E_PERMANENT,
+			"DescribeKey: NotFoundException: Key 'k' does not exist"},
+		{500, "{\"__type\":\"KMSInternalException\"}", FF_E_TRANSIENT, "DescribeKey: KMSInternalException"},
+		{503, "<html>", FF_E_TRANSIENT, "DescribeKey: HTTP 503 from AWS"},
+		{200, "{}", FF_E_NONE, ""},
+	};
+	struct ff_scope_options options = {0};
+	struct ff_cloud *cloud = signed_in(&options);
+
+	for (size_t i = 0; i < FF_COUNT(answers); i++) {
+		struct ff_ask ask;
+		struct ff_answer answer;
+		struct ff_hint hint;
+		struct ff_err err = {0};
+
+		aws_key_ask(cloud, "k", &ask);
+		answer_with(&answer, answers[i].status, answers[i].body);
+		cr_expect_eq(
+			ff_aws.judge(cloud, 0, &ask, &answer, &hint, &err), answers[i].class, "%zu: %s", i, err.text);
+		cr_expect_str_eq(err.text, answers[i].text);
+		ff_answer_release(&answer, false);
+		ff_ask_release(&ask);
+	}
+	ff_aws.close(cloud);
+}
+
 static char *signed_date(struct ff_cloud *cloud, int64_t wall_ms)
 {
 	struct ff_ask ask;

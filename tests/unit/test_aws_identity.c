@@ -343,6 +343,7 @@ Test(aws_identity, options_and_environment_are_checked_before_anything_is_asked)
 		{{0}, {{"AWS_REGION", "a/b", NULL}}},
 		{{0}, {{"AWS_ENDPOINT_URL", "http://evil.example", NULL}}},
 		{{0}, {{"AWS_ENDPOINT_URL_EC2", "ftp://x", NULL}}},
+		{{0}, {{"AWS_ENDPOINT_URL_KMS", "ftp://x", NULL}}},
 		{{0}, {{"AWS_ENDPOINT_URL_STS", "https://u:p@x/", NULL}}},
 		{{0}, {{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://evil.example", NULL}}},
 	};
@@ -418,6 +419,38 @@ Test(aws_identity, endpoints_are_the_partitions_or_what_is_configured)
 		cr_expect_str_eq(cloud->endpoints[AWS_STS], c->sts);
 		cr_expect_str_eq(cloud->endpoints[AWS_AUTOSCALING], c->autoscaling);
 		cr_expect_null(cloud->account); /* STS did not answer: that harms nobody */
+		ff_aws.close(cloud);
+	}
+}
+
+Test(aws_identity, the_endpoint_of_kms_has_a_name_of_its_own)
+{
+	static const struct {
+		struct pairs env, files;
+		const char *kms;
+	} cases[] = {
+		{{{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", NULL}}, {{NULL}},
+			"https://kms.us-east-1.amazonaws.com"},
+		{{{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", "AWS_ENDPOINT_URL", "https://all.example",
+			 "AWS_ENDPOINT_URL_KMS", "https://k.example/", NULL}},
+			{{NULL}}, "https://k.example"},
+		{{{R, "AWS_ACCESS_KEY_ID", "A", "AWS_SECRET_ACCESS_KEY", "s", "HOME", "/h", NULL}},
+			{{CONFIG, "[default]\nservices=m\n[services m]\nkms =\n  endpoint_url=https://f.example\n",
+				NULL}},
+			"https://f.example"},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_scope_options options = {0};
+		struct pairs web = {{NULL}};
+		struct ff_err err = {0};
+		struct ff_cloud *cloud = open_aws(&options, &cases[i].env, &err);
+		ff_auto_buf asked = {0};
+
+		cr_assert_not_null(cloud, "%zu: %s", i, err.text);
+		ff_aws.login_reset(cloud);
+		cr_assert_eq(sign_in(cloud, &cases[i].files, &web, &asked, &err), FF_TURN_DONE, "%zu: %s", i, err.text);
+		cr_expect_str_eq(cloud->endpoints[AWS_KMS], cases[i].kms);
 		ff_aws.close(cloud);
 	}
 }

@@ -1008,3 +1008,18 @@ Test(aws_steps, the_policy_allows_what_every_row_asks)
 		stage_down(&s);
 	}
 }
+
+/* Through EC2 is not enough: fixfleet asks KMS itself. */
+Test(aws_steps, the_policy_allows_to_ask_for_the_state_of_keys)
+{
+	ff_auto_free char *path = ff_printf("%s/docs/aws-policy.json", FF_SOURCE_DIR);
+	ff_auto_json json_t *policy = json_load_file(path, 0, NULL);
+	const json_t *statement;
+	size_t i, allowed = 0;
+
+	cr_assert_not_null(policy, "%s", path);
+	json_array_foreach (json_object_get(policy, "Statement"), i, statement)
+		allowed += ff_streq(ff_json_str(statement, "Action"), "kms:DescribeKey") &&
+			   json_object_get(statement, "Condition") == NULL;
+	cr_expect_eq(allowed, 1);
+}

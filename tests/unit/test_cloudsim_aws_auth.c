@@ -216,6 +216,60 @@ Test(cloudsim_aws_auth, what_is_denied_is_named_with_action_and_resource)
 	kit_close(&k);
 }
 
+/* ---- what speaks JSON */
+
+static int json_ask(struct kit *k, const char *target, const char *service, const char *body)
+{
+	ff_auto_free char *text = ff_strdup(body);
+	struct sim_request r = {.method = "POST",
+		.base = "https://kms.us-east-1.amazonaws.com",
+		.target = "/",
+		.body = text,
+		.body_len = strlen(text)};
+	int status;
+
+	ff_headers_add(&r.headers, "Content-Type", "application/x-amz-json-1.1");
+	ff_headers_add(&r.headers, "X-Amz-Target", target);
+	k->service = service;
+	kit_sign(k, &r, "");
+	status = kit_send(k, &r);
+	k->service = NULL;
+	ff_headers_free(&r.headers);
+	return status;
+}
+
+#define KEY(n) "arn:aws:kms:us-east-1:123456789012:key/" n
+
+Test(cloudsim_aws_auth, keys_have_the_state_that_the_scenario_gives_them)
+{
+	static const struct {
+		const char *service, *body;
+		int status;
+		const char *said;
+	} cases[] = {
+		{"kms", "{\"KeyId\":\"" KEY("off") "\"}", 200, "\"KeyState\":\"Disabled\""},
+		{"kms", "{\"KeyId\":\"" KEY("any") "\"}", 200, "\"KeyState\":\"Enabled\""},
+		{"kms", "{\"KeyId\":\"" KEY("gone") "\"}", 400, "\"__type\":\"NotFoundException\""},
+		{"kms", "{\"KeyId\":\"arn:aws:kms:eu-west-1:1:key/k\"}", 400, "\"__type\":\"NotFoundException\""},
+		{"kms", "{\"KeyId\":\"" KEY("mine") "\"}", 400, "\"__type\":\"AccessDeniedException\""},
+		{"kms", "{}", 400, "\"__type\":\"ValidationException\""},
+		{"ec2", "{\"KeyId\":\"" KEY("off") "\"}", 400, "\"__type\":\"InvalidSignatureException\""},
+	};
+	struct kit k = kit_open("{'aws':{'keys':{'" KEY("off") "':'Disabled','" KEY(
+		"gone") "':'missing'},'vms':[{'name':'a'}],"
+			"'deny':[{'action':'kms:DescribeKey','resource':'*key/mine'}]}}");
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		int status = json_ask(&k, "TrentService.DescribeKey", cases[i].service, cases[i].body);
+
+		cr_expect_eq(status, cases[i].status, "%zu: %d", i, status);
+		cr_expect(k.a.body != NULL && strstr(k.a.body, cases[i].said) != NULL, "%zu: %s", i, k.a.body);
+	}
+	kit_close(&k);
+}
+
+/* ---- roles */
+
 /* Take the credentials of the answer over. Their texts stay with the caller. */
 static void use(struct kit *k, const char *result, char *texts[3])
 {

@@ -272,6 +272,22 @@ Test(cloudsim_aws_flow, a_start_may_fall_back_and_says_why)
 	}
 }
 
+Test(cloudsim_aws_flow, a_volume_whose_key_cannot_be_used_keeps_its_machine_from_starting)
+{
+	struct kit k =
+		kit_open("{'aws':{'keys':{'arn:aws:kms:us-east-1:123456789012:key/k1':'Disabled'},'vms':[{'name':'a',"
+			 "'id':'i-0000000000000001','power':'stopped','root':{'id':'vol-0000000000000001',"
+			 "'encrypted':true,'kms_key':'arn:aws:kms:us-east-1:123456789012:key/k1'}}]}}");
+
+	must_do(&k, CLAIM(I("1"), VOL("1")));
+	must_do(&k, START);
+	kit_settle(&k);
+	must_do(&k, "DescribeInstances&InstanceId.1=" I("1"));
+	must_say(&k, "reservationSet/item/instancesSet/item/instanceState/name", "stopped");
+	must_say(&k, "reservationSet/item/instancesSet/item/stateReason/code", "Client.InternalError");
+	kit_close(&k);
+}
+
 Test(cloudsim_aws_flow, a_stop_that_hangs_ends_by_force)
 {
 	struct kit k = fleet(",'stop_hangs':true", "", "");

@@ -91,8 +91,9 @@ static inline void kit_sign(const struct kit *k, struct sim_request *r, const ch
 			      : ff_streq(version, ASG) ? "autoscaling"
 						       : "ec2";
 	const char *region = k->region != NULL ? k->region : "us-east-1", *key = k->key != NULL ? k->key : SIM_AWS_KEY;
-	const char *names =
-		k->token != NULL ? "content-type;host;x-amz-date;x-amz-security-token" : "content-type;host;x-amz-date";
+	ff_auto_free char *names =
+		ff_printf("content-type;host;x-amz-date%s%s", k->token != NULL ? ";x-amz-security-token" : "",
+			ff_headers_get(&r->headers, "X-Amz-Target") != NULL ? ";x-amz-target" : "");
 	char when[FF_TIME_BYTES], signature[65];
 	ff_auto_free char *stamp = NULL, *header = NULL;
 
