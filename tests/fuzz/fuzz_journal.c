@@ -16,7 +16,7 @@ static int each(void *arg, const struct ff_node *record, struct ff_err *err)
 {
 	struct seen *seen = arg;
 
-	FUZZ_CHECK(json_is_object(record) && ff_json_str(record, "k") != NULL, "record");
+	FUZZ_CHECK(ff_node_is(record, FF_NODE_OBJECT) && ff_node_str(record, "k") != NULL, "record");
 	seen->records++;
 	FUZZ_CHECK(ff_node_int(record, "n", 0) == (int64_t)seen->records, "record %zu", seen->records);
 	return seen->stop && seen->records == 3 ? ff_fail(err, FF_E_USAGE, "enough") : 0;
