@@ -91,6 +91,12 @@ static void archive(struct ff_buf *tar)
 	ff_buf_add(tar, zeros, sizeof(zeros));
 }
 
+/* Where the cache is, and what supermin reads, in it; new files are made in the first, since supermin takes all in the
+ * second. Named by the thread: several launch side by side. */
+struct place {
+	int base, sources;
+};
+
 static bool holds(int dir, const char *name, const char *bytes, size_t len)
 {
 	ff_auto_free char *is = ff_calloc(1, len + 1);
@@ -103,21 +109,21 @@ static bool holds(int dir, const char *name, const char *bytes, size_t len)
 }
 
 /* Replaced whole: another worker may be reading it. supermin sees by the directory's time that something is new. */
-static int put_file(int dir, const char *name, const char *bytes, size_t len)
+static int put_file(const struct place *p, const char *name, const char *bytes, size_t len)
 {
-	ff_auto_free char *fresh = ff_printf(".%s.%ld", name, (long)getpid());
+	ff_auto_free char *fresh = ff_printf("%s.%ld", name, (long)gettid());
 	int fd, rc = -1;
 
-	if (holds(dir, name, bytes, len))
+	if (holds(p->sources, name, bytes, len))
 		return 0;
-	fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+	fd = openat(p->base, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -1;
 	if (write(fd, bytes, len) == (ssize_t)len)
-		rc = renameat(dir, fresh, dir, name);
+		rc = renameat(p->base, fresh, p->sources, name);
 	close(fd);
 	if (rc < 0)
-		unlinkat(dir, fresh, 0);
+		unlinkat(p->base, fresh, 0);
 	return rc;
 }
 
@@ -129,18 +135,18 @@ static bool points_at(int dir, const char *name, const char *target)
 	return n > 0 && (size_t)n == strlen(target) && memcmp(is, target, (size_t)n) == 0;
 }
 
-static int put_link(int dir, const char *name, const char *target)
+static int put_link(const struct place *p, const char *name, const char *target)
 {
-	ff_auto_free char *fresh = ff_printf(".%s.%ld", name, (long)getpid());
+	ff_auto_free char *fresh = ff_printf("%s.%ld", name, (long)gettid());
 
-	if (points_at(dir, name, target))
+	if (points_at(p->sources, name, target))
 		return 0;
-	unlinkat(dir, fresh, 0);
-	if (symlinkat(target, dir, fresh) < 0)
+	unlinkat(p->base, fresh, 0);
+	if (symlinkat(target, p->base, fresh) < 0)
 		return -1;
-	if (renameat(dir, fresh, dir, name) == 0)
+	if (renameat(p->base, fresh, p->sources, name) == 0)
 		return 0;
-	unlinkat(dir, fresh, 0);
+	unlinkat(p->base, fresh, 0);
 	return -1;
 }
 
@@ -168,7 +174,7 @@ static bool is_hidden(const char *name)
 }
 
 /* Links to all of libguestfs's but its init. Returns how many inits there were, or -1. */
-static int link_sources(int dir, const char *sources)
+static int link_sources(const struct place *p, const char *sources)
 {
 	DIR *d = opendir(sources);
 	const struct dirent *entry;
@@ -184,13 +190,13 @@ static int link_sources(int dir, const char *sources)
 		if (ff_streq(entry->d_name, INIT))
 			inits++;
 		else
-			rc = put_link(dir, entry->d_name, target);
+			rc = put_link(p, entry->d_name, target);
 	}
 	closedir(d);
 	return rc < 0 ? -1 : inits;
 }
 
-/* What was there for another version of libguestfs, or is left of one that was interrupted. */
+/* What was there for another version of libguestfs. */
 static void drop_stale(int dir, const char *sources)
 {
 	DIR *d = fdopendir(dup(dir));
@@ -227,19 +233,21 @@ static char *find_sources(guestfs_h *g)
 static int prepare(const char *base, const char *sources)
 {
 	struct ff_buf tar = {0};
-	int dir = own_directory(AT_FDCWD, base), sub = dir >= 0 ? own_directory(dir, SOURCES) : -1;
+	struct place p = {.base = own_directory(AT_FDCWD, base), .sources = -1};
 	int rc = -1;
 
-	if (sub >= 0) {
+	if (p.base >= 0)
+		p.sources = own_directory(p.base, SOURCES);
+	if (p.sources >= 0) {
 		archive(&tar);
-		drop_stale(sub, sources);
-		if (link_sources(sub, sources) == 1 && put_file(sub, OURS, tar.text, tar.len) == 0)
-			rc = put_file(sub, OMITTED, omitted, sizeof(omitted) - 1);
+		drop_stale(p.sources, sources);
+		if (link_sources(&p, sources) == 1 && put_file(&p, OURS, tar.text, tar.len) == 0)
+			rc = put_file(&p, OMITTED, omitted, sizeof(omitted) - 1);
 		ff_buf_free(&tar);
-		close(sub);
+		close(p.sources);
 	}
-	if (dir >= 0)
-		close(dir);
+	if (p.base >= 0)
+		close(p.base);
 	return rc;
 }
 
