@@ -79,6 +79,13 @@ struct found {
 	int status;    /* EXIT_OK, or EXIT_NOTHING when a scope could not be read (the others can) */
 };
 
+struct view;
+/**
+ * What the options say of an engine that journals; run, folder, flow and recipes are the caller's to add.
+ * @keys  NULL: no disk is opened
+ * Borrows everything.
+ */
+struct ff_engine_config find_config(const struct options *o, const struct key_sources *keys, struct view *view);
 /**
  * Sign in and discover in every scope. Errors are printed.
  * @config  for the engine; its event functions are the caller's

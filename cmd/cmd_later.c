@@ -273,26 +273,18 @@ static int begin(struct later *l, struct options *o)
 	struct found f = {.going_on = true}; /* the permissions of a repair are not asked for */
 	struct view *view = view_new(o->verbosity < 0);
 	ff_auto_free char *by = operator_name();
-	struct ff_engine_config config = {
-		.run = l->id,
-		.by = by,
-		.take_over = o->take_over,
-		.flow = l->flow,
-		.of = l->past.run,
-		.run_dir = l->run_dir,
-		.recipes = no_recipes,
-		.dev_root = o->dev_root,
-		.journal = true,
-		.parallel = o->parallel,
-		.max_failures = o->max_failures,
-		.max_failures_percent = o->max_failures_percent,
-		.verify_ms = o->verify_ms,
-		.event = view_event,
-		.event_arg = view,
-	};
+	struct ff_engine_config config = find_config(o, NULL, view);
 	struct ff_err err = {0};
 	int status;
 
+	config.run = l->id;
+	config.by = by;
+	config.flow = l->flow;
+	config.of = l->past.run;
+	config.run_dir = l->run_dir;
+	config.recipes = no_recipes;
+	if (l->flow == FF_FLOW_CLEANUP) /* what is deleted proves nothing by going first */
+		config.canary = 0;
 	if (find_begin(&f, o, &config, &err) < 0)
 		status = fail_with(&err);
 	else if ((status = find_all(&f, o)) == 0)

@@ -191,22 +191,7 @@ int cmd_repair(struct options *o)
 	ff_auto_free char *id = make_run_id(), *by = operator_name(), *run_dir = NULL;
 	struct key_sources keys;
 	struct view *view;
-	struct ff_engine_config config = {
-		.run = id,
-		.by = by,
-		.take_over = o->take_over,
-		.recipes = recipes,
-		.dev_root = o->dev_root,
-		.journal = true,
-		.parallel = o->parallel,
-		.max_failures = o->max_failures,
-		.max_failures_percent = o->max_failures_percent,
-		.canary = o->canary,
-		.verify_ms = o->verify_ms,
-		.discard_hibernation = o->discard_hibernation,
-		.disk_timeout_ms = o->disk_timeout_ms,
-		.event = view_event,
-	};
+	struct ff_engine_config config;
 	struct found f;
 	int status;
 
@@ -215,16 +200,16 @@ int cmd_repair(struct options *o)
 	run_dir = new_run_dir(o, id, &err);
 	if (run_dir == NULL)
 		return fail_with(&err);
-	config.run_dir = run_dir;
 	if (key_sources_open(&keys, o, &err) < 0) {
 		key_sources_release(&keys);
 		return fail_with(&err);
 	}
-	config.keys = keys.items;
-	config.key_source_count = keys.count;
-	config.key_secret = o->key_secret;
 	view = view_new(o->verbosity < 0);
-	config.event_arg = view;
+	config = find_config(o, &keys, view);
+	config.run = id;
+	config.by = by;
+	config.recipes = recipes;
+	config.run_dir = run_dir;
 	status = find(&f, o, &config);
 	if (status == 0)
 		status = begin(&f, o, view, id, run_dir);

@@ -90,32 +90,16 @@ static int read_run(struct again *a, struct options *o, struct ff_err *err)
 static int go_on(struct again *a, struct options *o, struct found *f, const struct key_sources *keys, struct view *view)
 {
 	ff_auto_free char *by = operator_name();
-	struct ff_engine_config config = {
-		.run = a->past.run,
-		.by = by,
-		.take_over = o->take_over,
-		.run_dir = a->folder,
-		.flow = ff_flow_from_name(a->past.flow),
-		.of = a->past.of,
-		.recipes = a->past.recipes,
-		.dev_root = o->dev_root,
-		.journal = true,
-		.parallel = o->parallel,
-		.max_failures = o->max_failures,
-		.max_failures_percent = o->max_failures_percent,
-		.canary = o->canary,
-		.verify_ms = o->verify_ms,
-		.discard_hibernation = o->discard_hibernation,
-		.disk_timeout_ms = o->disk_timeout_ms,
-		.keys = keys->items,
-		.key_source_count = keys->count,
-		.key_secret = o->key_secret,
-		.event = view_event,
-		.event_arg = view,
-	};
+	struct ff_engine_config config = find_config(o, keys, view);
 	struct ff_err err = {0};
 	int status;
 
+	config.run = a->past.run;
+	config.by = by;
+	config.run_dir = a->folder;
+	config.flow = ff_flow_from_name(a->past.flow);
+	config.of = a->past.of;
+	config.recipes = a->past.recipes;
 	if (find_begin(f, o, &config, &err) < 0)
 		return fail_with(&err);
 	free(FF_STEAL(a->journal));

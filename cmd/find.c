@@ -219,6 +219,31 @@ static int select_vms(struct found *f, const struct options *o, struct ff_err *e
 	return rc;
 }
 
+struct ff_engine_config find_config(const struct options *o, const struct key_sources *keys, struct view *view)
+{
+	struct ff_engine_config config = {
+		.take_over = o->take_over,
+		.dev_root = options_dev_root(o),
+		.journal = true,
+		.parallel = o->parallel,
+		.max_failures = o->max_failures,
+		.max_failures_percent = o->max_failures_percent,
+		.canary = o->canary,
+		.verify_ms = o->verify_ms,
+		.discard_hibernation = o->discard_hibernation,
+		.disk_timeout_ms = o->disk_timeout_ms,
+		.event = view_event,
+		.event_arg = view,
+	};
+
+	if (keys != NULL) {
+		config.keys = keys->items;
+		config.key_source_count = keys->count;
+		config.key_secret = o->key_secret;
+	}
+	return config;
+}
+
 int find_begin(struct found *f, const struct options *o, const struct ff_engine_config *config, struct ff_err *err)
 {
 	if (make_runtime(f, o, err) < 0)

@@ -176,21 +176,15 @@ int recover(struct options *o)
 	ff_auto_free char *by = operator_name();
 	struct found f = {.going_on = true};
 	struct view *view = view_new(o->verbosity < 0);
-	struct ff_engine_config config = {
-		.run = l.run,
-		.by = by,
-		.flow = FF_FLOW_RECOVER,
-		.recipes = no_recipes,
-		.dev_root = options_dev_root(o),
-		.journal = true,
-		.parallel = o->parallel,
-		.verify_ms = o->verify_ms,
-		.event = view_event,
-		.event_arg = view,
-	};
+	struct ff_engine_config config = find_config(o, NULL, view);
 	struct ff_err err = {0};
 	int status;
 
+	config.run = l.run;
+	config.by = by;
+	config.flow = FF_FLOW_RECOVER;
+	config.recipes = no_recipes;
+	config.canary = 0; /* each of them is away */
 	if (o->operands.count > 1)
 		status = ff_fail(&err, FF_E_USAGE, "one run is taken, not %zu", o->operands.count);
 	else
