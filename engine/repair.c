@@ -111,7 +111,7 @@ static json_t *mend_line(
 	ff_json_set_int(line, "wait_ms", WAIT_MS);
 	ff_json_set_new(line, "recipes", e->recipes ? json_incref((json_t *)e->recipes) : json_array());
 	ff_json_set_bool(line, "scan_only", false);
-	if (e->key_source_count > 0 || e->key_secret != NULL)
+	if (ff_keys_asked(e, job->one))
 		ff_json_set_bool(line, "keys", true);
 	if (e->discard_hibernation)
 		ff_json_set_bool(line, "discard_hibernation", true);

@@ -479,6 +479,8 @@ void ff_job_list_remove(struct ff_job *job);
 /** The worker needs a key for a volume of that disk. */
 void ff_key_wanted(struct ff_engine *e, struct ff_job *job, const json_t *line);
 void ff_hunts_free(struct ff_engine *e);
+/** Is there any source that would be asked for a key of this VM's volumes? */
+bool ff_keys_asked(const struct ff_engine *e, const struct ff_one *one);
 
 /* ---------------------------------------------------------------- schedule.c */
 

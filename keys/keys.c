@@ -8,8 +8,9 @@
 #include "fixfleet/json.h"
 #include "fixfleet/secret.h"
 
-#define DIGITS	  48
-#define BEK_BYTES 80 /* at least: a header of 48 bytes, and the head of its entry */
+#define DIGITS	    48
+#define BEK_GUID_AT 16
+#define BEK_BYTES   80 /* at least: a header of 48 bytes, and the head of its entry */
 
 json_t *ff_key_want_json(const struct ff_key_want *want)
 {
@@ -124,17 +125,33 @@ static bool is_recovery(const char *text, size_t len)
 	return digits == DIGITS;
 }
 
-/* The first four bytes are its length, whatever stands in the rest. */
-static bool is_startup_key(const char *text, size_t len)
+/* Of a GUID as Windows writes it: the first three fields have their low bytes first. */
+static void guid_text(const unsigned char *g, char id[FF_GUID_BYTES])
 {
-	char *copy = ff_secret_strndup(text, len);
+	snprintf(id, FF_GUID_BYTES, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", g[3], g[2],
+		g[1], g[0], g[5], g[4], g[7], g[6], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
+}
+
+/* The first four bytes are its length, whatever stands in the rest; the GUID is at byte 16. */
+bool ff_key_startup_id(const char *text, char id[FF_GUID_BYTES])
+{
 	size_t bytes = 0;
-	unsigned char *bek = ff_base64_decode(copy, &bytes);
+	unsigned char *bek = ff_base64_decode(text, &bytes);
 	bool is = bek != NULL && bytes >= BEK_BYTES && (size_t)(bek[0] | bek[1] << 8) == bytes && bek[2] == 0 &&
 		  bek[3] == 0;
 
+	if (is)
+		guid_text(bek + BEK_GUID_AT, id);
 	ff_wipe(bek, bytes);
 	free(bek);
+	return is;
+}
+
+static bool is_startup_key(const char *text, size_t len)
+{
+	char *copy = ff_secret_strndup(text, len), id[FF_GUID_BYTES];
+	bool is = ff_key_startup_id(copy, id);
+
 	ff_secret_free(copy);
 	return is;
 }

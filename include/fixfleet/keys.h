@@ -60,6 +60,9 @@ void ff_keys_release(struct ff_keys *keys);
 /** What the worker is told ("key"): the keys, or why there are none. A new reference; it holds keys. */
 json_t *ff_key_line(const char *job, int64_t volume, const struct ff_keys *found, const char *reason);
 
+/** The protector that a startup key (.BEK file in base64) is of: its GUID as text. False when it is no startup key. */
+bool ff_key_startup_id(const char *text, char id[FF_GUID_BYTES]);
+
 /** Is that text of the form of a key: a recovery password, or base64 that decodes to what begins as a .BEK file? */
 bool ff_key_is(const char *text, size_t len);
 
@@ -72,6 +75,7 @@ char *ff_key_refusal(const char *source, const char *why);
 enum ff_key_step {
 	FF_KEY_DONE,   /* `found` has the keys; none: this source has none for it */
 	FF_KEY_ASK,    /* `ask` is filled: send it, then call again with its answer */
+	FF_KEY_SIGN,   /* the same, and it goes out with the credentials of the VM's cloud (sources of clouds only) */
 	FF_KEY_FAILED, /* `err` says why the source could not be asked; the next one is */
 };
 

@@ -21,6 +21,7 @@
 
 #include "fixfleet/ask.h"
 #include "fixfleet/err.h"
+#include "fixfleet/keys.h"
 #include "fixfleet/mem.h"
 
 /* ---------------------------------------------------------------- opening */
@@ -248,6 +249,33 @@ enum ff_evidence {
 	FF_EVIDENCE_PLAIN,  /* without them: its URL is a secret of its own */
 };
 
+/*
+ * One turn of looking for a volume's key in its cloud. `vm`, `facts` and `want` say whose, `answer` what the last
+ * question was answered (of any status; NULL at first); `ask`, `found` and `err` are filled as ff_key_source.look does.
+ */
+struct ff_key_turn {
+	const struct ff_vm *vm;
+	const json_t *facts;
+	const struct ff_key_want *want;
+	json_t *state; /* an object for the questions about this one volume, empty at first; the store's own. No key */
+	const struct ff_answer *answer;
+	int64_t wall_ms;
+	struct ff_ask *ask;
+	struct ff_keys *found;
+	struct ff_err *err;
+};
+
+/*
+ * Where a cloud keeps keys of its VMs' volumes, as a chain of questions: a token for whom the next one goes to, a
+ * secret, the key that it is wrapped with. What err says is shown to the operator: never what an answer holds.
+ */
+struct ff_key_store {
+	const char *name; /* as the operator knows it: "Azure Disk Encryption" */
+	/** Is it asked for this VM's volumes at all? */
+	bool (*serves)(const struct ff_cloud *cloud, const struct ff_vm *vm, const json_t *facts);
+	enum ff_key_step (*look)(struct ff_cloud *cloud, struct ff_key_turn *turn);
+};
+
 enum ff_turn {
 	FF_TURN_ASK,  /* `ask` is filled: send it */
 	FF_TURN_WAIT, /* nothing to ask until an earlier answer has come */
@@ -357,6 +385,10 @@ struct ff_provider {
 	 * NULL: the cloud has no such tool.
 	 */
 	void (*by_hand)(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_strv *commands);
+
+	/* Where else keys of its VMs are, asked in this order, before --key-secret; ended by one without a name. NULL:
+	 * nowhere. */
+	const struct ff_key_store *key_stores;
 
 	/*
 	 * The cloud's secret store, for --key-secret. Both may be NULL: there is none that this program asks.

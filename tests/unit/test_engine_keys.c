@@ -168,3 +168,142 @@ Test(engine_keys, nonsense_is_never_believed)
 	}
 	world_open(&w, 0, NULL);
 }
+
+/* ---------------------------------------------------------------- stores of the cloud */
+
+static struct {
+	struct ff_strv turns; /* "STORE STATE ANSWER" each */
+	struct ff_strv sent;  /* "URL" or "URL signed" of what was asked */
+	bool serves[2];
+	const char *key[2]; /* NULL: it has none */
+	void (*send)(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg);
+} stores;
+
+static void watch_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
+{
+	if (ask->url != NULL && strstr(ask->url, "/store") != NULL)
+		ff_strv_addf(&stores.sent, "%s%s", strstr(ask->url, "/store") + 1,
+			ff_headers_get(&ask->headers, "authorization") ? " signed" : "");
+	stores.send(self, ask, done, arg);
+}
+
+/* A token, then the key, then the end. */
+static enum ff_key_step look_in(int store, struct ff_key_turn *turn)
+{
+	int64_t asked = ff_json_int(turn->state, "asked", 0);
+
+	cr_expect_str_eq(turn->vm->name, "a");
+	cr_expect_str_eq(turn->want->protectors[0].id, ID);
+	cr_expect_not_null(turn->facts);
+	cr_expect_gt(turn->wall_ms, 0);
+	ff_strv_addf(&stores.turns, "%d %lld %d", store, (long long)asked, turn->answer ? turn->answer->status : 0);
+	ff_json_set_int(turn->state, "asked", asked + 1);
+	if (asked < 2) {
+		ff_ask_http(turn->ask, "GET", "https://toy.test/store%d:%lld", store, (long long)asked);
+		return asked == 0 ? FF_KEY_ASK : FF_KEY_SIGN;
+	}
+	if (stores.key[store] == NULL) {
+		ff_fail(turn->err, FF_E_DENIED, "vault 'fleet-000002' refuses it");
+		return FF_KEY_FAILED;
+	}
+	ff_keys_add(turn->found, ID, stores.key[store], strlen(stores.key[store]));
+	return FF_KEY_DONE;
+}
+
+static enum ff_key_step look_in_0(struct ff_cloud *cloud, struct ff_key_turn *turn)
+{
+	(void)cloud;
+	return look_in(0, turn);
+}
+
+static enum ff_key_step look_in_1(struct ff_cloud *cloud, struct ff_key_turn *turn)
+{
+	(void)cloud;
+	return look_in(1, turn);
+}
+
+static bool serves_0(const struct ff_cloud *cloud, const struct ff_vm *vm, const json_t *facts)
+{
+	(void)cloud;
+	return ff_streq(vm->name, "a") && facts != NULL && stores.serves[0];
+}
+
+static bool serves_1(const struct ff_cloud *cloud, const struct ff_vm *vm, const json_t *facts)
+{
+	(void)cloud;
+	return ff_streq(vm->name, "a") && facts != NULL && stores.serves[1];
+}
+
+static void run_stores(struct asked *asked)
+{
+	static const struct ff_key_store table[] = {
+		{"vault", serves_0, look_in_0}, {"graph", serves_1, look_in_1}, {0}};
+	static struct ff_provider provider;
+	struct ff_key_source source = {.name = "--first", .self = asked, .look = look};
+	struct ff_engine_config config = {.run = "r",
+		.journal = true,
+		.dev_root = "/dev",
+		.event = on_event,
+		.event_arg = &w,
+		.keys = &source,
+		.key_source_count = asked != NULL};
+
+	wanted = WANTED("1", "0", "11111111-2222-3333-4444-555555555555");
+	told = NULL;
+	w.on_worker = wants;
+	provider = toy;
+	provider.key_stores = table;
+	world_init(&w);
+	stores.send = w.world.send;
+	w.world.send = watch_send;
+	w.engine = ff_engine_new(&w.world, &config);
+	w.cloud = ff_calloc(1, sizeof(*w.cloud));
+	w.cloud->renew_at = INT64_MAX;
+	toy_add(w.cloud, "r1", true);
+	toy_add(w.cloud, "a", false);
+	ff_engine_add_scope(w.engine, &provider, w.cloud);
+	world_repair(&w);
+	while (told == NULL && traced(&w, "kill") == 0 && world_step(&w))
+		;
+	cr_assert_not_null(told);
+}
+
+Test(engine_keys, the_clouds_own_stores_come_after_what_the_operator_gave)
+{
+	struct asked first[1] = {{.key = NULL}};
+
+	stores.serves[0] = true;
+	stores.key[0] = KEY;
+	run_stores(first);
+	cr_expect_eq(first[0].times, 1u);
+	cr_assert_eq(stores.turns.count, 3);
+	cr_expect_str_eq(stores.turns.items[0], "0 0 0");
+	cr_expect_str_eq(stores.turns.items[2], "0 2 200");
+	cr_assert_eq(stores.sent.count, 2);
+	cr_expect_str_eq(stores.sent.items[0], "store0:0", "a question for a token goes as it is");
+	cr_expect_str_eq(stores.sent.items[1], "store0:1 signed");
+	cr_expect_str_eq(ff_json_str(told, "keys/0/key"), KEY);
+	json_decref(told);
+}
+
+Test(engine_keys, a_store_that_does_not_serve_it_is_passed_over_and_one_that_fails_is_told)
+{
+	stores.serves[1] = true;
+	run_stores(NULL);
+	cr_assert_eq(stores.turns.count, 3);
+	cr_expect_str_eq(stores.turns.items[0], "1 0 0", "the state of each begins empty");
+	/* its words are its own: the digits in a vault's name are not taken for a key */
+	cr_expect_str_eq(ff_json_str(told, "reason"), "graph: vault 'fleet-000002' refuses it");
+	json_decref(told);
+}
+
+Test(engine_keys, the_next_store_is_asked_where_one_has_none)
+{
+	stores.serves[0] = stores.serves[1] = true;
+	stores.key[1] = KEY;
+	run_stores(NULL);
+	cr_assert_eq(stores.turns.count, 6);
+	cr_expect_str_eq(stores.turns.items[3], "1 0 0", "the state of each begins empty");
+	cr_expect_str_eq(ff_json_str(told, "keys/0/key"), KEY);
+	json_decref(told);
+}

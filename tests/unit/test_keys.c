@@ -206,9 +206,13 @@ Test(keys, a_secret_is_a_text_or_a_file)
 	struct ff_keys found = {0};
 	size_t len;
 	ff_auto_free void *bek = ff_base64_decode(BEK, &len);
+	char id[FF_GUID_BYTES];
 
 	cr_expect(ff_keys_add_secret(&found, A "\n", sizeof(A)));
 	cr_expect(ff_keys_add_secret(&found, bek, len));
+	cr_expect(ff_key_startup_id(BEK, id));
+	cr_expect_str_eq(id, ID, "the protector that it is of");
+	cr_expect_not(ff_key_startup_id(A, id));
 	cr_expect(!ff_keys_add_secret(&found, "hello", 5));
 	cr_expect(!ff_keys_add_secret(&found, "", 0));
 	cr_assert_eq(found.count, 2u);
