@@ -227,26 +227,33 @@ static int check_length(struct az_call *c)
 	return -1;
 }
 
+bool az_denied(const struct az_call *c, const char *action, const char *scope)
+{
+	const struct azure *az = c->az;
+
+	for (size_t i = 0; i < az->deny_count; i++)
+		if (ff_glob(az->deny[i].action, action) && ff_glob(az->deny[i].scope, scope))
+			return true;
+	return false;
+}
+
 int az_allowed(struct az_call *c, const char *action, const char *scope, const char *linked)
 {
 	const struct azure *az = c->az;
 
-	for (size_t i = 0; i < az->deny_count; i++) {
-		if (!ff_glob(az->deny[i].action, action) || !ff_glob(az->deny[i].scope, scope))
-			continue;
-		if (linked != NULL)
-			return az_refuse(c, 403, "LinkedAuthorizationFailed",
-				"The client '%s' with object id '%s' has permission to perform action '%s' on scope "
-				"'%s'; however, it does not have permission to perform action '%s' on the linked "
-				"scope(s) '%s' or the linked scope(s) are invalid.",
-				az->client_id, az->object_id, linked, c->scope, action, scope);
-		return az_refuse(c, 403, "AuthorizationFailed",
-			"The client '%s' with object id '%s' does not have authorization to perform action '%s' over "
-			"scope '%s' or the scope is invalid. If access was recently granted, please refresh your "
-			"credentials.",
-			az->client_id, az->object_id, action, scope);
-	}
-	return 0;
+	if (!az_denied(c, action, scope))
+		return 0;
+	if (linked != NULL)
+		return az_refuse(c, 403, "LinkedAuthorizationFailed",
+			"The client '%s' with object id '%s' has permission to perform action '%s' on scope "
+			"'%s'; however, it does not have permission to perform action '%s' on the linked "
+			"scope(s) '%s' or the linked scope(s) are invalid.",
+			az->client_id, az->object_id, linked, c->scope, action, scope);
+	return az_refuse(c, 403, "AuthorizationFailed",
+		"The client '%s' with object id '%s' does not have authorization to perform action '%s' over "
+		"scope '%s' or the scope is invalid. If access was recently granted, please refresh your "
+		"credentials.",
+		az->client_id, az->object_id, action, scope);
 }
 
 static int check_place(struct az_call *c)
@@ -316,9 +323,11 @@ static void answer(struct sim *sim, void *self, const struct sim_request *reques
 {
 	struct az_call c = {.sim = sim, .az = self, .req = request, .ans = ans};
 
+	c.az->base = request->base;
 	az_read_target(&c);
 	identify(&c);
-	if (check_length(&c) == 0 && !az_blob(&c) && !az_identity(&c) && az_bearer(&c) == 0)
+	if (check_length(&c) == 0 && !az_blob(&c) && !az_identity(&c) && !az_vault(&c) && !az_graph(&c) &&
+		az_bearer(&c, "https://management.azure.com") == 0)
 		answer_arm(&c);
 	free(c.path);
 	free(c.scope);

@@ -8,7 +8,10 @@
 
 #include "model.h"
 
+#include <openssl/evp.h>
+
 struct az_vm;
+struct azure;
 
 struct az_disk {
 	char *id, *name, *group, *location;
@@ -28,6 +31,7 @@ struct az_disk {
 	char *run;	      /* fixfleet-run tag that it was created with; NULL */
 	char unique_id[SIM_UUID_BYTES];
 	json_t *tags, *ade; /* ade: encryptionSettingsCollection; NULL */
+	const struct azure *az;
 	int64_t size_bytes, created_ms;
 	bool snapshot, incremental;
 	bool bad;	  /* in process: a machine that boots from it crashes */
@@ -62,7 +66,7 @@ struct az_vm {
 	char vm_id[SIM_UUID_BYTES];
 	json_t *tags, *identity, *plan; /* identity and plan: NULL for none */
 	int64_t etag, max_data_disks, created_ms;
-	bool rescue, hibernation, vmss, spot, ephemeral, unmanaged, ade_dual, generalized;
+	bool rescue, hibernation, vmss, spot, ephemeral, unmanaged, ade, ade_dual, generalized;
 	struct az_os_disk os_disk;
 	struct az_data_disk *data;
 	size_t data_count;
@@ -121,7 +125,11 @@ struct azure {
 	int patch_tags;	     /* 0: replace, 1: merge */
 	int status_only;     /* 0: full, 1: power */
 	bool swap_needs_deallocate, endless_next_link, swap_ignored, ade_attach_refused;
-	json_t *buckets; /* overrides: name -> {capacity, refill_per_min} */
+	json_t *secrets;    /* of the key vault: "/secrets/NAME/VERSION" -> as it is answered */
+	json_t *graph_keys; /* id of a protector -> recovery password */
+	EVP_PKEY *kek;	    /* the vault's one key; NULL: nothing is wrapped */
+	const char *base;   /* of the request that is being answered; borrowed */
+	json_t *buckets;    /* overrides: name -> {capacity, refill_per_min} */
 	struct az_lock *locks;
 	size_t lock_count;
 	struct az_deny *deny;
@@ -136,7 +144,7 @@ struct azure {
 	unsigned images;    /* image files named so far */
 
 	struct az_token {
-		char text[80];
+		char text[80], audience[64];
 		int64_t until_ms;
 	} * tokens;
 	size_t token_count;
@@ -174,6 +182,9 @@ void az_header(struct az_call *c, const char *name, const char *fmt, ...) __attr
 /** May the client do that there? Else 403. `linked`: in the words for a scope that the request only names. */
 int az_allowed(struct az_call *c, const char *action, const char *scope, const char *linked);
 
+/** Does the scenario deny that? */
+bool az_denied(const struct az_call *c, const char *action, const char *scope);
+
 typedef void az_handler(struct az_call *c);
 
 /* Which budget a request draws on. */
@@ -196,10 +207,18 @@ int az_throttle(struct az_call *c, enum az_group group, const char *resource);
 
 /* azure_auth.c */
 bool az_identity(struct az_call *c); /* answered a token or metadata request? */
-int az_bearer(struct az_call *c);    /* 0, or -1 after 401 */
+/** 0, or -1 after 401. `audience`: whom the token must be for, without a slash at its end. */
+int az_bearer(struct az_call *c, const char *audience);
 /* azure_jwt.c: NULL, or why the assertion is refused, beginning with the AADSTS code. Static text. */
 const char *az_check_assertion(
 	const char *jwt, const char *certificate_pem, const char *client_id, const char *tenant, int64_t now_ms);
+
+/* azure_vault.c: Key Vault and Microsoft Graph. Is it asked? Then it is answered. */
+bool az_vault(struct az_call *c);
+bool az_graph(struct az_call *c);
+int az_read_ade(struct azure *az, const struct az_vm *vm, const json_t *o, const char *where, struct ff_err *err);
+/** encryptionSettingsCollection as it is answered. A new reference. */
+json_t *az_ade_json(const struct azure *az, const json_t *ade);
 
 /* azure_scenario.c */
 struct azure *az_scenario(struct sim *sim, const json_t *part, struct ff_err *err);

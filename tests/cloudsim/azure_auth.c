@@ -7,7 +7,7 @@
 
 #define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-static const char *issue(struct az_call *c)
+static const char *issue(struct az_call *c, const char *audience)
 {
 	struct azure *az = c->az;
 	struct az_token *t;
@@ -17,6 +17,7 @@ static const char *issue(struct az_call *c)
 	t = &az->tokens[az->token_count++];
 	sim_uuid(c->sim, id);
 	snprintf(t->text, sizeof(t->text), "eyJ0eXAiOiJKV1QifQ.%s.c2lt", id);
+	snprintf(t->audience, sizeof(t->audience), "%s", audience);
 	t->until_ms = c->sim->now_ms + az->token_seconds * 1000;
 	return t->text;
 }
@@ -59,6 +60,7 @@ static void token(struct az_call *c)
 	struct ff_headers form = {0};
 	ff_auto_free char *text = ff_strndup(c->req->body != NULL ? c->req->body : "", c->req->body_len);
 	const char *client, *grant, *scope, *why;
+	ff_auto_free char *audience = NULL;
 
 	sim_count_request(c->sim, "token");
 	sim_read_pairs(text, &form);
@@ -84,11 +86,13 @@ static void token(struct az_call *c)
 			"suffixed to the resource identifier.");
 	else if ((why = check_secret(c, &form)) != NULL)
 		refuse_token(c, 401, "invalid_client", why);
-	else
+	else {
+		audience = ff_strndup(scope, strlen(scope) - strlen("/.default"));
 		az_reply(c, 200,
 			json_pack("{s:s,s:I,s:I,s:s}", "token_type", "Bearer", "expires_in",
 				(json_int_t)c->az->token_seconds, "ext_expires_in", (json_int_t)c->az->token_seconds,
-				"access_token", issue(c)));
+				"access_token", issue(c, audience)));
+	}
 	ff_headers_free(&form);
 }
 
@@ -112,9 +116,9 @@ static void managed_identity(struct az_call *c)
 		return;
 	}
 	az_reply(c, 200,
-		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "access_token", issue(c), "client_id", az->client_id,
-			"expires_in", in, "expires_on", on, "ext_expires_in", in, "not_before", from, "resource",
-			resource, "token_type", "Bearer"));
+		json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "access_token", issue(c, resource), "client_id",
+			az->client_id, "expires_in", in, "expires_on", on, "ext_expires_in", in, "not_before", from,
+			"resource", resource, "token_type", "Bearer"));
 }
 
 bool az_identity(struct az_call *c)
@@ -153,7 +157,16 @@ static int refuse_bearer(struct az_call *c, const char *code, const char *messag
 	return az_refuse(c, 401, code, "%s", message);
 }
 
-int az_bearer(struct az_call *c)
+/* With or without a slash at its end. */
+static bool is_for(const struct az_token *t, const char *audience)
+{
+	size_t len = strlen(t->audience);
+
+	len -= len > 0 && t->audience[len - 1] == '/';
+	return len == strlen(audience) && strncasecmp(t->audience, audience, len) == 0;
+}
+
+int az_bearer(struct az_call *c, const char *audience)
 {
 	const char *auth = ff_headers_get(&c->req->headers, "Authorization");
 	char until[SIM_TIME_BYTES], now[SIM_TIME_BYTES];
@@ -167,6 +180,11 @@ int az_bearer(struct az_call *c)
 
 		if (!ff_streq(t->text, auth + 7))
 			continue;
+		if (!is_for(t, audience)) {
+			sim_violation(c->sim, "a token for '%s' was shown to '%s'", t->audience, audience);
+			return refuse_bearer(c, "InvalidAuthenticationTokenAudience",
+				"The access token has been obtained for wrong audience or resource.");
+		}
 		if (t->until_ms > c->sim->now_ms)
 			return 0;
 		expired =

@@ -65,5 +65,8 @@ void az_free(struct azure *az)
 	json_decref(az->vm_index);
 	json_decref(az->disk_index);
 	json_decref(az->buckets);
+	json_decref(az->secrets);
+	json_decref(az->graph_keys);
+	EVP_PKEY_free(az->kek);
 	free(az);
 }

@@ -16,11 +16,17 @@ bool az_disk_is_bad(const struct sim *sim, const struct az_disk *disk)
 	return disk->bad;
 }
 
+/* Azure Disk Encryption: the platform presents the key that the disk's record names. */
+static bool without_key(const struct az_vm *vm)
+{
+	return vm->ade && vm->os_disk.disk != NULL && vm->os_disk.disk->ade == NULL;
+}
+
 void az_boot(struct sim *sim, struct az_vm *vm)
 {
 	vm->power = AZ_RUNNING;
 	vm->booted_ms = sim->now_ms;
-	vm->boots = !az_disk_is_bad(sim, vm->os_disk.disk);
+	vm->boots = !az_disk_is_bad(sim, vm->os_disk.disk) && !without_key(vm);
 	vm->starts++;
 	az_check_vm(sim, vm);
 }
@@ -71,6 +77,9 @@ void az_check_vm(struct sim *sim, const struct az_vm *vm)
 	if (vm->power == AZ_RUNNING && !ff_strcaseeq(d->family, vm->family))
 		sim_violation(sim, "'%s' runs with OS disk '%s', which is neither its own nor a copy of it", vm->name,
 			d->name);
+	if (vm->power == AZ_RUNNING && without_key(vm))
+		sim_violation(
+			sim, "'%s' runs with OS disk '%s', whose encryption settings are lost", vm->name, d->name);
 	if (d->vm != vm)
 		sim_violation(sim, "'%s' has OS disk '%s', which is attached to '%s'", vm->name, d->name,
 			d->vm != NULL ? d->vm->name : "nothing");

@@ -44,6 +44,7 @@ struct az_disk *az_new_disk(
 {
 	struct az_disk *d = ff_calloc(1, sizeof(*d));
 
+	d->az = az;
 	d->id = az_id(az, group, snapshot ? "Microsoft.Compute/snapshots" : "Microsoft.Compute/disks", name);
 	d->name = ff_strdup(name);
 	d->group = ff_strdup(group);
@@ -292,19 +293,22 @@ struct azure *az_scenario(struct sim *sim, const json_t *part, struct ff_err *er
 		"federated_token", "imds_vm", "token_seconds", "page_size", "groups", "required_tags", "vms", "disks",
 		"locks", "deny", "latency_ms", "retry_after_s", "link_delay_ms", "buckets", "attach_api",
 		"attach_batch", "concurrent", "swap_on_running", "swap_needs_deallocate", "swap_ignored", "patch_tags",
-		"status_only", "ade_attach_refused", "endless_next_link", NULL};
+		"status_only", "ade_attach_refused", "endless_next_link", "graph_keys", NULL};
 	struct azure *az = ff_calloc(1, sizeof(*az));
+	const json_t *graph_keys = NULL;
 
 	az->vm_index = json_object();
 	az->disk_index = json_object();
+	az->secrets = json_object();
 	if (sim_only(part, "azure", members, err) < 0 || read_identity_part(sim, az, part, err) < 0 ||
 		read_texts(part, "groups", "prod", &az->groups, err) < 0 ||
 		read_texts(part, "required_tags", NULL, &az->required_tags, err) < 0 ||
 		read_latencies(sim, az, part, err) < 0 || read_waits(sim, az, part, err) < 0 ||
-		read_buckets(az, part, err) < 0 || read_switches(az, part, err) < 0 ||
-		read_lists(sim, az, part, err) < 0) {
+		read_buckets(az, part, err) < 0 || sim_object(part, "azure", "graph_keys", &graph_keys, err) < 0 ||
+		read_switches(az, part, err) < 0 || read_lists(sim, az, part, err) < 0) {
 		az_free(az);
 		return NULL;
 	}
+	az->graph_keys = graph_keys != NULL ? json_deep_copy(graph_keys) : json_object();
 	return az;
 }

@@ -129,7 +129,7 @@ static int read_kind(struct az_vm *vm, const json_t *o, const char *where, bool 
 	vm->power = (enum az_power)power;
 	vm->agent_mode = (enum az_agent_mode)agent;
 	vm->ade_dual = ade_kind == 1;
-	*ade = ade_kind == 0;
+	vm->ade = *ade = ade_kind == 0;
 	vm->generation = ff_strdup(generations[generation]);
 	vm->security_type = security > 0 ? ff_strdup(securities[security]) : NULL;
 	vm->public_ip = address >= 0 ? ff_strdup(addresses[address]) : NULL;
@@ -207,7 +207,8 @@ int az_read_vm(struct sim *sim, struct azure *az, const json_t *o, const char *w
 {
 	static const char *const members[] = {"name", "group", "location", "zone", "size", "os", "generation", "power",
 		"tags", "data_disks_max", "rescue", "agent", "hibernation", "vmss", "spot", "ephemeral", "unmanaged",
-		"generalized", "ade", "security_type", "public_ip", "identity", "plan", "os_disk", NULL};
+		"generalized", "ade", "ade_bek", "ade_kek", "ade_url", "security_type", "public_ip", "identity", "plan",
+		"os_disk", NULL};
 	struct az_vm *vm = ff_calloc(1, sizeof(*vm));
 	ff_auto_free char *disk_where = ff_printf("%s.os_disk", where);
 	const json_t *disk;
@@ -222,7 +223,8 @@ int az_read_vm(struct sim *sim, struct azure *az, const json_t *o, const char *w
 	if (sim_only(o, where, members, err) < 0 || read_place(az, vm, o, where, err) < 0 ||
 		read_flags(vm, o, where, err) < 0 || read_kind(vm, o, where, &ade, err) < 0 ||
 		read_identity(sim, az, vm, o, where, err) < 0 || sim_object(o, where, "os_disk", &disk, err) < 0 ||
-		read_os_disk(sim, az, vm, disk != NULL ? disk : none, disk_where, ade, err) < 0)
+		read_os_disk(sim, az, vm, disk != NULL ? disk : none, disk_where, ade, err) < 0 ||
+		az_read_ade(az, vm, o, where, err) < 0)
 		return -1;
 	sim_index_put(az->vm_index, vm->id, az->vm_count - 1);
 	vm->booted_ms = sim->now_ms - 86400000;

@@ -78,7 +78,7 @@ static json_t *disk_properties(const struct az_disk *d)
 		if (d->security_type != NULL)
 			ff_json_set_new(p, "securityProfile", json_pack("{s:s}", "securityType", d->security_type));
 		if (d->ade != NULL)
-			ff_json_set_new(p, "encryptionSettingsCollection", json_deep_copy(d->ade));
+			ff_json_set_new(p, "encryptionSettingsCollection", az_ade_json(d->az, d->ade));
 	}
 	if (d->snapshot)
 		ff_json_set_bool(p, "incremental", d->incremental);
@@ -231,6 +231,27 @@ static json_t *agent_json(const struct az_vm *vm, enum az_agent agent, int64_t t
 		"statuses", s, "extensionHandlers");
 }
 
+/* An encrypted disk's view repeats what its record says, and calls each setting enabled. */
+static json_t *disk_view(const struct az_disk *d, const char *when)
+{
+	json_t *o = json_object(), *statuses = json_array(), *settings = NULL, *setting;
+	ff_auto_json json_t *ade = d->ade != NULL ? az_ade_json(d->az, d->ade) : NULL;
+	size_t i;
+
+	ff_json_set_str(o, "name", d->name);
+	json_array_append_new(statuses, status("ProvisioningState/succeeded", "Provisioning succeeded", when));
+	settings = json_incref(json_object_get(ade, "encryptionSettings"));
+	json_array_foreach (settings, i, setting)
+		ff_json_set_bool(setting, "enabled", true);
+	if (settings != NULL) {
+		ff_json_set_new(o, "encryptionSettings", settings);
+		json_array_append_new(
+			statuses, status("EncryptionState/encrypted", "Encryption is enabled on disk", NULL));
+	}
+	ff_json_set_new(o, "statuses", statuses);
+	return o;
+}
+
 json_t *az_instance_view(const struct sim *sim, const struct azure *az, const struct az_vm *vm)
 {
 	static const char *const display[] = {
@@ -252,9 +273,7 @@ json_t *az_instance_view(const struct sim *sim, const struct azure *az, const st
 		ff_json_set_new(o, "vmAgent", agent_json(vm, agent, time_ms));
 	sim_time(vm->op != NULL ? vm->op->began_ms : vm->booted_ms, when);
 	if (vm->os_disk.disk != NULL)
-		ff_json_set_new(o, "disks",
-			json_pack("[{s:s,s:[o]}]", "name", vm->os_disk.disk->name, "statuses",
-				status("ProvisioningState/succeeded", "Provisioning succeeded", when)));
+		ff_json_set_new(o, "disks", json_pack("[o]", disk_view(vm->os_disk.disk, when)));
 	ff_json_set_str(o, "hyperVGeneration", vm->generation);
 	if (vm->op != NULL)
 		json_array_append_new(statuses, status("ProvisioningState/updating", "Updating", when));

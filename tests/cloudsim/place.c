@@ -58,6 +58,7 @@ static json_t *environment(const struct sim_place *place, const json_t *scenario
 
 	ff_json_set_str(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", place->base);
 	ff_json_set_str(env, "AZURE_AUTHORITY_HOST", place->base);
+	ff_json_set_str(env, "AZURE_GRAPH_ENDPOINT", place->base);
 	ff_json_set_str(env, "AZURE_TENANT_ID", tenant != NULL ? tenant : SIM_AZURE_TENANT);
 	ff_json_set_str(env, "AZURE_CLIENT_ID", client != NULL ? client : SIM_AZURE_CLIENT);
 	ff_json_set_str(env, "AZURE_CLIENT_SECRET", ff_json_str(az, "client_secret"));
