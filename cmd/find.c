@@ -58,12 +58,22 @@ static int make_runtime(struct found *f, const struct options *o, struct ff_err 
 
 /* ---------------------------------------------------------------- scopes */
 
+static bool has_scope(const struct options *o, const char *provider)
+{
+	for (size_t i = 0; i < o->scope_count; i++)
+		if (ff_streq(o->scopes[i].provider->name, provider))
+			return true;
+	return false;
+}
+
 static int open_scopes(struct found *f, const struct options *o, bool repairs, struct ff_err *err)
 {
 	struct ff_env env = {.get = get_env};
 
 	if (o->scope_count == 0)
 		return ff_fail(err, FF_E_USAGE, "no provider: give --provider azure --rg NAME, or see fixfleet --help");
+	if (o->key_graph && !has_scope(o, "azure"))
+		return ff_fail(err, FF_E_USAGE, "--key-graph is for azure: there is no --provider azure");
 	for (size_t i = 0; i < o->scope_count; i++) {
 		struct ff_scope_options options = o->scopes[i].options; /* borrows */
 		struct ff_cloud *cloud;
@@ -75,6 +85,7 @@ static int open_scopes(struct found *f, const struct options *o, bool repairs, s
 		options.discard_local_ssd = o->discard_local_ssd;
 		options.csek_file = o->csek_file;
 		options.no_backup = o->no_backup;
+		options.key_graph = o->key_graph;
 		options.take_over = o->take_over;
 		options.claims = o->from_cloud;
 		options.preflight = repairs;

@@ -315,6 +315,7 @@ TEXT_SETTER(csek_file)
 TEXT_SETTER(keys_file)
 TEXT_SETTER(key_command)
 TEXT_SETTER(key_secret)
+SWITCH_SETTER(key_graph, o->key_graph = true)
 SWITCH_SETTER(all, o->all = true)
 SWITCH_SETTER(take_over, o->take_over = true)
 SWITCH_SETTER(no_canary, o->canary = 0)
@@ -373,6 +374,8 @@ static const struct row rows[] = {
 		"file"},
 	{FOR_REPAIR | FOR_RESUME | FOR_DISK, 0, "key-command", "CMD", set_key_command,
 		"program that is asked for a BitLocker key: JSON on its stdin, the key on its stdout"},
+	{FOR_REPAIR | FOR_RESUME, 0, "key-graph", NULL, set_key_graph,
+		"azure: ask Microsoft Graph for BitLocker recovery passwords, by protector id"},
 	{FOR_REPAIR | FOR_RESUME, 0, "key-secret", "PATTERN", set_key_secret,
 		"aws, gcp: name of a BitLocker key in the secret store, with {vm}, {volume}, {protector} in it"},
 	{FOR_REPAIR | FOR_LATER, 0, "allow-deallocate", NULL, set_allow_deallocate,

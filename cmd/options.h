@@ -28,6 +28,7 @@ struct options {
 	struct ff_strv recipes;	       /* --recipe: names and files; none: the default one */
 	const char *worker, *dev_root; /* NULL: see options_worker(), options_dev_root() */
 	const char *keys_file, *key_command, *key_secret;
+	bool key_graph;
 	bool yes, dry_run, take_over, from_cloud;
 	const char *run_dir;
 	bool evidence; /* --evidence: keep consoles and screens in the run's folder */

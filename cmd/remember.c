@@ -69,6 +69,7 @@ json_t *options_describe(const struct options *o, const struct found *f)
 	set_path(info, "keys_file", o->keys_file);
 	ff_json_set_str(info, "key_command", o->key_command);
 	ff_json_set_str(info, "key_secret", o->key_secret); /* its name */
+	ff_json_set_bool(info, "key_graph", o->key_graph);
 	ff_json_set_str(info, "worker", options_worker(o));
 	set_path(info, "dev_root", options_dev_root(o));
 	ff_json_set_bool(info, "all", o->all);
@@ -149,6 +150,7 @@ int options_recall(struct options *o, const json_t *info, struct ff_err *err)
 			*strings[i].to = ff_json_str(info, strings[i].key);
 	take_texts(&o->rescues, json_object_get(info, "rescues"));
 	o->all = ff_json_bool(info, "all", false);
+	o->key_graph = o->key_graph || ff_json_bool(info, "key_graph", false);
 	o->allow_deallocate = ff_json_bool(info, "allow_deallocate", false);
 	o->asg_standby = ff_json_bool(info, "asg_standby", false);
 	o->discard_local_ssd = ff_json_bool(info, "discard_local_ssd", false);

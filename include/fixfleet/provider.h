@@ -48,6 +48,7 @@ struct ff_scope_options {
 	const char *csek_file;	/* GCP --csek-key-file */
 	bool take_over;		/* --take-over: a claim of another run is no reason to leave a VM alone */
 	bool no_backup;		/* --backup none: AWS and GCP take no snapshot */
+	bool key_graph;		/* Azure --key-graph: recovery passwords may be asked of Microsoft Graph */
 	bool claims;		/* a run is to be recovered: discovery reads claims, and disks that are away */
 	bool preflight;		/* a repair is to follow: check permissions where the cloud tells them beforehand */
 };

@@ -7,11 +7,16 @@
 /* First is the default. */
 static const struct azure_cloud clouds[] = {
 	{"public", "https://management.azure.com", "https://login.microsoftonline.com",
-		"https://management.azure.com/"},
+		{"https://management.azure.com/", "https://vault.azure.net", "https://graph.microsoft.com"},
+		".vault.azure.net", "https://graph.microsoft.com"},
 	{"usgov", "https://management.usgovcloudapi.net", "https://login.microsoftonline.us",
-		"https://management.usgovcloudapi.net/"},
+		{"https://management.usgovcloudapi.net/", "https://vault.usgovcloudapi.net",
+			"https://graph.microsoft.us"},
+		".vault.usgovcloudapi.net", "https://graph.microsoft.us"},
 	{"china", "https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn",
-		"https://management.chinacloudapi.cn/"},
+		{"https://management.chinacloudapi.cn/", "https://vault.azure.cn",
+			"https://microsoftgraph.chinacloudapi.cn"},
+		".vault.azure.cn", "https://microsoftgraph.chinacloudapi.cn"},
 };
 
 bool azure_is_guid(const char *text)
@@ -140,6 +145,7 @@ static void azure_close(struct ff_cloud *cloud)
 	free(cloud->title);
 	free(cloud->arm);
 	free(cloud->authority);
+	free(cloud->graph);
 	free(cloud->subscription);
 	free(cloud);
 }
@@ -155,12 +161,14 @@ static struct ff_cloud *azure_open(const struct ff_scope_options *o, const struc
 	cloud = ff_calloc(1, sizeof(*cloud));
 	cloud->which = which;
 	cloud->allow_deallocate = o->allow_deallocate;
+	cloud->key_graph = o->key_graph;
 	copy_strings(&cloud->groups, &o->groups, true);
 	copy_strings(&cloud->rescues, &o->rescues, true);
 	cloud->found = azure_found_new(o->take_over);
 	azure_set_subscription(cloud, subscription);
 	if ((cloud->arm = endpoint(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", which->arm, err)) == NULL ||
 		(cloud->authority = endpoint(env, "AZURE_AUTHORITY_HOST", which->authority, err)) == NULL ||
+		(cloud->graph = endpoint(env, "AZURE_GRAPH_ENDPOINT", which->graph, err)) == NULL ||
 		(cloud->login = azure_login_new(env, err)) == NULL) {
 		ff_wrap(err, "azure");
 		azure_close(cloud);
@@ -181,8 +189,7 @@ static const char *azure_account(const struct ff_cloud *cloud)
 
 /* ---------------------------------------------------------------- signing */
 
-/* "https://host[:port]", the scheme's own port left out: nextLink may name it (":443"). NULL when it is no URL. */
-static char *origin(const char *url)
+char *azure_origin(const char *url)
 {
 	ff_auto_free char *host = ff_url_host(url);
 	bool https;
@@ -197,9 +204,10 @@ static char *origin(const char *url)
 	return ff_printf("%s://%s", https ? "https" : "http", host);
 }
 
-bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url)
+/* Same scheme, host and port, and nothing in the URL that two readers would read in two ways? */
+static bool same_origin(const char *url, const char *endpoint_url)
 {
-	ff_auto_free char *theirs = origin(url), *ours = origin(cloud->arm);
+	ff_auto_free char *theirs = azure_origin(url), *ours = azure_origin(endpoint_url);
 
 	for (const char *p = url; p != NULL && *p != '\0'; p++)
 		if (*p <= ' ' || *p >= 0x7f)
@@ -207,15 +215,38 @@ bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url)
 	return theirs != NULL && ff_streq(theirs, ours);
 }
 
+bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url)
+{
+	return same_origin(url, cloud->arm);
+}
+
+bool azure_url_is_graph(const struct ff_cloud *cloud, const char *url)
+{
+	return same_origin(url, cloud->graph);
+}
+
+/* Each token goes to those whom it is for, and to nobody else. */
+static const struct {
+	const char *name;
+	bool (*owns)(const struct ff_cloud *cloud, const char *url);
+} receivers[AZ_AUDIENCE_COUNT] = {
+	[AZ_FOR_ARM] = {"Resource Manager", azure_url_is_arm},
+	[AZ_FOR_VAULT] = {"a key vault of this cloud", azure_url_is_vault},
+	[AZ_FOR_GRAPH] = {"Microsoft Graph", azure_url_is_graph},
+};
+
 static int azure_sign(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
 {
-	const char *token = azure_login_token(cloud);
+	enum azure_audience whom = ask->tag == AZ_Q_VAULT   ? AZ_FOR_VAULT
+				   : ask->tag == AZ_Q_GRAPH ? AZ_FOR_GRAPH
+							    : AZ_FOR_ARM;
+	const char *token = azure_login_token(cloud, whom);
 	char *bearer;
 
 	(void)wall_ms;
-	if (ask->kind != FF_ASK_HTTP || !azure_url_is_arm(cloud, ask->url))
-		return ff_fail(err, FF_E_BUG, "'%.200s' is not Resource Manager: the token is not sent there",
-			ask->url ? ask->url : "");
+	if (ask->kind != FF_ASK_HTTP || !receivers[whom].owns(cloud, ask->url))
+		return ff_fail(err, FF_E_BUG, "'%.200s' is not %s: the token is not sent there",
+			ask->url ? ask->url : "", receivers[whom].name);
 	if (token == NULL)
 		return ff_fail(err, FF_E_AUTH, "not signed in");
 	bearer = ff_printf("Bearer %s", token);
@@ -254,6 +285,7 @@ const struct ff_provider ff_azure = {
 	.recall = azure_recall,
 	.poll = azure_poll,
 	.polled = azure_polled,
+	.key_stores = azure_key_stores,
 	.place = azure_place,
 	.where = azure_where,
 	.by_hand = azure_by_hand,

@@ -3,6 +3,10 @@
  *
  *   azure.c      the table; opening, closing, signing, whose URL it is
  *   identity.c   where a token comes from, in the SDKs' order; token.c reads what was answered; assertion.c signs
+ *   bearer.c     tokens for others than Resource Manager, asked of the source that signed in
+ *   ade.c        keys of Azure Disk Encryption: where a disk says that they are, and Key Vault's answers; vault.c knows
+ *                whose URL is a vault's
+ *   graph.c      recovery passwords of Microsoft Graph
  *   request.c    resource ids, URLs and what each request costs
  *   errors.c     what class an answer is, and what it says of budgets
  *   operation.c  long-running operations: accepted, running, done
@@ -13,6 +17,7 @@
  * Members of `facts`, the recorded state of a VM (see struct ff_member):
  *   os_disk   the VM's storageProfile.osDisk as it was found, without diskSizeGB
  *   disk      {sku, zones, generation, location, tags, ...} of that disk, see azure_disk_reduce()
+ *   ade       where its instance view says that its keys are; what the disk itself says is in `disk`: see ade.c
  *   tags, etag, power                       of the last look at the VM, only while a step needs them
  *   op        {url, kind, since}            the operation that runs: see operation.c
  *   copied, attached, swapping              true once the copy may exist, be on the rescue VM, be the OS disk
@@ -56,10 +61,15 @@ extern const struct ff_provider ff_azure;
 #define AZ_TAG_WAS  "fixfleet-was" /* "running" or "stopped", before the run: for resume --from-cloud */
 #define AZ_TAG_ROLE "fixfleet-role"
 
+/* Whom a token is for: each takes only its own. */
+enum azure_audience { AZ_FOR_ARM, AZ_FOR_VAULT, AZ_FOR_GRAPH, AZ_AUDIENCE_COUNT };
+
 /* One of the sovereign clouds. */
 struct azure_cloud {
 	const char *name, *arm, *authority;
-	const char *audience; /* the token's; with its slash */
+	const char *audiences[AZ_AUDIENCE_COUNT]; /* as a token's `aud` has them, with a slash where it has one */
+	const char *vault_suffix;		  /* of the hosts of its key vaults */
+	const char *graph;
 };
 
 struct ff_cloud {
@@ -67,6 +77,8 @@ struct ff_cloud {
 	char *title;
 	char *arm;	    /* "https://management.azure.com" without a slash at its end */
 	char *authority;    /* the same for the token endpoint */
+	char *graph;	    /* and for Microsoft Graph */
+	bool key_graph;	    /* which may be asked for recovery passwords */
 	char *subscription; /* NULL until it is known */
 	struct ff_strv groups, rescues;
 	bool allow_deallocate;
@@ -90,7 +102,9 @@ enum azure_question {
 	AZ_Q_DISK,
 	AZ_Q_SIZES,
 	AZ_Q_VIEW,
-	AZ_Q_BLOB, /* evidence: not of Resource Manager */
+	AZ_Q_BLOB,  /* evidence: not of Resource Manager */
+	AZ_Q_VAULT, /* keys: a secret of a key vault, or a key of it */
+	AZ_Q_GRAPH,
 };
 
 /* ---- azure.c */
@@ -101,7 +115,12 @@ bool azure_url_is_arm(const struct ff_cloud *cloud, const char *url);
 void azure_set_subscription(struct ff_cloud *cloud, const char *subscription);
 bool azure_is_guid(const char *text);
 
-/* ---- identity.c, token.c */
+/** The same for Microsoft Graph. */
+bool azure_url_is_graph(const struct ff_cloud *cloud, const char *url);
+/** "https://host[:port]", the scheme's own port left out: nextLink may name it (":443"). NULL when it is no URL. */
+char *azure_origin(const char *url);
+
+/* ---- identity.c, token.c, bearer.c */
 
 /** Take the identity's settings from the environment. NULL with err. */
 struct azure_login *azure_login_new(const struct ff_env *env, struct ff_err *err);
@@ -113,7 +132,37 @@ void azure_login_reset(struct ff_cloud *cloud);
 int64_t azure_login_renew_at(const struct ff_cloud *cloud);
 const char *azure_login_name(const struct ff_cloud *cloud);
 /** The bearer token, or NULL. Borrowed. */
-const char *azure_login_token(const struct ff_cloud *cloud);
+const char *azure_login_token(const struct ff_cloud *cloud, enum azure_audience audience);
+
+/**
+ * The token that the next question of `turn` needs. Whoever looks for a key calls this first, each turn.
+ *
+ * @return  FF_KEY_DONE: it is there, and turn->answer, if any, is the caller's; FF_KEY_ASK: turn->ask asks for it;
+ * FF_KEY_FAILED
+ */
+enum ff_key_step azure_bearer(struct ff_cloud *cloud, enum azure_audience audience, struct ff_key_turn *turn);
+/** A token was refused: the next turn asks for a new one. */
+void azure_bearer_refused(struct ff_cloud *cloud, enum azure_audience audience);
+
+/* ---- vault.c, ade.c, graph.c */
+
+/** Is that a host of this cloud's key vaults (or, where Resource Manager is simulated on this machine, that simulator)?
+ */
+bool azure_url_is_vault(const struct ff_cloud *cloud, const char *url);
+/**
+ * The URL of a secret ("secrets") or key ("keys") as a VM's record names it, made anew of its parts: the record can be
+ * written by who owns the VM. The caller frees; NULL: not a vault's.
+ */
+char *azure_vault_url(const struct ff_cloud *cloud, const char *url, const char *kind);
+
+/** What encryption settings say of where keys are: {"version", "keys": [{"secret","kek"}]}. A new reference. */
+json_t *azure_ade_reduce(const json_t *settings, const char *version);
+/** The settings of the VM's OS disk, see azure_ade_reduce(); NULL: it is not encrypted so. Borrowed. */
+const json_t *azure_ade_settings(const json_t *facts);
+/** Why no key can be had of these settings; NULL: one can be asked for. `*host` (owned) is the vault's. */
+char *azure_ade_refusal(const struct ff_cloud *cloud, const json_t *settings, char **host);
+extern const struct ff_key_store azure_key_stores[];
+enum ff_key_step azure_graph_look(struct ff_cloud *cloud, struct ff_key_turn *turn);
 
 /**
  * A client assertion (RFC 7523), signed PS256 with the key of a PEM or PKCS#12 file that holds certificate and key.

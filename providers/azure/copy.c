@@ -216,6 +216,9 @@ static const char *wrong_with(const struct ff_member *m, const json_t *disk)
 		{"zones/0", "disk/zones/0", "zone", true},
 		{"properties/creationData/sourceResourceId", "os_disk/managedDisk/id", "source", false},
 		{"properties/encryption/diskEncryptionSetId", "disk/diskEncryptionSetId", "disk encryption set", true},
+		/* without it the platform has no key for it: the VM would not boot */
+		{"properties/encryptionSettingsCollection/encryptionSettings/0/diskEncryptionKey/secretUrl",
+			"disk/ade/keys/0/secret", "Azure Disk Encryption key", false},
 	};
 
 	for (size_t i = 0; i < FF_COUNT(must); i++) {

@@ -166,7 +166,7 @@ static enum ff_turn next_phase(const struct ff_cloud *cloud)
 		f->phase = AZ_PHASE_DETAILS;
 		return FF_TURN_ASK;
 	case AZ_PHASE_DETAILS:
-		azure_found_judge(f);
+		azure_found_judge(cloud);
 		azure_found_forget(f);
 		f->phase = AZ_PHASE_DONE;
 		break;

@@ -32,6 +32,7 @@ static const struct rule {
 	{0, "OperationNotAllowed", "maximum number of data disks", FF_E_CONFLICT}, /* the rescue VM is full */
 	{0, "OperationNotAllowed", NULL, FF_E_PERMANENT},
 	{0, "PropertyChangeNotAllowed", NULL, FF_E_PERMANENT},
+	{0, NULL, "contains encryption settings", FF_E_PERMANENT}, /* of Azure Disk Encryption, when it is attached */
 	{0, "OSDiskSwapNotSupportedForVMsUsingDiskEncryption", NULL, FF_E_PERMANENT},
 	{0, "AllocationFailed", NULL, FF_E_TRANSIENT},
 	{0, "ZonalAllocationFailed", NULL, FF_E_TRANSIENT},
@@ -364,6 +365,9 @@ enum ff_class azure_judge(const struct ff_cloud *cloud, int64_t wall_ms, const s
 	class = reply.class;
 	if (hint != NULL && class == FF_E_THROTTLED)
 		hint->bucket = bucket_of(ask, error_of(reply.body));
+	/* signing in again would bring another token for Resource Manager: who looks for the key asks for a new one */
+	if (class == FF_E_AUTH && (ask->tag == AZ_Q_VAULT || ask->tag == AZ_Q_GRAPH))
+		class = e->class = FF_E_DENIED;
 	/* The poll itself went well; asking it again would only tell of the same failed operation. */
 	if (reply.status == 200 && (class == FF_E_TRANSIENT || class == FF_E_THROTTLED))
 		class = e->class = FF_E_CONFLICT;

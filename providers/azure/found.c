@@ -138,7 +138,10 @@ json_t *azure_disk_reduce(const json_t *disk)
 	keep_text(out, "security", disk, "properties/securityProfile/securityType");
 	keep_text(out, "state", disk, "properties/diskState");
 	if (ff_json_bool(disk, "properties/encryptionSettingsCollection/enabled", false))
-		ff_json_set_bool(out, "ade", true);
+		ff_json_set_new(out, "ade",
+			azure_ade_reduce(ff_json_at(disk, "properties/encryptionSettingsCollection/encryptionSettings"),
+				ff_json_str(
+					disk, "properties/encryptionSettingsCollection/encryptionSettingsVersion")));
 	ff_json_set_int(out, "bytes", disk_bytes(disk));
 	return out;
 }

@@ -92,6 +92,6 @@ void azure_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *
 void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over);
 void azure_hazards_of_view(struct ff_vm *vm, const json_t *view);
 /** Everything is read: disks, locks, addresses, sizes, and the health of each. */
-void azure_found_judge(struct azure_found *found);
+void azure_found_judge(const struct ff_cloud *cloud);
 
 #endif

@@ -97,21 +97,11 @@ static bool has_status(const json_t *view, const char *word)
 	return false;
 }
 
-static void ade_hazard(struct ff_vm *vm)
-{
-	for (size_t i = 0; i < vm->hazards.count; i++)
-		if (ff_has_prefix(vm->hazards.items[i], "ade"))
-			return;
-	azure_hazard(vm, true, "ade",
-		"the OS disk is encrypted by Azure Disk Encryption, and its keys are not supported yet");
-	free(vm->disk_encryption);
-	vm->disk_encryption = ff_strdup("ade");
-}
-
 void azure_hazards_of_view(struct ff_vm *vm, const json_t *view)
 {
 	const char *os_name = ff_json_str(vm->facts, "os_disk/name");
 	const json_t *disk, *settings;
+	bool encrypted = false;
 	size_t i, k;
 
 	if (has_status(view, "OSState/generalized"))
@@ -123,7 +113,10 @@ void azure_hazards_of_view(struct ff_vm *vm, const json_t *view)
 			continue;
 		json_array_foreach (ff_json_at(disk, "encryptionSettings"), k, settings)
 			if (ff_json_bool(settings, "enabled", false))
-				ade_hazard(vm);
+				encrypted = true;
+		if (encrypted)
+			ff_json_set_new(
+				vm->facts, "ade", azure_ade_reduce(ff_json_at(disk, "encryptionSettings"), NULL));
 	}
 }
 
@@ -159,8 +152,6 @@ static void disk_hazards(struct ff_vm *vm, const json_t *disk)
 	ff_auto_free char *sku = azure_lower(ff_json_str(disk, "sku"));
 	ff_auto_free char *lower = azure_lower(security);
 
-	if (ff_json_bool(disk, "ade", false))
-		ade_hazard(vm);
 	if (ff_has_prefix(lower, "confidentialvm_diskencryptedwith"))
 		azure_hazard(vm, true, "confidential", "the OS disk is a confidential one, bound to this VM's vTPM");
 	if (ff_strcaseeq(security, "TrustedLaunch"))
@@ -185,9 +176,35 @@ static void take_disk(struct ff_vm *vm, json_t *disk)
 		ff_json_set_str(disk, "generation", ff_json_str(vm->facts, "generation"));
 	json_object_del(disk, "state");
 	json_object_del(disk, "security");
-	json_object_del(disk, "ade");
 	json_object_del(disk, "bytes");
 	ff_json_set_new(vm->facts, "disk", json_incref(disk));
+}
+
+/*
+ * Azure Disk Encryption: single-pass (1.1) keeps where the keys are with the disk, so that a copy of it boots as it
+ * did. Dual-pass (1.0) keeps it with the VM, and the swap is refused.
+ */
+static void ade_hazards(const struct ff_cloud *cloud, struct ff_vm *vm)
+{
+	const json_t *settings = azure_ade_settings(vm->facts);
+	ff_auto_free char *host = NULL, *why = NULL;
+
+	if (settings == NULL)
+		return;
+	free(vm->disk_encryption);
+	vm->disk_encryption = ff_strdup("ade");
+	for (size_t i = 0; i < vm->hazards.count; i++)
+		if (ff_has_prefix(vm->hazards.items[i], "ade-dual-pass:"))
+			return;
+	why = azure_ade_refusal(cloud, settings, &host);
+	if (ff_streq(ff_json_str(settings, "version"), "1.0"))
+		azure_hazard(vm, true, "ade-dual-pass",
+			"dual-pass Azure Disk Encryption is on, and Azure refuses to swap such an OS disk");
+	else if (why != NULL)
+		azure_hazard(vm, true, "ade", "the OS disk is encrypted by Azure Disk Encryption, and %s", why);
+	else
+		azure_hazard(vm, false, "ade",
+			"the OS disk is encrypted by Azure Disk Encryption; its key is asked of key vault %s", host);
 }
 
 /* ---------------------------------------------------------------- what lies around it */
@@ -258,8 +275,9 @@ static void judge_health(struct ff_vm *vm, const struct azure_side *side)
 	}
 }
 
-static void judge_vm(struct azure_found *f, struct ff_vm *vm, const struct azure_side *side)
+static void judge_vm(const struct ff_cloud *cloud, struct ff_vm *vm, const struct azure_side *side)
 {
+	struct azure_found *f = cloud->found;
 	ff_auto_free char *key = azure_lower(vm->disk_id);
 	json_t *disk = json_object_get(f->disks, key);
 
@@ -273,6 +291,7 @@ static void judge_vm(struct azure_found *f, struct ff_vm *vm, const struct azure
 		skip(vm, *vm->os ? "it is not a Windows VM" : "its operating system is not known");
 	if (disk != NULL)
 		take_disk(vm, disk);
+	ade_hazards(cloud, vm);
 	lock_hazards(f, vm);
 	deallocation_hazards(f, vm, side);
 	if (side->unread != NULL)
@@ -312,13 +331,15 @@ static void judge_rescue(struct azure_found *f, struct ff_vm *vm, const struct a
 			side->size);
 }
 
-void azure_found_judge(struct azure_found *f)
+void azure_found_judge(const struct ff_cloud *cloud)
 {
+	struct azure_found *f = cloud->found;
+
 	if (f->addresses_unknown)
 		ff_strv_add(&f->notes,
 			"no VM is deallocated without --allow-deallocate, since public addresses are not known");
 	for (size_t i = 0; i < f->count; i++) {
-		judge_vm(f, f->vms[i], &f->sides[i]);
+		judge_vm(cloud, f->vms[i], &f->sides[i]);
 		judge_rescue(f, f->vms[i], &f->sides[i]);
 		azure_found_share(f, f->vms[i]);
 	}

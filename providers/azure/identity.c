@@ -101,7 +101,8 @@ void azure_login_free(struct azure_login *l)
 	azure_drop_secret(&l->password);
 	azure_drop_secret(&l->app_header);
 	azure_drop_secret(&l->assertion);
-	azure_drop_secret(&l->token);
+	for (int i = 0; i < AZ_AUDIENCE_COUNT; i++)
+		azure_drop_secret(&l->tokens[i].text);
 	ff_buf_free(&l->tried);
 	free(l);
 }
@@ -131,10 +132,11 @@ static void secret_ask(struct ff_ask *ask, enum azure_question question)
 }
 
 /* Client credentials grant: with the secret, or with an assertion. */
-static void ask_token(const struct ff_cloud *cloud, struct ff_ask *ask)
+static void ask_token(const struct ff_cloud *cloud, const char *audience, const char *assertion, struct ff_ask *ask)
 {
 	const struct azure_login *l = cloud->login;
-	ff_auto_free char *url = azure_token_url(cloud), *scope = ff_printf("%s.default", cloud->which->audience);
+	ff_auto_free char *url = azure_token_url(cloud);
+	ff_auto_free char *scope = ff_printf("%s%s.default", audience, ff_has_suffix(audience, "/") ? "" : "/");
 	struct ff_buf form = {0};
 
 	ff_form_add(&form, "grant_type", "client_credentials");
@@ -143,7 +145,7 @@ static void ask_token(const struct ff_cloud *cloud, struct ff_ask *ask)
 		ff_form_add(&form, "client_secret", l->secret);
 	} else {
 		ff_form_add(&form, "client_assertion_type", ASSERTION_TYPE);
-		ff_form_add(&form, "client_assertion", l->assertion);
+		ff_form_add(&form, "client_assertion", assertion);
 	}
 	ff_form_add(&form, "scope", scope);
 	ff_ask_http(ask, "POST", "%s", url);
@@ -158,10 +160,10 @@ static void ask_file(struct ff_ask *ask, const char *path)
 	secret_ask(ask, AZ_Q_FILE);
 }
 
-static void ask_managed(const struct ff_cloud *cloud, struct ff_ask *ask)
+static void ask_managed(const struct ff_cloud *cloud, const char *audience, struct ff_ask *ask)
 {
 	const struct azure_login *l = cloud->login;
-	ff_auto_free char *resource = ff_percent_encode(cloud->which->audience);
+	ff_auto_free char *resource = ff_percent_encode(audience);
 	ff_auto_free char *client = l->client ? ff_percent_encode(l->client) : NULL;
 	const char *with = client ? "&client_id=" : "";
 
@@ -179,10 +181,9 @@ static void ask_managed(const struct ff_cloud *cloud, struct ff_ask *ask)
 	ask->timeout_ms = l->chosen ? METADATA_MS : PROBE_MS;
 }
 
-static void ask_cli(const struct ff_cloud *cloud, struct ff_ask *ask)
+static void ask_cli(const char *audience, struct ff_ask *ask)
 {
-	const char *const argv[] = {
-		"az", "account", "get-access-token", "--resource", cloud->which->audience, "-o", "json"};
+	const char *const argv[] = {"az", "account", "get-access-token", "--resource", audience, "-o", "json"};
 
 	*ask = (struct ff_ask){.kind = FF_ASK_EXEC, .timeout_ms = CLI_MS};
 	for (size_t i = 0; i < FF_COUNT(argv); i++)
@@ -190,31 +191,47 @@ static void ask_cli(const struct ff_cloud *cloud, struct ff_ask *ask)
 	secret_ask(ask, AZ_Q_CLI);
 }
 
+/* What a source of the environment is set by; NULL: it is not set, or needs nothing set. */
+static const char *own_setting(const struct azure_login *l)
+{
+	return l->source == SECRET	  ? l->secret
+	       : l->source == CERTIFICATE ? l->certificate
+	       : l->source == WORKLOAD	  ? l->token_file
+					  : NULL;
+}
+
+void azure_source_ask(
+	const struct ff_cloud *cloud, enum azure_audience audience, const char *assertion, struct ff_ask *ask)
+{
+	const struct azure_login *l = cloud->login;
+	const char *whom = cloud->which->audiences[audience];
+
+	if (l->source == MANAGED)
+		ask_managed(cloud, whom, ask);
+	else if (l->source == CLI)
+		ask_cli(whom, ask);
+	else if (l->source != SECRET && assertion == NULL)
+		ask_file(ask, own_setting(l));
+	else
+		ask_token(cloud, whom, assertion, ask);
+}
+
 /* Ask the current source, or move on. 1: ask is filled; 0: look again. */
 static int ask_source(struct ff_cloud *cloud, struct ff_ask *ask)
 {
 	struct azure_login *l = cloud->login;
-	const char *own = l->source == SECRET	     ? l->secret
-			  : l->source == CERTIFICATE ? l->certificate
-			  : l->source == WORKLOAD    ? l->token_file
-						     : NULL;
+	bool of_environment = l->source != MANAGED && l->source != CLI;
 
-	if (l->source == MANAGED) {
-		ask_managed(cloud, ask);
-	} else if (l->source == CLI) {
-		ask_cli(cloud, ask);
-	} else if (own == NULL) {
+	if (of_environment && own_setting(l) == NULL) {
 		l->source++;
 		return 0;
-	} else if (missing(l) != NULL) {
+	}
+	if (of_environment && missing(l) != NULL) {
 		azure_login_refuse(l, missing(l));
 		return 0;
-	} else if (l->source != SECRET && l->assertion == NULL) {
-		ask_file(ask, own);
-	} else {
-		ask_token(cloud, ask);
-		azure_drop_secret(&l->assertion);
 	}
+	azure_source_ask(cloud, AZ_FOR_ARM, l->assertion, ask);
+	azure_drop_secret(&l->assertion);
 	return 1;
 }
 
@@ -231,12 +248,13 @@ static void ask_instance(const struct ff_cloud *cloud, struct ff_ask *ask)
 enum ff_turn azure_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff_ask *ask, struct ff_err *err)
 {
 	struct azure_login *l = cloud->login;
+	const struct azure_token *token = &l->tokens[AZ_FOR_ARM];
 
 	if (l->asked)
 		return FF_TURN_WAIT;
-	if (l->token != NULL && wall_ms >= l->renew_at)
+	if (token->text != NULL && wall_ms >= token->renew_at)
 		azure_login_reset(cloud);
-	while (l->token == NULL && l->failed.class == FF_E_NONE)
+	while (token->text == NULL && l->failed.class == FF_E_NONE)
 		if (ask_source(cloud, ask) == 1) {
 			l->asked = true;
 			return FF_TURN_ASK;
@@ -264,14 +282,16 @@ enum ff_turn azure_login_next(struct ff_cloud *cloud, int64_t wall_ms, struct ff
 
 void azure_login_reset(struct ff_cloud *cloud)
 {
-	azure_drop_secret(&cloud->login->token);
+	azure_drop_secret(&cloud->login->tokens[AZ_FOR_ARM].text);
 	azure_drop_secret(&cloud->login->assertion);
-	cloud->login->renew_at = 0;
+	cloud->login->tokens[AZ_FOR_ARM].renew_at = 0;
 }
 
 int64_t azure_login_renew_at(const struct ff_cloud *cloud)
 {
-	return cloud->login->token ? cloud->login->renew_at : 0;
+	const struct azure_token *token = &cloud->login->tokens[AZ_FOR_ARM];
+
+	return token->text ? token->renew_at : 0;
 }
 
 const char *azure_login_name(const struct ff_cloud *cloud)
@@ -279,7 +299,7 @@ const char *azure_login_name(const struct ff_cloud *cloud)
 	return names[cloud->login->source];
 }
 
-const char *azure_login_token(const struct ff_cloud *cloud)
+const char *azure_login_token(const struct ff_cloud *cloud, enum azure_audience audience)
 {
-	return cloud->login->token;
+	return cloud->login->tokens[audience].text;
 }

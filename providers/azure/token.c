@@ -55,24 +55,6 @@ static bool token_ok(const char *token)
 	return len > 0 && len <= TOKEN_BYTES_MAX;
 }
 
-/* Take the token; it is renewed five minutes before its end, or at half of a short life. */
-static void take_token(struct azure_login *l, int64_t wall_ms, const char *token, int64_t life_ms)
-{
-	if (!token_ok(token)) {
-		azure_login_refuse(l, "the answer holds no token");
-		return;
-	}
-	if (life_ms < 60 * 1000)
-		life_ms = 60 * 1000;
-	if (life_ms > 86400 * 1000)
-		life_ms = 86400 * 1000;
-	azure_drop_secret(&l->token);
-	l->token = ff_strdup(token);
-	l->renew_at = wall_ms + (life_ms > 2 * RENEW_BEFORE_MS ? life_ms - RENEW_BEFORE_MS : life_ms / 2);
-	l->chosen = true;
-	ff_buf_free(&l->tried);
-}
-
 /* What a refusal says, without anything secret: the first sentence of error_description. */
 static char *refusal(const struct azure_login *l, const struct ff_answer *answer, const json_t *body)
 {
@@ -92,104 +74,54 @@ static char *refusal(const struct azure_login *l, const struct ff_answer *answer
 	return clean;
 }
 
-static void read_token(struct azure_login *l, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
+static void read_token(
+	const struct azure_login *l, const struct ff_answer *answer, const json_t *body, struct azure_grant *grant)
 {
-	ff_auto_free char *why = NULL;
-
 	if (answer->transport != FF_T_OK)
-		why = ff_printf("the sign-in endpoint could not be reached: %s", answer->why);
+		grant->why = ff_printf("the sign-in endpoint could not be reached: %s", answer->why);
 	else if (answer->status != 200)
-		why = refusal(l, answer, body);
-	if (why != NULL)
-		azure_login_refuse(l, why);
-	else
-		take_token(l, wall_ms, ff_json_str(body, "access_token"), ff_json_int(body, "expires_in", 0) * 1000);
+		grant->why = refusal(l, answer, body);
+	grant->token = ff_strdup(ff_json_str(body, "access_token"));
+	grant->life_ms = ff_json_int(body, "expires_in", 0) * 1000;
 }
 
-static void read_managed(struct azure_login *l, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
+static void read_managed(const struct azure_login *l, int64_t wall_ms, const struct ff_answer *answer,
+	const json_t *body, struct azure_grant *grant)
 {
-	ff_auto_free char *host = ff_url_hostname(l->app_endpoint ? l->app_endpoint : l->imds), *why = NULL;
-	ff_auto_free char *said = NULL;
+	ff_auto_free char *host = ff_url_hostname(l->app_endpoint ? l->app_endpoint : l->imds), *said = NULL;
 	int64_t expires_on = ff_json_int(body, "expires_on", 0), now_s = wall_ms / 1000;
 	int64_t life = ff_json_int(body, "expires_in", 0);
 
 	if (answer->transport != FF_T_OK) {
-		why = ff_printf("no answer from %s", host);
-		pass_over(l, why);
-		return;
-	}
-	if (answer->status != 200) { /* 400: the machine has no such identity */
+		grant->why = ff_printf("no answer from %s", host);
+	} else if (answer->status != 200) { /* 400: the machine has no such identity */
 		said = refusal(l, answer, body);
-		why = ff_printf("%s: %s", host, said);
-		pass_over(l, why);
-		return;
+		grant->why = ff_printf("%s: %s", host, said);
 	}
+	grant->absent = grant->why != NULL;
 	if (life <= 0 && expires_on > now_s && expires_on - now_s < 86400 * 2)
 		life = expires_on - now_s;
 	if (life > 86400 * 2)
 		life = 86400 * 2;
-	take_token(l, wall_ms, ff_json_str(body, "access_token"), life * 1000);
+	grant->token = ff_strdup(ff_json_str(body, "access_token"));
+	grant->life_ms = life * 1000;
 }
 
-static void read_cli(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_answer *answer, const json_t *body)
+static void read_cli(int64_t wall_ms, const struct ff_answer *answer, const json_t *body, struct azure_grant *grant)
 {
-	struct azure_login *l = cloud->login;
-	const char *subscription = ff_json_str(body, "subscription");
 	int64_t expires_on = ff_json_int(body, "expires_on", 0), now_s = wall_ms / 1000;
-	ff_auto_free char *why = NULL;
 
 	if (answer->transport == FF_T_LOCAL && answer->status == ENOENT)
-		why = ff_strdup("not installed");
+		grant->why = ff_strdup("not installed");
 	else if (answer->transport != FF_T_OK)
-		why = ff_printf("%s", *answer->why ? answer->why : "could not be run");
+		grant->why = ff_printf("%s", *answer->why ? answer->why : "could not be run");
 	else if (answer->status != 0)
-		why = ff_printf("ended with status %d: 'az login' may be needed", answer->status);
-	if (why != NULL) {
-		pass_over(l, why);
-		return;
-	}
+		grant->why = ff_printf("ended with status %d: 'az login' may be needed", answer->status);
+	grant->absent = grant->why != NULL;
 	if (expires_on <= now_s || expires_on - now_s > 86400 * 2) /* not said: expiresOn is some local time */
 		expires_on = now_s + CLI_LIFE_S;
-	take_token(l, wall_ms, ff_json_str(body, "accessToken"), (expires_on - now_s) * 1000);
-	if (l->token != NULL && cloud->subscription == NULL && azure_is_guid(subscription))
-		azure_set_subscription(cloud, subscription);
-}
-
-/* The certificate, or the federated token: either becomes the assertion of the token request. */
-static void read_file(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer)
-{
-	struct azure_login *l = cloud->login;
-	ff_auto_free char *why = NULL, *url = azure_token_url(cloud);
-	struct ff_err err = {0};
-
-	if (answer->transport != FF_T_OK || answer->status != 0) {
-		why = ff_printf("'%s' cannot be read: %s", ask->path ? ask->path : "",
-			*answer->why ? answer->why : strerror(answer->status));
-	} else if (l->source == CERTIFICATE) {
-		l->assertion = azure_assertion(
-			answer->body ? answer->body : "", answer->body_len, l->password, url, l->client, wall_ms, &err);
-		if (l->assertion == NULL)
-			why = ff_printf("'%s': %s", ask->path ? ask->path : "", err.text);
-	} else {
-		char *text = ff_strndup(answer->body ? answer->body : "", answer->body_len);
-
-		text[strcspn(text, " \t\r\n")] = '\0';
-		if (token_ok(text))
-			l->assertion = ff_strdup(text);
-		else
-			why = ff_printf("'%s' holds no token", ask->path ? ask->path : "");
-		ff_free_secret(text);
-	}
-	if (why != NULL)
-		azure_login_refuse(l, why);
-}
-
-static void read_instance(struct ff_cloud *cloud, const json_t *body)
-{
-	const char *subscription = ff_json_str(body, "compute/subscriptionId");
-
-	if (cloud->subscription == NULL && azure_is_guid(subscription))
-		azure_set_subscription(cloud, subscription);
+	grant->token = ff_strdup(ff_json_str(body, "accessToken"));
+	grant->life_ms = (expires_on - now_s) * 1000;
 }
 
 /* jansson frees without wiping: the token's copy in the parsed answer is overwritten in place. */
@@ -201,32 +133,137 @@ static void wipe_member(const json_t *body, const char *key)
 		ff_wipe((char *)json_string_value(text), json_string_length(text));
 }
 
+static json_t *parse(const struct ff_answer *answer)
+{
+	if (answer->transport != FF_T_OK || answer->body_len == 0)
+		return NULL;
+	return ff_json_parse(answer->body, answer->body_len, AZURE_IDENTITY_BYTES_MAX, NULL);
+}
+
+void azure_grant_read(const struct azure_login *l, int tag, int64_t wall_ms, const struct ff_answer *answer,
+	struct azure_grant *grant)
+{
+	ff_auto_json json_t *body = parse(answer);
+
+	*grant = (struct azure_grant){0};
+	if (tag == AZ_Q_TOKEN)
+		read_token(l, answer, body, grant);
+	else if (tag == AZ_Q_IMDS)
+		read_managed(l, wall_ms, answer, body, grant);
+	else
+		read_cli(wall_ms, answer, body, grant);
+	if (grant->why == NULL && !token_ok(grant->token))
+		grant->why = ff_strdup("the answer holds no token");
+	wipe_member(body, "access_token");
+	wipe_member(body, "accessToken");
+}
+
+void azure_grant_release(struct azure_grant *grant)
+{
+	ff_free_secret(grant->token);
+	free(grant->why);
+	*grant = (struct azure_grant){0};
+}
+
+void azure_token_keep(struct azure_token *token, int64_t wall_ms, struct azure_grant *grant)
+{
+	int64_t life_ms = grant->life_ms;
+
+	if (life_ms < 60 * 1000)
+		life_ms = 60 * 1000;
+	if (life_ms > 86400 * 1000)
+		life_ms = 86400 * 1000;
+	azure_drop_secret(&token->text);
+	token->text = FF_STEAL(grant->token);
+	token->renew_at = wall_ms + (life_ms > 2 * RENEW_BEFORE_MS ? life_ms - RENEW_BEFORE_MS : life_ms / 2);
+}
+
+/* The certificate, or the federated token: either becomes the assertion of the token request. */
+char *azure_file_assertion(const struct ff_cloud *cloud, int64_t wall_ms, const struct ff_answer *answer, char **why)
+{
+	const struct azure_login *l = cloud->login;
+	const char *path = l->source == CERTIFICATE ? l->certificate : l->token_file, *body = answer->body;
+	ff_auto_free char *url = azure_token_url(cloud);
+	struct ff_err err = {0};
+	char *assertion = NULL;
+
+	if (answer->transport != FF_T_OK || answer->status != 0) {
+		*why = ff_printf(
+			"'%s' cannot be read: %s", path, *answer->why ? answer->why : strerror(answer->status));
+	} else if (l->source == CERTIFICATE) {
+		assertion =
+			azure_assertion(body ? body : "", answer->body_len, l->password, url, l->client, wall_ms, &err);
+		if (assertion == NULL)
+			*why = ff_printf("'%s': %s", path, err.text);
+	} else {
+		assertion = ff_strndup(body ? body : "", answer->body_len);
+		assertion[strcspn(assertion, " \t\r\n")] = '\0';
+		if (!token_ok(assertion)) {
+			azure_drop_secret(&assertion);
+			*why = ff_printf("'%s' holds no token", path);
+		}
+	}
+	return assertion;
+}
+
+/* ---------------------------------------------------------------- signing in */
+
+/* A source answered with a token, or not: then it is the end, or the next one's turn. */
+static void take(struct azure_login *l, int64_t wall_ms, struct azure_grant *grant)
+{
+	if (grant->why != NULL && grant->absent) {
+		pass_over(l, grant->why);
+	} else if (grant->why != NULL) {
+		azure_login_refuse(l, grant->why);
+	} else {
+		azure_token_keep(&l->tokens[AZ_FOR_ARM], wall_ms, grant);
+		l->chosen = true;
+		ff_buf_free(&l->tried);
+	}
+}
+
+static void read_file(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_answer *answer)
+{
+	ff_auto_free char *why = NULL;
+
+	cloud->login->assertion = azure_file_assertion(cloud, wall_ms, answer, &why);
+	if (why != NULL)
+		azure_login_refuse(cloud->login, why);
+}
+
+/* az and the machine's metadata know the subscription. */
+static void read_subscription(struct ff_cloud *cloud, const char *path, const struct ff_answer *answer)
+{
+	ff_auto_json json_t *body = parse(answer);
+	const char *subscription = ff_json_str(body, path);
+
+	if (cloud->subscription == NULL && azure_is_guid(subscription))
+		azure_set_subscription(cloud, subscription);
+}
+
 void azure_login_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask, const struct ff_answer *answer)
 {
-	ff_auto_json json_t *body = NULL;
+	struct azure_login *l = cloud->login;
+	struct azure_grant grant = {0};
 
-	cloud->login->asked = false;
-	if (ask->tag != AZ_Q_FILE && answer->transport == FF_T_OK && answer->body_len > 0)
-		body = ff_json_parse(answer->body, answer->body_len, AZURE_IDENTITY_BYTES_MAX, NULL);
+	l->asked = false;
 	switch (ask->tag) {
 	case AZ_Q_FILE:
-		read_file(cloud, wall_ms, ask, answer);
+		read_file(cloud, wall_ms, answer);
 		break;
 	case AZ_Q_TOKEN:
-		read_token(cloud->login, wall_ms, answer, body);
-		break;
 	case AZ_Q_IMDS:
-		read_managed(cloud->login, wall_ms, answer, body);
-		break;
 	case AZ_Q_CLI:
-		read_cli(cloud, wall_ms, answer, body);
+		azure_grant_read(l, ask->tag, wall_ms, answer, &grant);
+		take(l, wall_ms, &grant);
+		if (ask->tag == AZ_Q_CLI && l->tokens[AZ_FOR_ARM].text != NULL)
+			read_subscription(cloud, "subscription", answer);
 		break;
 	case AZ_Q_INSTANCE:
-		read_instance(cloud, body);
+		read_subscription(cloud, "compute/subscriptionId", answer);
 		break;
 	default:
 		break;
 	}
-	wipe_member(body, "access_token");
-	wipe_member(body, "accessToken");
+	azure_grant_release(&grant);
 }

@@ -205,7 +205,11 @@ Test(azure_discover, health_follows_power_and_agent)
 
 Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 {
-#define PLAIN	VIEW("running", SICK)
+#define PLAIN	     VIEW("running", SICK)
+#define ADE_KEY(url) "\"diskEncryptionKey\":{\"secretUrl\":\"" url "\",\"sourceVault\":{\"id\":\"/x\"}}"
+#define ADE(version, url)                                                                                              \
+	",\"encryptionSettingsCollection\":{\"enabled\":true,\"encryptionSettingsVersion\":\"" version                 \
+	"\",\"encryptionSettings\":[{" ADE_KEY(url) "}]}"
 #define P(text) "\"provisioningState\":\"Succeeded\"," text
 	static const struct {
 		const char *word;
@@ -221,10 +225,19 @@ Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 		{"scale-set", "\"location\"", "\"managedBy\":\"/x\",", DISK("web", "", ""), PLAIN, true},
 		{"ade-dual-pass", "\"createOption\"", "\"encryptionSettings\":{\"enabled\":true},", DISK("web", "", ""),
 			PLAIN, true},
+		/* nobody knows where its key is */
 		{"ade", NULL, NULL, DISK("web", "", ",\"encryptionSettingsCollection\":{\"enabled\":true}"), PLAIN,
 			true},
 		{"ade", NULL, NULL, DISK("web", "", ""),
 			"{\"disks\":[{\"name\":\"WEB-os\",\"encryptionSettings\":[{\"enabled\":true}]}]}", true},
+		{"ade", NULL, NULL, DISK("web", "", ADE("1.1", "https://evil.example/secrets/a/b")), PLAIN, true},
+		{"ade-dual-pass", NULL, NULL, DISK("web", "", ADE("1.0", "https://v.vault.azure.net/secrets/a/b")),
+			PLAIN, true},
+		{"ade", NULL, NULL, DISK("web", "", ADE("1.1", "https://v.vault.azure.net/secrets/a/b")), PLAIN, false},
+		{"ade", NULL, NULL, DISK("web", "", ""),
+			"{\"disks\":[{\"name\":\"WEB-os\",\"encryptionSettings\":[{\"enabled\":true," ADE_KEY(
+				"https://v.vault.azure.net/secrets/a/b") "}]}]}",
+			false},
 		{"confidential", NULL, NULL,
 			DISK("web", "",
 				",\"securityProfile\":{\"securityType\":\"ConfidentialVM_"
@@ -288,6 +301,23 @@ Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 			vm->health == FF_SKIPPED, cases[i].skipped, "case %zu %s: %s", i, cases[i].word, vm->reason);
 		ff_azure.close(cloud);
 	}
+}
+
+/* What the chain of questions begins with: the disk's own record before the view's. */
+Test(azure_discover, where_the_keys_of_an_encrypted_disk_are_is_kept)
+{
+	struct ff_cloud *cloud = one_vm(VM("web", "Windows", "", ""),
+		DISK("web", "", ADE("1.1", "https://v.vault.azure.net/secrets/a/b")),
+		"{\"disks\":[{\"name\":\"web-os\",\"encryptionSettings\":[{\"enabled\":true," ADE_KEY(
+			"https://v.vault.azure.net/secrets/c/d") ",\"keyEncryptionKey\":{\"keyUrl\":\"k\"}}]}]}",
+		NO_LOCKS);
+	struct ff_vm *vm = vm_of(cloud, "web");
+
+	cr_expect_str_eq(
+		ff_json_str(azure_ade_settings(vm->facts), "keys/0/secret"), "https://v.vault.azure.net/secrets/a/b");
+	cr_expect_str_eq(ff_json_str(vm->facts, "ade/keys/0/kek"), "k");
+	cr_expect_str_eq(vm->disk_encryption, "ade");
+	ff_azure.close(cloud);
 }
 
 static bool has_hazard(const struct ff_vm *vm, const char *prefix)

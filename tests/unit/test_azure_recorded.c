@@ -179,7 +179,8 @@ Test(azure_recorded, lists_and_models_become_vms_and_disks)
 
 	for (size_t c = 0; c < FF_COUNT(cases); c++) {
 		ff_auto_json json_t *r = recording(cases[c].name);
-		struct azure_found *found = azure_found_new(false);
+		struct ff_cloud *fresh = kit_cloud();
+		struct azure_found *found = fresh->found;
 		const json_t *exchange;
 		size_t i;
 
@@ -194,10 +195,10 @@ Test(azure_recorded, lists_and_models_become_vms_and_disks)
 					found, (size_t)index, ff_json_at(body, "properties/instanceView"), NOW);
 		}
 		cr_assert_gt(found->count, 0, "%s", cases[c].name);
-		azure_found_judge(found);
+		azure_found_judge(fresh);
 		cr_assert_eq(found->vms[0]->health, FF_SKIPPED, "Linux all of them");
 		if (cases[c].hazard != NULL)
 			cr_assert(ff_has_prefix(found->vms[0]->hazards.items[0], cases[c].hazard));
-		azure_found_free(found);
+		ff_azure.close(fresh);
 	}
 }

@@ -86,7 +86,7 @@ Test(remember, so_are_the_options)
 	info = described(ARGS("--provider", "gcp", "--all", "--allow-deallocate", "--asg", "standby",
 		"--discard-local-ssd", "--backup", "none", "--take-over", "--max-failures", "7%", "--canary", "3",
 		"--parallel", "9", "--appliances", "2", "--verify-timeout", "60", "--worker", "ssh:ops@{rescue}",
-		"--dev-root", "/mnt/{rescue}", "--key-secret", "bitlocker-{vm}"));
+		"--dev-root", "/mnt/{rescue}", "--key-secret", "bitlocker-{vm}", "--key-graph"));
 	o = recalled(info, ARGS(NULL));
 	cr_expect(o.all && o.allow_deallocate && o.asg_standby && o.discard_local_ssd && o.no_backup && o.take_over);
 	cr_expect_eq(o.max_failures, 0);
@@ -98,6 +98,7 @@ Test(remember, so_are_the_options)
 	cr_expect_str_eq(o.worker, "ssh:ops@{rescue}");
 	cr_expect_str_eq(o.dev_root, "/mnt/{rescue}");
 	cr_expect_str_eq(o.key_secret, "bitlocker-{vm}");
+	cr_expect(o.key_graph);
 	options_release(&o);
 }
 
