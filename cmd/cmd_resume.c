@@ -103,6 +103,7 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 	if (find_begin(f, o, &config, &err) < 0)
 		return fail_with(&err);
 	free(FF_STEAL(a->journal));
+	ff_past_forget_vms(&a->past); /* the engine learns of them from the journal */
 	/* from here on nobody else writes: read it once more */
 	if (ff_runtime_reopen_run(f->runtime, a->folder, &a->journal, &a->journal_len, &err) < 0)
 		return fail_with(&err);
@@ -111,6 +112,7 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 		return status;
 	if (ff_engine_resume(f->engine, a->journal, a->journal_len, &err) < 0)
 		return fail_with(&err);
+	free(FF_STEAL(a->journal)); /* a large run's is larger than all the rest */
 	return run_to_end(f, o, view, a->past.run, a->folder);
 }
 

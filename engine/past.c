@@ -223,7 +223,7 @@ int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_
 	return 0;
 }
 
-void ff_past_release(struct ff_past *past)
+void ff_past_forget_vms(struct ff_past *past)
 {
 	for (size_t i = 0; i < past->count; i++) {
 		struct ff_past_vm *vm = &past->vms[i];
@@ -239,7 +239,13 @@ void ff_past_release(struct ff_past *past)
 		json_decref(vm->removed);
 		json_decref(vm->by_hand);
 	}
-	free(past->vms);
+	free(FF_STEAL(past->vms));
+	past->count = 0;
+}
+
+void ff_past_release(struct ff_past *past)
+{
+	ff_past_forget_vms(past);
 	free(past->run);
 	free(past->program);
 	free(past->flow);

@@ -56,6 +56,8 @@ struct ff_past {
 	bool torn;		/* the last record was torn */
 };
 int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_err *err);
+/** Free what it tells of the VMs alone. */
+void ff_past_forget_vms(struct ff_past *past);
 void ff_past_release(struct ff_past *past);
 
 #endif

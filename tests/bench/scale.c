@@ -221,9 +221,9 @@ static void in_model(bool in)
 {
 	meter.model = in;
 	if (in)
-		meter.in_s = now_s(CLOCK_PROCESS_CPUTIME_ID);
+		meter.in_s = now_s(CLOCK_THREAD_CPUTIME_ID);
 	else
-		meter.cpu_s += now_s(CLOCK_PROCESS_CPUTIME_ID) - meter.in_s;
+		meter.cpu_s += now_s(CLOCK_THREAD_CPUTIME_ID) - meter.in_s;
 }
 
 /* ---------------------------------------------------------------- runs */
@@ -275,13 +275,13 @@ static json_t *make_scenario(struct vw *vw, unsigned vms)
 /* What `fixfleet status` does, and `fixfleet resume` before it signs in. */
 static double status_s(const struct vw_host *host)
 {
-	double begin = now_s(CLOCK_PROCESS_CPUTIME_ID), took;
+	double begin = now_s(CLOCK_THREAD_CPUTIME_ID), took;
 	struct ff_past past;
 	struct ff_err err;
 
 	if (ff_past_read(host->journal.text, host->journal.len, &past, &err) < 0)
 		give_up(err.text);
-	took = now_s(CLOCK_PROCESS_CPUTIME_ID) - begin;
+	took = now_s(CLOCK_THREAD_CPUTIME_ID) - begin;
 	ff_past_release(&past);
 	return took;
 }
@@ -295,10 +295,10 @@ static double resume_s(struct vw_host *host, const struct vw_run *what)
 	vw_host_end(host);
 	if (vw_host_begin(host, what, &err) < 0 || vw_run_until(host, FF_PHASE_FOUND, LIMIT_MS, &err) < 0)
 		give_up(err.text);
-	begin = now_s(CLOCK_PROCESS_CPUTIME_ID);
+	begin = now_s(CLOCK_THREAD_CPUTIME_ID);
 	if (ff_engine_resume(host->engine, host->journal.text, host->journal.len, &err) < 0)
 		give_up(err.text);
-	return now_s(CLOCK_PROCESS_CPUTIME_ID) - begin;
+	return now_s(CLOCK_THREAD_CPUTIME_ID) - begin;
 }
 
 static struct vw *make_clouds(unsigned vms)
@@ -329,7 +329,7 @@ static void run(unsigned vms, struct shares *s)
 
 	open_field();
 	vw = make_clouds(vms);
-	begin_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - meter.cpu_s;
+	begin_s = now_s(CLOCK_THREAD_CPUTIME_ID) - meter.cpu_s;
 	host = vw_host_new(vw);
 	if (vw_host_begin(host, &what, &err) < 0 || vw_run_until(host, FF_PHASE_FOUND, LIMIT_MS, &err) < 0)
 		give_up(err.text);
@@ -340,7 +340,7 @@ static void run(unsigned vms, struct shares *s)
 	ff_engine_counts(host->engine, &counts);
 	s->failed = counts.ended[FF_O_REPAIRED] != vms;
 	s->model_cpu_s = meter.cpu_s;
-	s->own_cpu_s = now_s(CLOCK_PROCESS_CPUTIME_ID) - begin_s - meter.cpu_s;
+	s->own_cpu_s = now_s(CLOCK_THREAD_CPUTIME_ID) - begin_s - meter.cpu_s;
 	s->own_mb = own_mb();
 	s->journal_mb = (double)host->journal.len / 1048576;
 	s->model_mb = (double)(meter.top - meter.field) / 1048576 - s->journal_mb;

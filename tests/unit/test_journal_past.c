@@ -42,6 +42,10 @@ Test(journal_past, the_replayed_run_is_the_run)
 	}
 	cr_expect_str_eq(ff_json_str(past.vms[0].facts, "waited"), "9");
 	cr_expect_str_eq(past.vms[1].outcome, "failed-home");
+	ff_past_forget_vms(&past);
+	cr_expect_eq(past.count, 0);
+	cr_expect_null(past.vms);
+	cr_expect_str_eq(past.run, "run-1");
 	ff_past_release(&past);
 }
 
