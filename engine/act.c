@@ -26,6 +26,7 @@ struct ff_act {
 	struct ff_one **ones;
 	size_t count;
 	unsigned polls;
+	bool stale; /* it was not sent: what it was to be done upon was seen too long ago */
 };
 
 static const struct ff_step *row_of(const struct ff_act *act)
@@ -231,6 +232,25 @@ static bool refused(enum ff_class class)
 	return class != FF_E_NONE && class != FF_E_TRANSIENT;
 }
 
+static bool stale(struct ff_engine *e, void *owner)
+{
+	struct ff_act *act = owner;
+
+	for (size_t i = 0; i < act->count; i++) {
+		int64_t fresh_ms = ff_one_row(act->ones[i])->fresh_ms;
+
+		act->stale = act->stale || (fresh_ms > 0 && ff_now(e) - act->ones[i]->looked_ms > fresh_ms);
+	}
+	return act->stale;
+}
+
+static void look_again(struct ff_engine *e, struct ff_act *act)
+{
+	for (size_t i = 0; i < act->count; i++)
+		ff_one_look(e, act->ones[i]);
+	act_free(e, act);
+}
+
 static void acted(struct ff_engine *e, void *owner, const struct ff_reply *reply)
 {
 	struct ff_act *act = owner;
@@ -242,6 +262,10 @@ static void acted(struct ff_engine *e, void *owner, const struct ff_reply *reply
 		act->ones[i]->same_token = reply->class == FF_E_TRANSIENT;
 		if (!surely_without_effect(reply) && !refused(reply->class))
 			act->ones[i]->touched = true;
+	}
+	if (act->stale && reply->answer == NULL) {
+		look_again(e, act);
+		return;
 	}
 	if (surely_without_effect(reply)) {
 		act_failed(e, act, "act", &reply->err);
@@ -342,6 +366,7 @@ static void act_send(struct ff_engine *e, struct ff_act *act)
 			.sign = true,
 			.until_ms = until_of(act),
 			.leaving = leaving,
+			.stale = stale,
 			.replied = acted,
 			.owner = act},
 		&ask);

@@ -129,6 +129,11 @@ void ff_call_fail_later(struct ff_engine *e, struct ff_call *call, const struct 
 	ff_task_queue(&e->tasks, &call->task, FF_LANE_NOW);
 }
 
+bool ff_call_stale(struct ff_engine *e, struct ff_call *call)
+{
+	return call->o.stale != NULL && call->o.stale(e, call->o.owner);
+}
+
 /* Nothing but the journal keeps it: its asker writes the intent. */
 static int leave(struct ff_engine *e, struct ff_call *call, struct ff_err *err)
 {
@@ -143,8 +148,15 @@ static int leave(struct ff_engine *e, struct ff_call *call, struct ff_err *err)
 static void go(struct ff_engine *e, struct ff_call *call)
 {
 	struct ff_scope *scope = call->o.scope;
-	struct ff_err err;
+	struct ff_err err = {0};
 
+	if (ff_call_stale(e, call)) {
+		unhold(call);
+		ff_call_give_room(e, call);
+		ff_fail(&err, FF_E_TRANSIENT, "%s waited too long", call->o.what);
+		finish(e, call, err.class, &err);
+		return;
+	}
 	for (; call->drawn < call->ask.cost_count; call->drawn++) {
 		if (ff_budgets_draw(e, call, call->drawn) != 0) {
 			ff_call_hold(call);

@@ -27,6 +27,7 @@ struct ff_looking {
 	struct ff_looking *all_next, **all_link; /* in engine->lookings */
 	struct ff_one **ones;
 	size_t count;
+	int64_t left_ms;
 };
 
 static bool gathers(const struct ff_step *row)
@@ -117,8 +118,10 @@ static void read_answer(
 
 static void settle(struct ff_engine *e, const struct ff_looking *l, struct ff_verdict *v)
 {
-	for (size_t i = 0; i < l->count; i++)
+	for (size_t i = 0; i < l->count; i++) {
+		l->ones[i]->looked_ms = l->left_ms;
 		ff_one_learn(l->ones[i], &v[i], i == 0);
+	}
 	ff_record_result(e, "look", l->ones, l->count, v);
 	for (size_t i = 0; i < l->count; i++) {
 		if (v[i].meaning == FF_M_SPLIT && l->count > 1)
@@ -198,6 +201,7 @@ static int leaving(struct ff_engine *e, void *owner, struct ff_ask *ask, struct 
 	size_t before = l->count, max = ff_one_row(l->ones[0])->look_max;
 	struct ff_ask fuller;
 
+	l->left_ms = ff_now(e);
 	if (l->pool == NULL || l->pool->front != l)
 		return 0;
 	gather(e, l, max);

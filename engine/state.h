@@ -174,6 +174,7 @@ struct ff_one {
 	char *reason; /* why it goes home, with what was left over */
 	char *last;   /* what the cloud said last in this step, for when patience ends */
 	int64_t began_ms, until_ms, queued_ms;
+	int64_t looked_ms; /* when the last look of this row left */
 	int64_t took_ms;
 	uint64_t attempted; /* order's indexes whose effect may be there */
 	uint64_t undone;    /* undo rows that ran */
@@ -320,6 +321,11 @@ struct ff_call_options {
 	 * writes the intent. 0, or -1 with err: it does not leave. NULL: nothing to do.
 	 */
 	int (*leaving)(struct ff_engine *e, void *owner, struct ff_ask *ask, struct ff_err *err);
+	/**
+	 * Asked before each sending, repeats too: must it not leave any more? Then it ends without an answer, and has
+	 * drawn on no budget. NULL: never.
+	 */
+	bool (*stale)(struct ff_engine *e, void *owner);
 	ff_replied_fn *replied; /* called once, from a task of its own */
 	void *owner;
 };

@@ -211,6 +211,12 @@ struct ff_step {
 	 * that a replay decides the same. NULL: always.
 	 */
 	bool (*applies)(const struct ff_member *m);
+	/**
+	 * A look (from its request's leaving) is good for so long: an act that would leave later, because it waited
+	 * for its budget or was throttled, looks again instead. With FF_LOOK_FIRST, where nothing guards the act
+	 * against what others did since. 0: for ever.
+	 */
+	int64_t fresh_ms;
 };
 
 /* Where the worker finds a member's disk, by what the cloud guarantees. */

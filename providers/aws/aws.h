@@ -63,6 +63,8 @@ extern const struct ff_provider ff_aws;
 
 /* How long a read may still show what was before a write was accepted (facts section 5). */
 #define AWS_LAG_MS 60000
+/* A claim is written at most so long after the look that found none. */
+#define AWS_CLAIM_FRESH_MS 2500
 
 enum aws_service { AWS_EC2, AWS_STS, AWS_AUTOSCALING, AWS_SECRETS, AWS_KMS, AWS_SSO, AWS_SERVICE_COUNT };
 

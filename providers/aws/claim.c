@@ -1,13 +1,19 @@
 /*
  * Claim and release: tags on the VM and its root volume that say which run is at work, and whose the volume is, should
- * the journal be lost while it is detached. EC2 has no compare-and-set for tags: look, write, look again after a
- * moment, and who then reads another run's name has lost. The last arbiter is the volume, which only one can attach.
+ * the journal be lost while it is detached. EC2 has no compare-and-set for tags: look, write, wait, look again, and who
+ * then reads another run's name has lost.
+ *
+ * How long to wait: a claim of another may be written over ours as long as its look may not have shown ours, which is
+ * the lag of tags, and how long it takes from a look to the write (that it does not take longer is the row's fresh_ms).
+ * Then it may hide from us for the lag again. The last arbiter is the volume, which only one can attach.
  */
 #include "aws.h"
 
 #include <stdlib.h>
 
-#define MOMENT_MS   2000
+#define TAG_LAG_MS  2000 /* seconds at most are reported, facts section 5; AWS_LAG_MS is far on the safe side */
+#define ON_WAY_MS   1500 /* of a request, until it takes effect */
+#define MOMENT_MS   (2 * TAG_LAG_MS + AWS_CLAIM_FRESH_MS + ON_WAY_MS)
 #define LAG_LOOK_MS 1500
 
 char *aws_root_tag(const struct ff_member *m)
@@ -93,6 +99,13 @@ static void foreign(
 			clean, by ? " of " : "", whose);
 }
 
+/* Our name, and when it was written is not known: whoever wrote it has died. From now on, then. */
+static void begin_waiting(int64_t wall_ms, struct ff_verdict *v)
+{
+	ff_json_set_int(aws_patch(v), "claim_ms", wall_ms);
+	aws_wait(v, MOMENT_MS, "another run may claim it in the same moment");
+}
+
 /* Nothing came of it, or another run's claim has come and gone since: it begins anew, with how the VM is now. */
 static void begin_anew(struct ff_verdict *v)
 {
@@ -111,6 +124,8 @@ static void see_claim(const struct ff_member *m, int64_t wall_ms, const xmlNode 
 		foreign(m, node, run, since, v);
 	} else if (!ff_streq(aws_xml_str(root, "deviceName"), aws_root_device(m))) {
 		aws_failed(v, FF_E_CONFLICT, "volume '%s' is not its root volume any more", aws_volume(m));
+	} else if (run != NULL && since == INT64_MAX) {
+		begin_waiting(wall_ms, v);
 	} else if (run != NULL && since < MOMENT_MS) {
 		aws_wait(v, (unsigned)(MOMENT_MS - since), "another run may claim it in the same moment");
 	} else if (run != NULL) {

@@ -73,6 +73,7 @@ const struct ff_step aws_steps[AWS_STEP_COUNT] = {
 		.act = aws_claim,
 		.acted = aws_claim_acted,
 		LOOKS(claim, LOOKS_AT_ONCE),
+		.fresh_ms = AWS_CLAIM_FRESH_MS,
 		.undo = AWS_RELEASE},
 	[AWS_STANDBY] = {.name = "standby",
 		.doing = "leaving its group for Standby",

@@ -316,9 +316,15 @@ static const struct look_case {
 		FF_M_FAILED, NULL},
 	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-500}",
 		INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-1")), FF_M_WAIT,
-		"side"}, /* another may write it in this moment */
-	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-2500}",
+		"side"},				  /* another may write it in this moment */
+	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-7900}", /* or have written it over ours, and not be seen yet */
+		INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-1")), FF_M_WAIT, "side"},
+	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-8000}",
 		INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-1")), FF_M_DONE, "!side"},
+	{AWS_CLAIM, "{\"side\":true}", /* written before a crash, nobody knows when */
+		INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-1")), FF_M_WAIT, "claim_ms"},
+	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-8000}",
+		INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-2")), FF_M_FAILED, NULL},
 	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-2500}", INSTANCE("running", MAPPED("/dev/sda1", "attached", "true")),
 		FF_M_WAIT, NULL}, /* tags lag */
 	/* simulation, seed 710798: the claim's answer was lost, the run died, and another run mended the VM */

@@ -172,3 +172,41 @@ Test(engine_look, who_is_unknown_alone_stays_alone_until_it_is_seen)
 	cr_expect_geq(traced(&w, "/looks/verify:a,verify:c"), 2);
 	cr_expect_geq(traced(&w, "/looks/verify:b"), 4);
 }
+
+/* How often the copy of "a" was looked at, with a look that is good for so long, and its request throttled. */
+static int looks_at_a_throttled_copy(int64_t fresh_ms)
+{
+	RULES({"POST https://toy.test/copy:a", .times = 1, .status = 429, .retry_after = "17"});
+	open_with(VERIFY, 100, 1);
+	steps[COPY].flags |= FF_LOOK_FIRST;
+	steps[COPY].fresh_ms = fresh_ms;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+	cr_expect_eq(traced(&w, "send POST https://toy.test/copy:a"), 2);
+	return traced(&w, "/look/copy/a");
+}
+
+Test(engine_look, what_was_seen_too_long_ago_is_looked_at_again_before_the_act)
+{
+	cr_expect_eq(looks_at_a_throttled_copy(16000), 2);
+}
+
+Test(engine_look, what_is_fresh_is_not_looked_at_again)
+{
+	cr_expect_eq(looks_at_a_throttled_copy(18000), 1);
+}
+
+Test(engine_look, who_looks_again_has_not_drawn_on_the_budget)
+{
+	RULES({"POST https://toy.test/attach:", .latency_ms = 100});
+	open_with(VERIFY, 100, 3);
+	w.cloud->moves = 1;
+	steps[ATTACH].group_max = steps[DETACH].group_max = 1;
+	steps[ATTACH].flags |= FF_LOOK_FIRST;
+	steps[ATTACH].fresh_ms = 4000;
+	world_finish(&w);
+	cr_expect_gt(traced(&w, "/look/attach/"), 3);
+	for (const char *name = "a\0b\0c\0"; *name != '\0'; name += 2)
+		expect_outcome(&w, name, FF_O_REPAIRED, "");
+	cr_expect_lt(w.now_ms, 120000, "%" PRId64, w.now_ms);
+}
