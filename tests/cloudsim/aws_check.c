@@ -108,22 +108,32 @@ bool aw_vol_is_bad(const struct sim *sim, const struct aw_vol *vol)
 
 /* ---- what must never happen */
 
-static bool is_claimed(const struct aw_vm *vm)
+static const char *claim_of(const struct aw_past *tags)
 {
-	return json_object_get(aw_now(&vm->tags)->tags, AW_CLAIM) != NULL;
+	return ff_json_str(aw_now(tags)->tags, AW_CLAIM);
+}
+
+/* EC2 lets a second run write its claim over the first one's. Then only that one may change it. */
+static void note_whose(struct aw_call *c, const char *name, const struct aw_past *tags)
+{
+	const char *claim = claim_of(tags);
+
+	if (claim != NULL && c->req->run != NULL && !ff_streq(claim, c->req->run))
+		sim_violation(c->sim, "'%s' was changed (%s) by run '%s' and is claimed by run '%s'", name,
+			c->action->name, c->req->run, claim);
 }
 
 void aw_note_vm(struct aw_call *c, const struct aw_vm *vm)
 {
-	if (!is_claimed(vm) && !vm->rescue)
+	note_whose(c, vm->name, &vm->tags);
+	if (claim_of(&vm->tags) == NULL && !vm->rescue)
 		sim_violation(c->sim, "'%s' was changed (%s) without a claim on it", vm->name, c->action->name);
 }
 
 void aw_note_vol(struct aw_call *c, const struct aw_vol *vol, const struct aw_vm *vm)
 {
-	bool claimed = json_object_get(aw_now(&vol->tags)->tags, AW_CLAIM) != NULL;
-
-	if (!claimed && (vol->home == NULL || !is_claimed(vol->home)))
+	note_whose(c, vol->id, &vol->tags);
+	if (claim_of(&vol->tags) == NULL && (vol->home == NULL || claim_of(&vol->home->tags) == NULL))
 		sim_violation(c->sim, "volume '%s' was changed (%s) without a claim on it", vol->id, c->action->name);
 	if (vm != NULL)
 		aw_note_vm(c, vm);

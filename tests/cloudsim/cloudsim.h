@@ -62,6 +62,7 @@ struct sim_request {
 	struct ff_headers headers; /* as on the wire */
 	const char *body;	   /* may be NULL when body_len is 0; need not be NUL-terminated */
 	size_t body_len;
+	const char *run; /* whose it is, for what must never happen; NULL: that is not known */
 };
 
 enum sim_end {

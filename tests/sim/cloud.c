@@ -205,7 +205,8 @@ static void as_on_the_wire(struct vw_exchange *x)
 		.target = *p != '\0' ? p : "/",
 		.headers = x->ask.headers,
 		.body = x->ask.body,
-		.body_len = x->ask.body_len};
+		.body_len = x->ask.body_len,
+		.run = x->host->run};
 }
 
 static void read_file(struct vw *vw, struct vw_exchange *x)

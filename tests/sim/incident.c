@@ -124,8 +124,8 @@ static void vary_cloud(struct vw_incident *i, const char *cloud, json_t *part)
 		ff_json_set_int(part, "token_seconds", chance(i, 30) ? 400 : 3599);
 	} else if (ff_streq(cloud, "aws")) {
 		ff_json_set_new(part, "lag_ms",
-			json_pack("{s:I, s:I}", "instances", (json_int_t)draw(i, 8000), "volumes",
-				(json_int_t)draw(i, 4000)));
+			json_pack("{s:I, s:I, s:I}", "instances", (json_int_t)draw(i, 8000), "volumes",
+				(json_int_t)draw(i, 4000), "tags", (json_int_t)draw(i, 2001)));
 	} else {
 		ff_json_set_str(part, "refusals", ONE_OF(i, "http", "operation"));
 		ff_json_set_str(part, "concurrent", ONE_OF(i, "queue", "refuse"));

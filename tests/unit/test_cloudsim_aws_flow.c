@@ -485,9 +485,18 @@ Test(cloudsim_aws_flow, tags_of_others_are_not_ours)
 	state_is(&k, "aws/vms/0/tags/fixfleet-run", "r0"); /* another value stays */
 	must_do(&k, "DeleteTags&ResourceId.1=" I("1") "&Tag.1.Key=fixfleet-run&Tag.1.Value=");
 	state_is(&k, "aws/vms/0/tags/fixfleet-run", "r0");
-	cr_assert_eq(kit_violations(&k), 0u);
+	must_do(&k, "CreateTags&ResourceId.1=" I("1") "&Tag.1.Key=fixfleet-run&Tag.1.Value=r2");
+	cr_assert_eq(kit_violations(&k), 0u); /* who looked a moment ago could not see it */
+	k.now += 5001;
 	must_do(&k, CLAIM(I("1"), VOL("1")));
-	cr_assert(kit_violated(&k, "run 'r1' overwrote the claim of run 'r0' on 'bad'"));
+	cr_assert(kit_violated(&k, "run 'r1' overwrote the claim of run 'r2' on 'bad'"));
+	k.run = "r1";
+	must_do(&k, STOP);
+	cr_assert_eq(kit_violations(&k), 1u);
+	kit_settle(&k);
+	k.run = "r2";
+	must_do(&k, START);
+	cr_assert(kit_violated(&k, "'bad' was changed (StartInstances) by run 'r2' and is claimed by run 'r1'"));
 	must_do(&k, "CreateTags&ResourceId.1=" I("1") "&Tag.1.Key=Env&Tag.1.Value=test");
 	cr_assert(kit_violated(&k, "tag 'Env' of 'bad', which is not fixfleet's, was overwritten"));
 	must_do(&k, "DeleteTags&ResourceId.1=" I("1")); /* without Tag: all of them */

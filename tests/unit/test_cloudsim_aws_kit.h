@@ -29,6 +29,7 @@ struct kit {
 	const char *key, *secret, *token, *region, *service; /* NULL: the usual */
 	int64_t clock_ms;				     /* of the client, beside the model's */
 	bool unsigned_request;
+	const char *run; /* whose requests they are; NULL: nobody knows */
 	FILE *traffic;
 };
 
@@ -124,7 +125,8 @@ static inline int kit_ask(struct kit *k, const char *version, const char *action
 		.base = "https://ec2.us-east-1.amazonaws.com",
 		.target = "/",
 		.body = body,
-		.body_len = strlen(body)};
+		.body_len = strlen(body),
+		.run = k->run};
 	int status;
 
 	ff_headers_add(&r.headers, "Content-Type", "application/x-www-form-urlencoded; charset=utf-8");
