@@ -6,6 +6,7 @@
  */
 #include "gcp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,12 +141,30 @@ static json_t *attachment(const json_t *record, const char *source)
 	return body;
 }
 
+/*
+ * The token of an attach whose answer was lost is kept for its repeats. Should the look then find the disk attached and
+ * only the flag wrong, the server would answer this request, another one, with the operation of that attach: section 4
+ * of the facts. So it has an id of its own, the same for the same token: the last digit's lowest bit is turned.
+ */
+static void own_id(const char *token, char id[37])
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *digit;
+
+	snprintf(id, 37, "%s", token);
+	digit = *id != '\0' ? strchr(digits, id[strlen(id) - 1]) : NULL;
+	if (digit != NULL)
+		id[strlen(id) - 1] = digits[(digit - digits) ^ 1];
+}
+
 static int set_auto_delete(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, const json_t *record)
 {
-	ff_auto_free char *device = ff_percent_encode(ff_json_str(record, "deviceName"));
-	ff_auto_free char *tail = ff_printf("/setDiskAutoDelete?autoDelete=%s&deviceName=%s&requestId=%s",
-		ff_json_bool(record, "autoDelete", false) ? "true" : "false", device, m->token);
+	char id[37];
+	ff_auto_free char *device = ff_percent_encode(ff_json_str(record, "deviceName")), *tail = NULL;
 
+	own_id(m->token, id);
+	tail = ff_printf("/setDiskAutoDelete?autoDelete=%s&deviceName=%s&requestId=%s",
+		ff_json_bool(record, "autoDelete", false) ? "true" : "false", device, id);
 	gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);
 	return 0;
 }

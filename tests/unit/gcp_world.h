@@ -23,16 +23,16 @@ static struct ff_cloud *world_open(const struct ff_scope_options *options, struc
 	return ff_gcp.open(options, &env, err);
 }
 
-/* boot: further members of web's boot disk; vm: of web; faults: of the scenario. */
-static inline void world_with(const char *boot, const char *vm, const char *faults)
+/* boot: further members of web's boot disk; more: of "gcp"; faults: of the scenario. */
+static inline void world_with(const char *boot, const char *more, const char *faults)
 {
 	ff_auto_free char *text = ff_printf(
 		"{\"seed\":3,\"gcp\":{\"project\":\"p1\",\"vms\":[{\"name\":\"web\",\"labels\":{\"env\":\"prod\"},"
 		"\"boot\":{\"bad\":true,\"size_gib\":30,\"device_name\":\"Boot.Disk-1\",\"labels\":{\"cost\":\"42\"}%s}"
-		"%s},"
-		"{\"name\":\"rescue-1\",\"os\":\"Linux\",\"labels\":{\"fixfleet-role\":\"rescue\"}}]},"
+		"},"
+		"{\"name\":\"rescue-1\",\"os\":\"Linux\",\"labels\":{\"fixfleet-role\":\"rescue\"}}]%s},"
 		"\"faults\":[%s]}",
-		boot, vm, faults);
+		boot, more, faults);
 
 	world_begin(text);
 }

@@ -20,7 +20,7 @@ static struct {
 	struct sim *sim;
 	struct ff_cloud *cloud;
 	int64_t now;
-	unsigned tokens; /* a new one for each act */
+	unsigned tokens; /* a new one for each act; one that is made of it by turning a bit is no other's */
 } w;
 
 /** The provider, open in the test's environment. */
@@ -163,6 +163,7 @@ struct one {
 	json_t *facts, *rescue_facts;
 	struct ff_verdict v;
 	char token[37];
+	bool same_token;
 };
 
 static inline void learn(struct one *o)
@@ -185,13 +186,15 @@ static inline void ask_once(struct one *o, enum turn turn)
 	struct ff_answer answer;
 
 	o->v = (struct ff_verdict){0};
-	if (turn == ACT)
-		snprintf(o->token, sizeof(o->token), "00000000-0000-4000-8000-%012u", ++w.tokens);
+	if (turn == ACT && !o->same_token)
+		snprintf(o->token, sizeof(o->token), "00000000-0000-4000-8000-%012u", w.tokens += 2);
 	cr_assert_eq(turn == ACT    ? row->act(w.cloud, &o->m, 1, &ask, &o->v.err)
 		     : turn == POLL ? PROVIDER.poll(w.cloud, &o->m, 1, &ask, &o->v.err)
 				    : row->look(w.cloud, &o->m, &ask, &o->v.err),
 		0, "%s: %s", row->name, o->v.err.text);
 	send_signed(&ask, &answer);
+	if (turn == ACT) /* what is repeated after a lost answer keeps its token */
+		o->same_token = answer.transport != FF_T_OK;
 	if (turn == ACT)
 		row->acted(w.cloud, &o->m, 1, w.now, &answer, &o->v);
 	else if (turn == POLL)
@@ -219,6 +222,7 @@ static inline enum ff_meaning step(struct one *o, int number, bool homeward)
 	bool look = homeward || row->act == NULL || (row->flags & FF_LOOK_FIRST) != 0;
 
 	o->m.step = number;
+	o->same_token = false;
 	if (row->applies != NULL && !row->applies(&o->m))
 		return FF_M_DONE;
 	for (int i = 0; i < 600; i++) {

@@ -138,6 +138,26 @@ Test(gcp_later, there_is_no_way_back_without_its_snapshot)
 	world_end();
 }
 
+/* The answer to the attach is lost, and so is the flag: the request that sets it is another one, with an id of its own.
+ */
+Test(gcp_later, a_flag_that_was_lost_with_the_answer_is_set_again)
+{
+	ff_auto_json json_t *state = NULL;
+	struct one *o;
+
+	world_with("", ",\"loses_auto_delete\":true,\"latency_ms\":{\"attach\":10}",
+		"{\"match\":{\"method\":\"POST\",\"path\":\"*/instances/web/attachDisk\",\"nth\":1},"
+		"\"answer\":{\"reset\":\"after\"}}");
+	o = one_new(json_deep_copy(vm_of("web")->facts), "run-1");
+	walk(o, ff_gcp.forward);
+	state = sim_state(w.sim);
+	cr_expect(ff_json_bool(state_vm(state), "boot/auto_delete", false));
+	cr_expect_eq(ff_json_int(state, "requests/instances.attachDisk", 0), 2, "to the rescue VM, and home");
+	cr_expect_eq(ff_json_int(state, "requests/instances.setDiskAutoDelete", 0), 1);
+	one_free(o);
+	world_end();
+}
+
 /* The reading before each delete: what bears no label of the run, or is attached, stays. */
 Test(gcp_later, only_what_the_run_has_left_is_deleted)
 {
