@@ -100,6 +100,12 @@ static int check_names(const struct later *l, const struct options *o, struct ff
 	return 0;
 }
 
+/* It was stopped, its snapshot taken, and then there was nothing to mend: only a snapshot may be left of it. */
+static bool was_clean(const struct later *l, const struct ff_past_vm *vm)
+{
+	return !is_rollback(l) && ff_outcome_from_name(vm->outcome) == FF_O_CLEAN;
+}
+
 /* A mended disk is home: verified, or not. What failed before that left nothing to take back. */
 static bool was_done(const struct later *l, const struct ff_past_vm *vm)
 {
@@ -154,6 +160,10 @@ static void take(struct later *l, struct found *f, const struct ff_past_vm *past
 	facts = provider->recall == NULL ? NULL
 					 : provider->recall(ff_engine_scope_cloud(f->engine, scope), vm, l->flow,
 						   l->past.run, l->rolled_back, past->facts, &left, &err);
+	if (facts == NULL && was_clean(l, past)) { /* on Azure its copy went at once, and there may be no snapshot */
+		ff_log(FF_LOG_DEBUG, past->name, "nothing is left of it: %s", err.text);
+		return;
+	}
 	if (facts == NULL) {
 		leave_alone(l, past, err.text);
 		return;
@@ -175,7 +185,7 @@ static void choose(struct later *l, struct found *f, const struct options *o)
 
 		if (!is_named(o, vm))
 			continue;
-		if (was_done(l, vm))
+		if (was_done(l, vm) || was_clean(l, vm))
 			take(l, f, vm);
 		else if (o->operands.count > 1)
 			leave_alone(l, vm, "the run did not mend it");
