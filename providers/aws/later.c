@@ -196,7 +196,11 @@ json_t *aws_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 	if (flow == FF_FLOW_CLEANUP)
 		return recall_left(vm, run, rolled_back, past, left, err);
 	if (rolled_back)
-		ff_fail(err, FF_E_CONFLICT, "on AWS a rollback cannot be taken back");
+		ff_fail(err, FF_E_CONFLICT,
+			"that run was a rollback, which is not taken back on AWS: repair it again; the mended volume "
+			"'%s' "
+			"is there until the rollback is cleaned up after",
+			volume ? volume : "");
 	else if (snapshot == NULL)
 		ff_fail(err, FF_E_CONFLICT, "the run took no snapshot of it: there is nothing to go back to");
 	else if (volume == NULL || !ff_streq(volume, vm->disk_id))

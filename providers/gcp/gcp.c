@@ -246,9 +246,14 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 
 	(void)cloud;
 	if (ff_json_bool(m->facts, "in", false)) {
+		const char *old = gcp_last(ff_json_str(m->facts, "disk/path"));
+
 		ff_buf_addf(text,
 			"boot disk '%s', made of snapshot '%s', on the VM; the mended disk '%s' attached to no VM",
-			gcp_last(made), gcp_last(snapshot), gcp_last(ff_json_str(m->facts, "disk/path")));
+			gcp_last(made), gcp_last(snapshot), old);
+		if (ff_json_bool(m->facts, "like/csek", false))
+			ff_buf_addf(text, "; '%s' has the customer-supplied key of '%s': name it in --csek-key-file",
+				gcp_last(made), old);
 		return;
 	}
 	ff_buf_addf(text, "boot disk '%s' ", gcp_last(gcp_disk_path(m)));

@@ -32,7 +32,7 @@
  *   cure            put-back: "auto-delete" when only that flag is wrong
  *   of              rollback, cleanup: the run that is taken back or tidied up after
  *   new             rollback: {path, source, id, labels, fingerprint} of the disk made of the snapshot
- *   like            rollback: {type, size_gb, iops, throughput, kms, labels} of the replaced disk
+ *   like            rollback: {type, size_gb, iops, throughput, kms, csek, labels} of the replaced disk
  *   in              rollback: true: the new disk is the boot disk
  *   left            cleanup: path of the snapshot or disk to be deleted
  *   claim           recover: {run, was ("running"), by, lacks: what its labels do not tell}
@@ -198,6 +198,8 @@ void gcp_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int
 int gcp_keys_read(struct gcp_keys *keys, const char *text, size_t len, struct ff_err *err);
 void gcp_keys_free(struct gcp_keys *keys);
 const struct gcp_key *gcp_key_for(const struct gcp_keys *keys, const char *disk_url);
+/** The key of a disk of that VM: a disk that a rollback has made has the key of the one that it replaces. */
+const struct gcp_key *gcp_key_of(const struct ff_cloud *cloud, const struct ff_member *m, const char *disk_url);
 /** Is it the key that the cloud knows by this SHA-256 (base64)? A wrapped key cannot be checked and counts as right. */
 bool gcp_key_fits(const struct gcp_key *key, const char *sha256);
 /** {"rawKey":...}, owned; wipe it with gcp_json_wipe(). */

@@ -87,6 +87,13 @@ const struct gcp_key *gcp_key_for(const struct gcp_keys *keys, const char *disk_
 	return NULL;
 }
 
+const struct gcp_key *gcp_key_of(const struct ff_cloud *cloud, const struct ff_member *m, const char *disk_url)
+{
+	if (ff_json_bool(m->facts, "like/csek", false) && gcp_same(disk_url, ff_json_str(m->facts, "new/source")))
+		disk_url = ff_json_str(m->facts, "disk/path");
+	return gcp_key_for(&cloud->keys, disk_url);
+}
+
 bool gcp_key_fits(const struct gcp_key *key, const char *sha256)
 {
 	unsigned char sum[EVP_MAX_MD_SIZE];

@@ -156,6 +156,8 @@ static json_t *likeness(const json_t *disk)
 	if (number(disk, "provisionedThroughput") > 0)
 		ff_json_set_int(like, "throughput", number(disk, "provisionedThroughput"));
 	ff_json_set_str(like, "kms", kms);
+	if (kms == NULL && ff_json_str(disk, "diskEncryptionKey/sha256") != NULL)
+		ff_json_set_bool(like, "csek", true);
 	ff_json_set_new(like, "labels", users_labels(disk));
 	return like;
 }
@@ -230,7 +232,7 @@ static void set_number(json_t *body, const char *member, int64_t value)
 		ff_json_set_str(body, member, text);
 }
 
-static json_t *disk_body(const struct ff_member *m, const char *path)
+static json_t *disk_body(const struct ff_member *m, const char *path, const struct gcp_key *key)
 {
 	const json_t *like = json_object_get(m->facts, "like");
 	const char *kms = ff_json_str(like, "kms");
@@ -247,23 +249,30 @@ static json_t *disk_body(const struct ff_member *m, const char *path)
 	set_number(body, "provisionedThroughput", ff_json_int(like, "throughput", 0));
 	if (kms != NULL)
 		ff_json_set_new(body, "diskEncryptionKey", json_pack("{s:s}", "kmsKeyName", kms));
+	else if (key != NULL) /* the snapshot itself has none: it was made without snapshotEncryptionKey */
+		ff_json_set_new(body, "diskEncryptionKey", gcp_key_json(key));
 	ff_json_set_new(body, "labels", labels);
 	return body;
 }
 
 GCP_ACT(make)
 {
+	bool csek = ff_json_bool(m->facts, "like/csek", false);
+	const struct gcp_key *key = csek ? gcp_key_for(&cloud->keys, ff_json_str(m->facts, "disk/path")) : NULL;
 	ff_auto_free char *path = new_path(m), *folder = NULL;
 	char tail[64];
 
 	(void)n;
+	if (csek && key == NULL)
+		return ff_fail(err, FF_E_PERMANENT, "the key of its disk is not there: give --csek-key-file");
 	if (path == NULL || !json_is_object(ff_json_at(m->facts, "like/labels")) ||
 		ff_json_str(m->facts, "snapshot") == NULL)
 		return ff_fail(err, FF_E_BUG, "the replaced disk's record is incomplete");
 	folder = ff_strndup(path, (size_t)(strrchr(path, '/') - path));
 	snprintf(tail, sizeof(tail), "?requestId=%s", m->token);
 	gcp_ask(cloud, ask, GCP_MUTATE, "POST", folder, tail);
-	gcp_ask_json(ask, disk_body(m, path));
+	ask->secret = key != NULL;
+	gcp_ask_json(ask, disk_body(m, path, key));
 	return 0;
 }
 
@@ -429,7 +438,6 @@ json_t *gcp_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 {
 	const char *snapshot = ff_json_str(past, "snapshot"), *disk = ff_json_str(past, "disk/path");
 
-	(void)cloud;
 	if (flow == FF_FLOW_RECOVER)
 		return gcp_recall_claim(vm, run, err);
 	if (!ff_streq(ff_json_str(past, "id"), ff_json_str(vm->facts, "id")))
@@ -437,15 +445,18 @@ json_t *gcp_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum ff
 	else if (flow == FF_FLOW_CLEANUP)
 		return recall_left(vm, run, rolled_back, past, left, err);
 	else if (rolled_back)
-		ff_fail(err, FF_E_CONFLICT, "on GCP a rollback cannot be taken back");
+		ff_fail(err, FF_E_CONFLICT,
+			"that run was a rollback, which is not taken back on GCP: repair it again; the mended disk "
+			"'%s' is "
+			"there until the rollback is cleaned up after",
+			gcp_last(disk));
 	else if (snapshot == NULL)
 		ff_fail(err, FF_E_CONFLICT, "the run took no snapshot of it: there is nothing to go back to");
 	else if (disk == NULL || !ff_streq(disk, vm->disk_id))
 		ff_fail(err, FF_E_CONFLICT, "its boot disk is '%s' now, which the run did not leave there",
 			gcp_last(vm->disk_id));
-	else if (ff_streq(vm->disk_encryption, "csek"))
-		ff_fail(err, FF_E_CONFLICT,
-			"its disk has a customer-supplied key, which --csek-key-file could not name for a new disk");
+	else if (ff_streq(vm->disk_encryption, "csek") && gcp_key_for(&cloud->keys, vm->disk_id) == NULL)
+		ff_fail(err, FF_E_CONFLICT, "its disk has a customer-supplied key that --csek-key-file does not give");
 	else
 		return with(vm, run, "snapshot", snapshot, err);
 	return NULL;

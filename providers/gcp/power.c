@@ -272,23 +272,26 @@ void gcp_start_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 }
 
 /* {"disks":[{"source":..,"diskEncryptionKey":{..}}]}: only those disks. NULL with err when a key is missing. */
-static json_t *start_keys(const struct ff_cloud *cloud, const json_t *urls, struct ff_err *err)
+static json_t *start_keys(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_err *err)
 {
-	json_t *disks = json_array(), *url;
+	json_t *disks = json_array(), *item;
 	size_t i;
 
-	json_array_foreach ((json_t *)urls, i, url) {
-		const struct gcp_key *key = gcp_key_for(&cloud->keys, json_string_value(url));
+	json_array_foreach (json_object_get(m->facts, "csek"), i, item) {
+		/* in the place of its boot disk there may be the one that was made */
+		bool boot = gcp_same(json_string_value(item), ff_json_str(m->facts, "boot/source"));
+		const char *url = boot ? gcp_source(m) : json_string_value(item);
+		const struct gcp_key *key = gcp_key_of(cloud, m, url);
 		json_t *entry;
 
 		if (key == NULL) {
 			gcp_json_wipe(disks);
 			ff_fail(err, FF_E_PERMANENT, "the key of disk '%s' is not there: give --csek-key-file",
-				gcp_last(json_string_value(url)));
+				gcp_last(url));
 			return NULL;
 		}
 		entry = json_object();
-		ff_json_set_str(entry, "source", json_string_value(url));
+		ff_json_set_str(entry, "source", url);
 		ff_json_set_new(entry, "diskEncryptionKey", gcp_key_json(key));
 		json_array_append_new(disks, entry);
 	}
@@ -297,8 +300,7 @@ static json_t *start_keys(const struct ff_cloud *cloud, const json_t *urls, stru
 
 GCP_ACT(start)
 {
-	const json_t *csek = json_object_get(m->facts, "csek");
-	bool with_keys = json_array_size(csek) > 0;
+	bool with_keys = json_array_size(json_object_get(m->facts, "csek")) > 0;
 	json_t *body;
 	char tail[96];
 
@@ -308,7 +310,7 @@ GCP_ACT(start)
 		gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);
 		return 0;
 	}
-	body = start_keys(cloud, csek, err);
+	body = start_keys(cloud, m, err);
 	if (body == NULL)
 		return -1;
 	gcp_ask(cloud, ask, GCP_MUTATE, "POST", gcp_vm_path(m), tail);

@@ -173,7 +173,7 @@ GCP_ACT(put_back)
 {
 	const json_t *record = json_object_get(m->facts, "boot");
 	const char *source = gcp_source(m);
-	const struct gcp_key *key = gcp_key_for(&cloud->keys, source);
+	const struct gcp_key *key = gcp_key_of(cloud, m, source);
 	json_t *body;
 	char tail[80];
 

@@ -411,6 +411,8 @@ gc_handler gc_attach, gc_detach, gc_auto_delete, gc_disk_get;
 void gc_attach_now(
 	struct sim *sim, struct gcp *gc, struct gc_vm *vm, struct gc_disk *disk, const struct gc_attached *how);
 void gc_detach_now(struct sim *sim, struct gcp *gc, struct gc_vm *vm, struct gc_attached *at);
+/** The SHA-256 of {"rawKey":...}, in base64; NULL: it is none. The caller frees. */
+char *gc_key_sha256(const json_t *key);
 /** base64 of 32 bytes whose SHA-256 is the disk's? 0: fits; -1: no key at all; -2: malformed; -3: another key. */
 int gc_key_fits(const struct gc_disk *disk, const json_t *key);
 int gc_refuse_key(struct gc_refusal *r, const char *path, int why);

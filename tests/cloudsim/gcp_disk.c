@@ -9,22 +9,30 @@
 
 /* ---- customer-supplied keys */
 
-int gc_key_fits(const struct gc_disk *disk, const json_t *key)
+char *gc_key_sha256(const json_t *key)
 {
 	const char *raw = ff_json_str(key, "rawKey");
 	unsigned char md[SHA256_DIGEST_LENGTH];
 	size_t n = 0;
 	ff_auto_free unsigned char *bytes = raw != NULL ? ff_base64_decode(raw, &n) : NULL;
-	ff_auto_free char *sha256 = NULL;
+
+	if (bytes == NULL || n != 32)
+		return NULL;
+	SHA256(bytes, n, md);
+	return ff_base64(md, sizeof(md));
+}
+
+int gc_key_fits(const struct gc_disk *disk, const json_t *key)
+{
+	const char *raw = ff_json_str(key, "rawKey");
+	ff_auto_free char *sha256 = gc_key_sha256(key);
 
 	if (disk->csek_sha256 == NULL)
 		return raw == NULL ? 0 : -4;
 	if (raw == NULL)
 		return -1;
-	if (bytes == NULL || n != 32)
+	if (sha256 == NULL)
 		return -2;
-	SHA256(bytes, n, md);
-	sha256 = ff_base64(md, sizeof(md));
 	return ff_streq(sha256, disk->csek_sha256) ? 0 : -3;
 }
 

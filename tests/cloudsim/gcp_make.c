@@ -104,6 +104,14 @@ static int check_wish(struct gc_call *c, const struct gc_snapshot *s, struct gc_
 		return -1;
 	if (gc_find_disk(c->gc, c->zone, name) != NULL)
 		return gc_refuse(c, 409, "alreadyExists", "The resource '%s' already exists", path);
+	if (ff_json_str(c->body, "diskEncryptionKey/rawKey") != NULL) {
+		ff_auto_free char *sha256 = gc_key_sha256(ff_json_at(c->body, "diskEncryptionKey"));
+
+		if (sha256 == NULL)
+			return gc_refuse(c, 400, "invalid", /* text UNVERIFIED */
+				"Invalid value for field 'resource.diskEncryptionKey.rawKey': not a base64 encoded 256 "
+				"bit key.");
+	}
 	wish->size_gb = s->size_gb;
 	if (number(c, "sizeGb", &wish->size_gb) < 0 || number(c, "provisionedIops", &wish->iops) < 0 ||
 		number(c, "provisionedThroughput", &wish->throughput) < 0)
@@ -155,6 +163,7 @@ static struct gc_disk *make(struct gc_call *c, const struct gc_snapshot *s, cons
 	d->throughput = wish->throughput;
 	d->snapshot = ff_strdup(s->name);
 	d->kms = ff_strdup(ff_json_str(c->body, "diskEncryptionKey/kmsKeyName"));
+	d->csek_sha256 = gc_key_sha256(ff_json_at(c->body, "diskEncryptionKey"));
 	json_decref(d->labels);
 	d->labels = json_is_object(labels) ? json_deep_copy(labels) : json_object();
 	d->made_by_run = json_object_get(d->labels, "fixfleet-run") != NULL;

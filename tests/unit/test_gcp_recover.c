@@ -344,6 +344,40 @@ Test(gcp_recover, a_disk_whose_labels_do_not_tell_is_brought_home_by_hand)
 	sim_free(w.sim);
 }
 
+/* 32 bytes of "k", and their SHA-256 */
+#define KEY	   "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="
+#define KEY_SHA256 "XjGPjPnL4kmjCBK4yhMtaR3tepGZFBNVjbV1hXX14B8="
+#define KEYS                                                                                                           \
+	"[{\"uri\":\"https://www.googleapis.com/compute/v1/projects/p1/zones/us-central1-a/disks/web\","               \
+	"\"key\":\"" KEY "\",\"key-type\":\"raw\"}]"
+
+Test(gcp_recover, a_disk_with_a_key_of_its_own_comes_home_with_it_only)
+{
+	ff_auto_json json_t *facts = NULL;
+	struct ff_err err = {0};
+	struct one *o, *found;
+	const char *why;
+
+	world(NVME ",\"csek_sha256\":\"" KEY_SHA256 "\"", "");
+	world_look_with(&(struct ff_scope_options){.csek_file = KEYS});
+	o = one_new(json_deep_copy(vm_of("web")->facts), "run-2");
+	walk_some(o, ff_gcp.forward, 6);
+	why = refusal();
+	cr_expect_not_null(strstr(why, "--csek-key-file does not give"), "%s", why);
+	world_look_with(&(struct ff_scope_options){.csek_file = KEYS, .claims = true});
+	facts = ff_gcp.recall(w.cloud, vm_of("web"), FF_FLOW_RECOVER, "run-2", false, NULL, NULL, &err);
+	cr_assert_not_null(facts, "%s", err.text);
+	vm_of("web")->running = true;
+	found = one_new(json_incref(facts), "run-2");
+	found->m.rescue = NULL;
+	found->m.rescue_facts = NULL;
+	come_home(found);
+	is_home("web", "with its key");
+	one_free(o);
+	one_free(found);
+	world_end();
+}
+
 /* Of an old claim too: a VM that runs has its disk, and is only released. */
 Test(gcp_recover, an_old_claim_on_a_vm_that_runs_is_released)
 {
