@@ -337,11 +337,12 @@ static void write_seed(const char *dir, const char *name, const char *head, cons
 	fclose(f);
 }
 
-void fuzz_cloud_init(const struct fuzz_cloud *c)
+void fuzz_cloud_init(struct fuzz_cloud *c, const char *provider)
 {
 	const char *dir = getenv("FUZZ_SEEDS");
 	struct fuzz_input sound;
 
+	c->provider = ff_provider_by_name(provider);
 	fuzz_record_make(c, &record);
 	sound = (struct fuzz_input){record.discovery.text, record.discovery.text + record.discovery.len};
 	found = signed_in(c);

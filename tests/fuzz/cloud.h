@@ -15,7 +15,7 @@ struct fuzz_cloud {
 	const char *scenario;			     /* of cloudsim; single quotes stand for double ones */
 	void (*options)(struct ff_scope_options *o); /* fills; the lists are freed by the caller */
 	const char *const *const *envs;		     /* pairs each, ended by NULL; the first signs in soundly */
-	const char *(*file)(const char *path);	     /* what sound files hold; NULL: there is none */
+	const char *(*file)(const char *path);	     /* what sound files hold; NULL: there is none (of that path) */
 };
 
 /* A VM as it was when it entered a row. */
@@ -63,8 +63,20 @@ struct fuzz_walk {
 /** By provider.h's ladder. The last meaning of the first member; FF_M_LOOK when it came to no end. */
 enum ff_meaning fuzz_walk_row(struct fuzz_walk *w, int step);
 
-/** For LLVMFuzzerInitialize() and LLVMFuzzerTestOneInput() of a cloud. */
-void fuzz_cloud_init(const struct fuzz_cloud *c);
+void fuzz_cloud_init(struct fuzz_cloud *c, const char *provider);
 int fuzz_cloud_one(const struct fuzz_cloud *c, const uint8_t *data, size_t size);
+
+/* What libFuzzer calls, for the cloud that the target describes. */
+#define FUZZ_CLOUD_TARGET(name, cloud)                                                                                 \
+	int LLVMFuzzerInitialize(int *argc, char ***argv)                                                              \
+	{                                                                                                              \
+		(void)argc, (void)argv;                                                                                \
+		fuzz_cloud_init(&(cloud), name);                                                                       \
+		return 0;                                                                                              \
+	}                                                                                                              \
+	int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)                                                   \
+	{                                                                                                              \
+		return fuzz_cloud_one(&(cloud), data, size);                                                           \
+	}
 
 #endif

@@ -21,14 +21,9 @@ static void options(struct ff_scope_options *o)
 	o->asg_standby = true;
 }
 
-static const char *file(const char *path)
-{
-	(void)path;
-	return NULL;
-}
-
 #define VM(name, more)                                                                                                 \
-	"{'name':'" name "','tags':{'env':'prod'},'root':{'bad':true,'size_gib':4,'delete_on_termination':true}" more  \
+	"{'name':'" name                                                                                               \
+	"','tags':{'env':'prod'},'root':{'bad':true,'encrypted':true,'size_gib':4,'delete_on_termination':true}" more  \
 	"}"
 
 static struct fuzz_cloud cloud = {
@@ -37,19 +32,6 @@ static struct fuzz_cloud cloud = {
 							    "'tags':{'fixfleet-role':'rescue'}}]}}",
 	.options = options,
 	.envs = envs,
-	.file = file,
 };
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	cloud.provider = ff_provider_by_name("aws");
-	fuzz_cloud_init(&cloud);
-	return 0;
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	return fuzz_cloud_one(&cloud, data, size);
-}
+FUZZ_CLOUD_TARGET("aws", cloud)

@@ -18,12 +18,6 @@ static void options(struct ff_scope_options *o)
 	ff_strv_add(&o->groups, "prod");
 }
 
-static const char *file(const char *path)
-{
-	(void)path;
-	return NULL;
-}
-
 #define VM(name, more)                                                                                                 \
 	"{'name':'" name "','zone':'1','tags':{'env':'prod'},'os_disk':{'name':'" name                                 \
 	"-os','bad':true,'size_gib':4,'sku':'Premium_LRS','tags':{'cost':'42'},'delete_option':'Delete'}" more "}"
@@ -38,19 +32,6 @@ static struct fuzz_cloud cloud = {
 			    "'tags':{'fixfleet-role':'rescue'}}]}}",
 	.options = options,
 	.envs = envs,
-	.file = file,
 };
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	cloud.provider = ff_provider_by_name("azure");
-	fuzz_cloud_init(&cloud);
-	return 0;
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	return fuzz_cloud_one(&cloud, data, size);
-}
+FUZZ_CLOUD_TARGET("azure", cloud)

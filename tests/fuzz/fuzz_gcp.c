@@ -35,16 +35,4 @@ static struct fuzz_cloud cloud = {
 	.file = file,
 };
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	cloud.provider = ff_provider_by_name("gcp");
-	fuzz_cloud_init(&cloud);
-	return 0;
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-	return fuzz_cloud_one(&cloud, data, size);
-}
+FUZZ_CLOUD_TARGET("gcp", cloud)

@@ -68,7 +68,7 @@ static void answer_soundly(struct recorder *r, int64_t now_ms, struct ff_ask *as
 	*answer = (struct ff_answer){0};
 	if (ask->kind == FF_ASK_HTTP) {
 		ask_sim(r, now_ms, ask, answer);
-	} else if (ask->kind == FF_ASK_FILE && (text = r->c->file(ask->path)) != NULL) {
+	} else if (ask->kind == FF_ASK_FILE && r->c->file != NULL && (text = r->c->file(ask->path)) != NULL) {
 		answer->body = ff_strdup(text);
 		answer->body_len = strlen(text);
 	} else {
