@@ -86,27 +86,7 @@ expect 3 env AWS_WEB_IDENTITY_TOKEN_FILE="$T/wrong-token" AWS_ROLE_ARN=$ROLE "$F
 expect 3 env AWS_WEB_IDENTITY_TOKEN_FILE="$T/nothing" AWS_ROLE_ARN=$ROLE "$FIXFLEET" $list; said "$T/nothing"
 expect 3 env AWS_WEB_IDENTITY_TOKEN_FILE="$T/web-token" "$FIXFLEET" $list; said "AWS_ROLE_ARN"
 # a container's endpoint, which wants its token
-python3 - "$T/session.json" "$T/port" >/dev/null 2>&1 <<'END' &
-import http.server, os, sys
-body = open(sys.argv[1], "rb").read()
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        ok = self.path == "/creds" and self.headers["Authorization"] == "pod-token"
-        self.send_response(200 if ok else 403); self.end_headers()
-        self.wfile.write(body if ok else b"{}")
-server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-open(sys.argv[2] + ".new", "w").write(str(server.server_port)); os.rename(sys.argv[2] + ".new", sys.argv[2])
-server.serve_forever()
-END
-SERVER=$!
-trap 'kill $SERVER; sim_stop' EXIT
-tries=0
-until [ -s "$T/port" ]; do
-	tries=$((tries + 1))
-	[ $tries -lt 100 ] || fail "the container's endpoint does not start"
-	sleep 0.1
-done
-port=$(cat "$T/port")
+serve /creds Authorization pod-token "$T/session.json"
 export AWS_CONTAINER_CREDENTIALS_FULL_URI="http://127.0.0.1:$port/creds"
 printf pod-token >"$T/pod-token"
 expect 0 env AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="$T/pod-token" "$FIXFLEET" $list; said "signed in with container"

@@ -71,27 +71,9 @@ with run.json "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES" 3
 export GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1
 with run.json "run.json"
 unset GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES
-python3 - "$T/port" >/dev/null 2>&1 <<'END' &
-import http.server, os, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        ok = self.path == "/token" and self.headers["Metadata"] == "true"
-        self.send_response(200 if ok else 403); self.end_headers()
-        self.wfile.write(b"sub.jec.t" if ok else b"no")
-server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-open(sys.argv[1] + ".new", "w").write(str(server.server_port)); os.rename(sys.argv[1] + ".new", sys.argv[1])
-server.serve_forever()
-END
-SERVER=$!
-trap 'kill $SERVER; sim_stop' EXIT
-tries=0
-until [ -s "$T/port" ]; do
-	tries=$((tries + 1))
-	[ $tries -lt 100 ] || fail "the subject token's URL does not answer"
-	sleep 0.1
-done
-credentials url.json "$external + {credential_source:{url:\"http://127.0.0.1:$(cat "$T/port")/token\", headers:{Metadata:\"true\"}}}"
-credentials bare-url.json "$external + {credential_source:{url:\"http://127.0.0.1:$(cat "$T/port")/token\"}}"
+serve /token Metadata true "$T/subject"
+credentials url.json "$external + {credential_source:{url:\"http://127.0.0.1:$port/token\", headers:{Metadata:\"true\"}}}"
+credentials bare-url.json "$external + {credential_source:{url:\"http://127.0.0.1:$port/token\"}}"
 with url.json "url.json"
 with bare-url.json "403" 3
 # impersonation, of a login and of a federated identity
