@@ -57,7 +57,7 @@ static json_t *users_tags(const xmlNode *node)
 		const char *key = aws_xml_str(tag, "key");
 
 		if (!ff_has_prefix(key, "aws:") && !ff_streq(key, AWS_TAG_RUN) && !ff_streq(key, AWS_TAG_VM) &&
-			!ff_streq(key, AWS_TAG_ROOT))
+			!ff_streq(key, AWS_TAG_ROOT) && !ff_streq(key, AWS_TAG_BY))
 			ff_json_set_str(tags, key, aws_xml_str(tag, "value"));
 	}
 	return tags;

@@ -283,6 +283,7 @@ static inline struct one *one_new(json_t *facts_stolen, const char *run)
 		.rescue_facts = o->rescue_facts,
 		.slot = 2,
 		.run = run,
+		.by = "ops@bastion",
 		.token = o->token};
 	return o;
 }

@@ -222,52 +222,221 @@ Test(aws_later, what_is_no_tag_of_ours_brings_nothing_home)
 	world_end();
 }
 
-/* The reading before each delete: what bears no tag of the run, or is attached, stays. */
-Test(aws_later, only_what_the_run_has_left_is_deleted)
-{
-#define TAGS(run, vm)                                                                                                  \
-	"<tagSet><item><key>fixfleet-run</key><value>" run "</value></item><item><key>fixfleet-vm</key><value>" vm     \
-	"</value></item></tagSet>"
+/* ---------------------------------------------------------------- what the rows read */
+
+#define TAG(key, value) "<item><key>" key "</key><value>" value "</value></item>"
+#define TAGS(run, vm)	"<tagSet>" TAG("fixfleet-run", run) TAG("fixfleet-vm", vm) "</tagSet>"
 #define VOLUME(id, state, tags)                                                                                        \
 	"<R><volumeSet><item><volumeId>" id "</volumeId><status>" state "</status>" tags "</item></volumeSet></R>"
+#define SNAPSHOT(id, state, tags)                                                                                      \
+	"<R><snapshotSet><item><snapshotId>" id "</snapshotId><status>" state "</status>" tags                         \
+	"</item></snapshotSet></R>"
+#define RUNNING(state, device, flag)                                                                                   \
+	"<R><reservationSet><item><instancesSet><item><instanceId>i-1</instanceId><instanceState><name>" state         \
+	"</name></instanceState><blockDeviceMapping><item><deviceName>" device                                         \
+	"</deviceName><ebs><volumeId>vol-1</volumeId><deleteOnTermination>" flag                                       \
+	"</deleteOnTermination></ebs></item></blockDeviceMapping></item></instancesSet></item></reservationSet></R>"
+
+/* Facts of every case: it is run-9's turn, about run-1. */
+#define FACTS                                                                                                          \
+	"{\"of\":\"run-1\",\"snapshot\":\"snap-1\",\"root\":{\"volume\":\"vol-1\",\"device\":\"/dev/"                  \
+	"sda1\",\"delete\":true}}"
+
+static const struct reading {
+	int row;
+	const char *more; /* of the facts */
+	const char *answer;
+	enum ff_meaning meaning;
+	enum ff_class class; /* of a failure */
+} readings[] = {
+	{AWS_CHECK, "{}", SNAPSHOT("snap-1", "completed", TAGS("run-1", "i-1")), FF_M_DONE, FF_E_NONE},
+	{AWS_CHECK, "{}", SNAPSHOT("snap-1", "pending", TAGS("run-1", "i-1")), FF_M_WAIT, FF_E_NONE},
+	{AWS_CHECK, "{}", SNAPSHOT("snap-1", "error", TAGS("run-1", "i-1")), FF_M_FAILED, FF_E_GONE},
+	{AWS_CHECK, "{}", SNAPSHOT("snap-2", "completed", TAGS("run-1", "i-1")), FF_M_FAILED, FF_E_GONE},
+	{AWS_CHECK, "{}", SNAPSHOT("snap-1", "completed", TAGS("run-2", "i-1")), FF_M_FAILED, FF_E_CONFLICT},
+	{AWS_CHECK, "{}", SNAPSHOT("snap-1", "completed", TAGS("run-1", "i-2")), FF_M_FAILED, FF_E_CONFLICT},
+	{AWS_MAKE, "{\"side\":true}", VOLUME("vol-2", "available", TAGS("run-9", "i-1")), FF_M_DONE, FF_E_NONE},
+	{AWS_MAKE, "{\"side\":true}", VOLUME("vol-2", "creating", TAGS("run-9", "i-1")), FF_M_WAIT, FF_E_NONE},
+	{AWS_MAKE, "{\"side\":true}", VOLUME("vol-2", "error", TAGS("run-9", "i-1")), FF_M_NOT_DONE, FF_E_NONE},
+	{AWS_MAKE, "{\"side\":true}", VOLUME("vol-2", "available", TAGS("run-8", "i-1")), FF_M_NOT_DONE, FF_E_NONE},
+	{AWS_MAKE, "{\"side\":true}", VOLUME("vol-2", "available", TAGS("run-9", "i-2")), FF_M_NOT_DONE, FF_E_NONE},
+	{AWS_MAKE, "{\"side\":true,\"make_ms\":%now}", "<R><volumeSet/></R>", FF_M_WAIT, FF_E_NONE},
+	{AWS_DELETE_MADE, "{}", VOLUME("vol-2", "available", TAGS("run-9", "i-1")), FF_M_NOT_DONE, FF_E_NONE},
+	{AWS_DELETE_MADE, "{}", VOLUME("vol-2", "in-use", TAGS("run-9", "i-1")), FF_M_WAIT, FF_E_NONE},
+	{AWS_DELETE_MADE, "{\"delete_ms\":%now}", VOLUME("vol-2", "available", TAGS("run-9", "i-1")), FF_M_WAIT,
+		FF_E_NONE},
+	{AWS_DELETE_MADE, "{}", VOLUME("vol-2", "available", TAGS("run-1", "i-1")), FF_M_DONE, FF_E_NONE},
+	{AWS_DELETE_MADE, "{\"make_ms\":%now}", "<R><volumeSet/></R>", FF_M_WAIT, FF_E_NONE},
+	{AWS_DELETE_MADE, "{\"make_ms\":%now,\"delete_ms\":%now}", "<R><volumeSet/></R>", FF_M_DONE, FF_E_NONE},
+	{AWS_CONFIRM, "{}", RUNNING("running", "/dev/sda1", "true"), FF_M_DONE, FF_E_NONE},
+	{AWS_CONFIRM, "{}", RUNNING("pending", "/dev/sda1", "true"), FF_M_WAIT, FF_E_NONE},
+	{AWS_CONFIRM, "{}", RUNNING("stopped", "/dev/sda1", "true"), FF_M_FAILED, FF_E_PERMANENT},
+	{AWS_CONFIRM, "{}", RUNNING("running", "/dev/sdf", "true"), FF_M_FAILED, FF_E_CONFLICT},
+	{AWS_CONFIRM, "{}", RUNNING("running", "/dev/sda1", "false"), FF_M_WAIT, FF_E_NONE},
+	/* the reading before each delete: what bears no tag of the run, or is attached, stays */
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-1", "available", TAGS("run-1", "i-1")), FF_M_NOT_DONE,
+		FF_E_NONE},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-1", "in-use", TAGS("run-1", "i-1")), FF_M_FAILED,
+		FF_E_CONFLICT},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-1", "available", TAGS("run-2", "i-1")), FF_M_FAILED,
+		FF_E_CONFLICT},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-1", "available", TAGS("run-1", "i-2")), FF_M_FAILED,
+		FF_E_CONFLICT},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-1", "available", ""), FF_M_FAILED, FF_E_CONFLICT},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-2", "available", TAGS("run-2", "i-2")), FF_M_DONE,
+		FF_E_NONE},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", VOLUME("vol-1", "deleting", ""), FF_M_DONE, FF_E_NONE},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\",\"delete_ms\":%now}",
+		VOLUME("vol-1", "available", TAGS("run-1", "i-1")), FF_M_WAIT, FF_E_NONE},
+	{AWS_DELETE_VOLUME, "{\"left\":\"vol-1\"}", "<R><volumeSet/></R>", FF_M_DONE, FF_E_NONE},
+	{AWS_DELETE_SNAPSHOT, "{\"left\":\"snap-1\"}", SNAPSHOT("snap-1", "completed", TAGS("run-1", "i-1")),
+		FF_M_NOT_DONE, FF_E_NONE},
+	{AWS_DELETE_SNAPSHOT, "{\"left\":\"snap-1\"}", SNAPSHOT("snap-1", "completed", TAGS("run-9", "i-1")),
+		FF_M_FAILED, FF_E_CONFLICT},
+	{AWS_DELETE_SNAPSHOT, "{\"left\":\"snap-1\"}", "<R><snapshotSet/></R>", FF_M_DONE, FF_E_NONE},
+};
+
+/* "%now" is the time of the reading. */
+static json_t *facts_of(const char *more)
+{
+	struct ff_err err = {0};
+	ff_auto_buf text = {0};
+	ff_auto_json json_t *patch = NULL;
+	json_t *facts = ff_json_parse(FACTS, strlen(FACTS), 4096, &err);
+
+	for (const char *at = more; *at != '\0'; at++) {
+		if (ff_has_prefix(at, "%now")) {
+			ff_buf_addf(&text, "%lld", (long long)WALL_MS);
+			at += 3;
+		} else {
+			ff_buf_addf(&text, "%c", *at);
+		}
+	}
+	patch = ff_json_parse(text.text, text.len, 4096, &err);
+	cr_assert(facts != NULL && patch != NULL, "%s", err.text);
+	ff_json_merge(facts, patch);
+	return facts;
+}
+
+Test(aws_later, a_look_tells_whole_ones_of_ours_from_all_others)
+{
+	struct ff_scope_options options = {0};
+	struct ff_cloud *cloud = signed_in(&options);
+
+	for (size_t i = 0; i < FF_COUNT(readings); i++) {
+		const struct reading *c = &readings[i];
+		struct ff_vm vm = {.id = (char *)"i-1", .name = (char *)"web"};
+		ff_auto_json json_t *facts = facts_of(c->more);
+		struct ff_member m = {.vm = &vm, .facts = facts, .slot = -1, .step = c->row, .run = "run-9"};
+		struct ff_verdict v = {0};
+		struct ff_answer answer;
+
+		answer_with(&answer, 200, c->answer);
+		cr_expect(aws_steps[m.step].applies == NULL || aws_steps[m.step].applies(&m));
+		aws_steps[m.step].looked(cloud, &m, WALL_MS, &answer, &v);
+		cr_expect_eq(v.meaning, c->meaning, "case %zu: %d %s", i, (int)v.meaning, v.err.text);
+		if (c->meaning == FF_M_FAILED)
+			cr_expect_eq(v.err.class, c->class, "case %zu: %s", i, v.err.text);
+		json_decref(v.facts);
+		ff_answer_release(&answer, false);
+	}
+	ff_aws.close(cloud);
+}
+
+/* What the replaced volume says goes into the request for the new one, but for tags of ours and of AWS itself. */
+Test(aws_later, the_new_volume_is_asked_for_as_the_old_one_is)
+{
+#define OLD(type)                                                                                                      \
+	"<R><volumeSet><item><volumeId>vol-1</volumeId><volumeType>" type                                              \
+	"</volumeType><iops>5000</iops><throughput>300</throughput><size>64</size><availabilityZone>us-east-1a"        \
+	"</availabilityZone><encrypted>true</encrypted><kmsKeyId>arn:k</kmsKeyId><tagSet>" TAG("cost", "42")           \
+		TAG("aws:cloudformation:stack-name", "s") TAG("fixfleet-run", "run-9") TAG("fixfleet-vm", "i-1")       \
+			TAG("fixfleet-by", "ops") TAG("fixfleet-root", "x") "</tagSet></item></volumeSet></R>"
 	static const struct {
-		int row;
-		const char *left, *answer;
-		enum ff_meaning meaning;
+		const char *old, *rates;
 	} cases[] = {
-		{AWS_DELETE_VOLUME, "vol-1", VOLUME("vol-1", "available", TAGS("run-1", "i-1")), FF_M_NOT_DONE},
-		{AWS_DELETE_VOLUME, "vol-1", VOLUME("vol-1", "in-use", TAGS("run-1", "i-1")), FF_M_FAILED},
-		{AWS_DELETE_VOLUME, "vol-1", VOLUME("vol-1", "available", TAGS("run-2", "i-1")), FF_M_FAILED},
-		{AWS_DELETE_VOLUME, "vol-1", VOLUME("vol-1", "available", TAGS("run-1", "i-2")), FF_M_FAILED},
-		{AWS_DELETE_VOLUME, "vol-1", VOLUME("vol-1", "available", ""), FF_M_FAILED},
-		{AWS_DELETE_VOLUME, "vol-1", VOLUME("vol-2", "available", TAGS("run-2", "i-2")), FF_M_DONE},
-		{AWS_DELETE_VOLUME, "vol-1", "<R><volumeSet/></R>", FF_M_DONE},
-		{AWS_DELETE_SNAPSHOT, "snap-1",
-			"<R><snapshotSet><item><snapshotId>snap-1</snapshotId>" TAGS(
-				"run-1", "i-1") "</item></snapshotSet></R>",
-			FF_M_NOT_DONE},
-		{AWS_DELETE_SNAPSHOT, "snap-1",
-			"<R><snapshotSet><item><snapshotId>snap-1</snapshotId>" TAGS(
-				"run-9", "i-1") "</item></snapshotSet></R>",
-			FF_M_FAILED},
-		{AWS_DELETE_SNAPSHOT, "snap-1", "<R><snapshotSet/></R>", FF_M_DONE},
+		{OLD("gp3"), "&VolumeType=gp3&Size=64&Iops=5000&Throughput=300"},
+		{OLD("io1"), "&VolumeType=io1&Size=64&Iops=5000"},
+		{OLD("io2"), "&VolumeType=io2&Size=64&Iops=5000"},
+		{OLD("gp2"), "&VolumeType=gp2&Size=64"},
 	};
 	struct ff_scope_options options = {0};
 	struct ff_cloud *cloud = signed_in(&options);
 
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		struct ff_vm vm = {.id = (char *)"i-1", .name = (char *)"web"};
-		ff_auto_json json_t *facts = json_pack("{s:s,s:s}", "of", "run-1", "left", cases[i].left);
-		struct ff_member m = {.vm = &vm, .facts = facts, .slot = -1, .step = cases[i].row, .run = "run-9"};
+		struct ff_vm vm = {.id = (char *)"i-1", .name = (char *)"web", .running = true};
+		ff_auto_json json_t *facts = facts_of("{}");
+		struct ff_member m = {.vm = &vm, .facts = facts, .step = AWS_MAKE, .run = "run-9", .token = "t-1"};
+		ff_auto_free char *want = ff_printf(
+			"Action=CreateVolume&Version=2016-11-15&AvailabilityZone=us-east-1a&SnapshotId=snap-1"
+			"%s&Encrypted=true&KmsKeyId=arn%%3Ak&ClientToken=t-1&TagSpecification.1.ResourceType=volume"
+			"&TagSpecification.1.Tag.1.Key=cost&TagSpecification.1.Tag.1.Value=42"
+			"&TagSpecification.1.Tag.2.Key=fixfleet-run&TagSpecification.1.Tag.2.Value=run-9"
+			"&TagSpecification.1.Tag.3.Key=fixfleet-vm&TagSpecification.1.Tag.3.Value=i-1"
+			"&TagSpecification.1.Tag.4.Key=fixfleet-root&TagSpecification.1.Tag.4.Value="
+			"%%2Fdev%%2Fsda1%%20DeleteOnTermination%%3Dtrue%%20running",
+			cases[i].rates);
 		struct ff_verdict v = {0};
 		struct ff_answer answer;
+		struct ff_ask ask = {0};
+		struct ff_err err = {0};
 
-		answer_with(&answer, 200, cases[i].answer);
-		cr_assert(aws_steps[m.step].applies(&m));
-		aws_steps[m.step].looked(cloud, &m, WALL_MS, &answer, &v);
-		cr_expect_eq(v.meaning, cases[i].meaning, "case %zu: %d %s", i, (int)v.meaning, v.err.text);
+		cr_expect_eq(
+			aws_steps[AWS_MAKE].act(cloud, &m, 1, &ask, &err), -1, "nothing is recorded of the old one");
+		answer_with(&answer, 200, cases[i].old);
+		aws_steps[AWS_MAKE].looked(cloud, &m, WALL_MS, &answer, &v);
+		ff_json_merge(facts, v.facts);
+		cr_assert_eq(aws_steps[AWS_MAKE].act(cloud, &m, 1, &ask, &err), 0, "%s", err.text);
+		cr_expect_str_eq(ask.body, want);
 		json_decref(v.facts);
 		ff_answer_release(&answer, false);
+		ff_ask_release(&ask);
 	}
 	ff_aws.close(cloud);
+}
+
+Test(aws_later, what_cannot_be_rolled_back_or_cleaned_up_says_why)
+{
+	static const struct {
+		enum ff_flow flow;
+		bool rolled_back;
+		const char *patch, *why;
+	} cases[] = {
+		{FF_FLOW_ROLLBACK, false, "{}", NULL},
+		{FF_FLOW_ROLLBACK, true, "{}", "that run was a rollback"},
+		{FF_FLOW_ROLLBACK, false, "{\"snapshot\":null}", "took no snapshot"},
+		{FF_FLOW_ROLLBACK, false, "{\"root\":{\"volume\":\"vol-1\"}}", "did not leave there"},
+		{FF_FLOW_CLEANUP, false, "{}", NULL},
+		{FF_FLOW_CLEANUP, false, "{\"snapshot\":null}", "took no snapshot"},
+		{FF_FLOW_CLEANUP, true, "{}", "is its root, or not known"},
+		{FF_FLOW_CLEANUP, true, "{\"root\":{\"volume\":\"vol-1\"}}", NULL},
+		{FF_FLOW_CLEANUP, true, "{\"root\":null}", "is its root, or not known"},
+	};
+
+	world("", "");
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_json json_t *past = json_deep_copy(vm_of("web")->facts), *patch = NULL, *facts = NULL;
+		struct ff_err err = {0};
+
+		ff_json_set_str(past, "snapshot", "snap-1");
+		patch = ff_json_parse(cases[i].patch, strlen(cases[i].patch), 4096, &err);
+		ff_json_merge(past, patch);
+		facts = ff_aws.recall(
+			w.cloud, vm_of("web"), cases[i].flow, "run-1", cases[i].rolled_back, past, NULL, &err);
+		cr_expect_eq(facts != NULL, cases[i].why == NULL, "case %zu: %s", i, err.text);
+		if (cases[i].why != NULL)
+			cr_expect_not_null(strstr(err.text, cases[i].why), "case %zu: %s", i, err.text);
+		else
+			is(facts, "of", "run-1");
+	}
+	/* a VM without a root volume: what was replaced may be what it waits for */
+	free(vm_of("web")->disk_id);
+	vm_of("web")->disk_id = ff_strdup("");
+	{
+		ff_auto_json json_t *past = json_pack("{s:{s:s}}", "root", "volume", "vol-1");
+		struct ff_err err = {0};
+
+		cr_expect_null(ff_aws.recall(w.cloud, vm_of("web"), FF_FLOW_CLEANUP, "run-1", true, past, NULL, &err));
+	}
+	world_end();
 }

@@ -216,6 +216,108 @@ Test(azure_later, a_run_whose_journal_is_lost_comes_home_by_its_tags_from_every_
 		recover_after(rows);
 }
 
+/* ---------------------------------------------------------------- what the rows read */
+
+#define MARKED(run)  "\"tags\":{\"fixfleet-run\":\"" run "\",\"fixfleet-vm\":\"prod/web-1\"}"
+#define HELD_BY(vm)  "\"managedBy\":\"" COMPUTE "/virtualMachines/" vm "\""
+#define STATE(state) "\"properties\":{\"provisioningState\":\"Succeeded\",\"diskState\":\"" state "\"}"
+#define RUNS(power, d)                                                                                                 \
+	"{\"properties\":{\"provisioningState\":\"Succeeded\",\"storageProfile\":{\"osDisk\":{\"managedDisk\":"        \
+	"{\"id\":\"" COMPUTE "/disks/" d "\"}}},\"instanceView\":{\"statuses\":[{\"code\":\"PowerState/" power         \
+	"\"}]}}}"
+
+Test(azure_later, a_look_tells_what_may_be_done_from_what_may_not)
+{
+	static const struct {
+		int row, status;
+		const char *answer;
+		enum ff_meaning meaning;
+		const char *text;
+	} cases[] = {
+		{AZ_MARK, 200, "{" MARKED("run-9") "}", FF_M_DONE, ""},
+		{AZ_MARK, 200, "{" MARKED("run-1") "," STATE("Unattached") "}", FF_M_NOT_DONE, ""},
+		{AZ_MARK, 200, "{" HELD_BY("web-1") "," STATE("Attached") "}", FF_M_WAIT, "still attached to 'web-1'"},
+		{AZ_CHECK, 200, "{" STATE("Unattached") "}", FF_M_DONE, ""},
+		{AZ_CHECK, 200, "{" STATE("Reserved") "}", FF_M_DONE, ""},
+		{AZ_CHECK, 200, "{" STATE("ActiveSAS") "}", FF_M_FAILED, "is in state 'ActiveSAS'"},
+		{AZ_CHECK, 200, "{" HELD_BY("web-1") "," STATE("Attached") "}", FF_M_FAILED,
+			"has its original disk 'old' already"},
+		{AZ_CHECK, 200, "{" HELD_BY("other") "," STATE("Attached") "}", FF_M_FAILED, "is attached to 'other'"},
+		{AZ_CHECK, 200, "{" HELD_BY("other") "}", FF_M_FAILED, "is attached to 'other'"},
+		{AZ_CHECK, 404, "{\"error\":{\"code\":\"ResourceNotFound\",\"message\":\"no\"}}", FF_M_FAILED,
+			"its original disk 'old' does not exist any more"},
+		{AZ_CONFIRM, 200, RUNS("running", "old"), FF_M_DONE, ""},
+		{AZ_CONFIRM, 200, RUNS("starting", "old"), FF_M_WAIT, "the VM is starting"},
+		{AZ_CONFIRM, 200, RUNS("running", "another"), FF_M_FAILED, "which this run did not put there"},
+	};
+	struct ff_cloud *cloud = kit_cloud();
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_answer answer = kit_answer(cases[i].status, cases[i].answer);
+		struct kit_vm k;
+
+		kit_vm(&k, "web-1", -1);
+		ff_json_set_str(k.facts, "of", "run-1");
+		ff_json_set_str(k.facts, "target", COMPUTE "/disks/old");
+		ff_json_set_bool(k.facts, "swapped", true);
+		k.m.run = "run-9";
+		k.m.step = cases[i].row;
+		ff_azure.steps[cases[i].row].looked(cloud, &k.m, NOW, &answer, &k.v);
+		cr_expect_eq(k.v.meaning, cases[i].meaning, "case %zu: %d", i, (int)k.v.meaning);
+		cr_expect_not_null(strstr(k.v.err.text, cases[i].text), "case %zu: %s", i, k.v.err.text);
+		ff_answer_release(&answer, false);
+		kit_vm_free(&k);
+	}
+	ff_azure.close(cloud);
+}
+
+/* 49 tags and two of ours are one too many. */
+Test(azure_later, a_disk_without_room_for_the_mark_is_not_marked)
+{
+	struct ff_cloud *cloud = kit_cloud();
+	json_t *tags = json_object();
+	struct ff_err err = {0};
+	struct kit_vm k;
+
+	kit_vm(&k, "web-1", -1);
+	for (int i = 0; i <= 48; i++) {
+		struct ff_ask ask = {0};
+		ff_auto_free char *key = ff_printf("k%d", i);
+
+		ff_json_set_str(tags, key, "x");
+		if (i < 47)
+			continue;
+		ff_json_set_new(k.facts, "disk_tags", json_deep_copy(tags));
+		k.m.step = AZ_MARK;
+		cr_expect_eq(ff_azure.steps[AZ_MARK].act(cloud, &k.m, 1, &ask, &err), i == 47 ? 0 : -1, "%d: %s", i,
+			err.text);
+		ff_ask_release(&ask);
+	}
+	cr_expect_not_null(strstr(err.text, "no room for two more tags"), "%s", err.text);
+	json_decref(tags);
+	kit_vm_free(&k);
+	ff_azure.close(cloud);
+}
+
+Test(azure_later, what_cannot_be_rolled_back_or_cleaned_up_says_why)
+{
+	ff_auto_json json_t *past = NULL, *facts = NULL;
+	struct ff_err err;
+
+	world("", "", "");
+	past = repaired();
+	facts = recall_ok(FF_FLOW_ROLLBACK, "run-1", past);
+	cr_expect_null(recall(FF_FLOW_ROLLBACK, "run-8", past, &err)); /* whose copy would have another name */
+	cr_expect_not_null(strstr(err.text, "which the run did not put there"), "%s", err.text);
+	ff_json_set_str(json_object_get(json_object_get(past, "os_disk"), "managedDisk"), "id", "/../x");
+	cr_expect_null(recall(FF_FLOW_CLEANUP, "run-1", past, &err));
+	cr_expect_not_null(strstr(err.text, "does not tell its disks"), "%s", err.text);
+	json_object_del(past, "os_disk");
+	cr_expect_null(recall(FF_FLOW_CLEANUP, "run-1", past, &err));
+	cr_expect_not_null(strstr(err.text, "does not tell its disks"), "%s", err.text);
+	world_end();
+}
+
 /* The reading before each delete: what is attached or bears no tag of the run stays, whatever the facts say. */
 Test(azure_later, only_a_free_disk_with_the_runs_tag_is_deleted)
 {
