@@ -66,7 +66,8 @@ static bool has_scope(const struct options *o, const char *provider)
 	return false;
 }
 
-static int open_scopes(struct found *f, const struct options *o, bool repairs, struct ff_err *err)
+static int open_scopes(
+	struct found *f, const struct options *o, const struct ff_engine_config *config, struct ff_err *err)
 {
 	struct ff_env env = {.get = get_env};
 
@@ -88,7 +89,8 @@ static int open_scopes(struct found *f, const struct options *o, bool repairs, s
 		options.key_graph = o->key_graph;
 		options.take_over = o->take_over;
 		options.claims = o->from_cloud;
-		options.preflight = repairs;
+		options.preflight = config->journal && !f->going_on;
+		options.run = f->going_on ? config->run : NULL;
 		cloud = o->scopes[i].provider->open(&options, &env, err);
 		if (cloud == NULL)
 			return -1;
@@ -261,7 +263,7 @@ int find_begin(struct found *f, const struct options *o, const struct ff_engine_
 		return -1;
 	f->engine = ff_engine_new(ff_runtime_world(f->runtime), config);
 	/* who goes on brings disks home, whatever he may do besides */
-	return open_scopes(f, o, config->journal && !f->going_on, err);
+	return open_scopes(f, o, config, err);
 }
 
 int find_all(struct found *f, const struct options *o)

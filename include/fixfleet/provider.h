@@ -47,6 +47,7 @@ struct ff_scope_options {
 	bool discard_local_ssd; /* GCP --discard-local-ssd: stop VMs whose local SSDs lose their content */
 	const char *csek_file;	/* GCP --csek-key-file */
 	bool take_over;		/* --take-over: a claim of another run is no reason to leave a VM alone */
+	const char *run;	/* the run that is gone on with: its own claims are none of another; NULL */
 	bool no_backup;		/* --backup none: AWS and GCP take no snapshot */
 	bool key_graph;		/* Azure --key-graph: recovery passwords may be asked of Microsoft Graph */
 	bool claims;		/* a run is to be recovered: discovery reads claims, and disks that are away */

@@ -164,7 +164,7 @@ static struct ff_cloud *azure_open(const struct ff_scope_options *o, const struc
 	cloud->key_graph = o->key_graph;
 	copy_strings(&cloud->groups, &o->groups, true);
 	copy_strings(&cloud->rescues, &o->rescues, true);
-	cloud->found = azure_found_new(o->take_over);
+	cloud->found = azure_found_new(o->take_over, o->run);
 	azure_set_subscription(cloud, subscription);
 	if ((cloud->arm = endpoint(env, "AZURE_RESOURCE_MANAGER_ENDPOINT", which->arm, err)) == NULL ||
 		(cloud->authority = endpoint(env, "AZURE_AUTHORITY_HOST", which->authority, err)) == NULL ||

@@ -282,7 +282,7 @@ bool azure_state_terminal(const char *provisioning_state);
 
 /* ---- discover.c, found.c, hazards.c */
 
-struct azure_found *azure_found_new(bool take_over);
+struct azure_found *azure_found_new(bool take_over, const char *own_run);
 void azure_found_free(struct azure_found *found);
 enum ff_turn azure_discover_next(struct ff_cloud *cloud, struct ff_ask *ask, struct ff_err *err);
 int azure_discover_read(struct ff_cloud *cloud, int64_t wall_ms, const struct ff_ask *ask,

@@ -239,7 +239,7 @@ ssize_t azure_found_vm(struct azure_found *f, const json_t *model)
 	json_array_foreach (ff_json_at(model, "properties/networkProfile/networkInterfaces"), i, nic)
 		if (ff_json_str(nic, "id") != NULL)
 			ff_strv_add(&side->nics, ff_json_str(nic, "id"));
-	azure_hazards_of_vm(f->vms[f->count], model, f->take_over);
+	azure_hazards_of_vm(f->vms[f->count], model, f->take_over, f->own_run);
 	ff_json_set_int(f->by_id, key, (int64_t)f->count);
 	return (ssize_t)f->count++;
 }

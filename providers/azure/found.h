@@ -39,6 +39,7 @@ enum azure_phase { AZ_PHASE_NEW, AZ_PHASE_LISTS, AZ_PHASE_DETAILS, AZ_PHASE_DONE
 struct azure_found {
 	enum azure_phase phase;
 	bool take_over; /* a claim does not decide */
+	char *own_run;	/* whose claims are no hazard; NULL: every one is */
 	struct ff_vm **vms;
 	struct azure_side *sides; /* beside vms */
 	size_t count, room;
@@ -89,7 +90,7 @@ json_t *azure_os_disk_reduce(const json_t *os_disk);
 void azure_hazard(struct ff_vm *vm, bool forbids, const char *word, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 /** What the VM's own model says. */
-void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over);
+void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over, const char *own_run);
 void azure_hazards_of_view(struct ff_vm *vm, const json_t *view);
 /** Everything is read: disks, locks, addresses, sizes, and the health of each. */
 void azure_found_judge(const struct ff_cloud *cloud);

@@ -62,7 +62,7 @@ static void claim_hazard(struct ff_vm *vm, const char *run, const char *by, bool
 		known ? by : "", take_over ? ", and will be taken over" : "");
 }
 
-void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over)
+void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over, const char *own_run)
 {
 	const char *state = ff_json_str(model, "properties/provisioningState");
 	const char *priority = ff_json_str(model, "properties/priority"), *run = azure_tag(vm->tags, AZ_TAG_RUN);
@@ -77,6 +77,8 @@ void azure_hazards_of_vm(struct ff_vm *vm, const json_t *model, bool take_over)
 		azure_hazard(vm, false, "hibernation", "it may hibernate; a hibernated VM would be skipped");
 	if (ff_strcaseeq(state, "Creating") || ff_strcaseeq(state, "Deleting"))
 		azure_hazard(vm, true, "provisioning", "its provisioning state is %s", state);
+	if (run != NULL && *run != '\0' && ff_streq(run, own_run))
+		return; /* gone on with: it has its claim */
 	if (run != NULL && *run != '\0')
 		claim_hazard(vm, run, azure_tag(vm->tags, AZ_TAG_BY), take_over);
 	else if (json_object_size(vm->tags) >= AZ_TAGS_MAX)

@@ -3,11 +3,12 @@
 
 #include <stdlib.h>
 
-struct azure_found *azure_found_new(bool take_over)
+struct azure_found *azure_found_new(bool take_over, const char *own_run)
 {
 	struct azure_found *f = ff_calloc(1, sizeof(*f));
 
 	f->take_over = take_over;
+	f->own_run = ff_strdup(own_run);
 	f->by_id = json_object();
 	f->disks = json_object();
 	f->sizes = json_object();
@@ -68,6 +69,7 @@ void azure_found_free(struct azure_found *f)
 	for (size_t i = 0; i < f->count; i++)
 		vm_free(f->vms[i]);
 	free(f->vms);
+	free(f->own_run);
 	while ((q = TAILQ_FIRST(&f->waiting)) != NULL) {
 		TAILQ_REMOVE(&f->waiting, q, link);
 		azure_ask_free(q);

@@ -1,5 +1,6 @@
 /* Discovery: requests, paging and its guards, hazards, health, rescue VMs. */
 #include "azure_kit.h"
+#include "providers/azure/found.h"
 
 #define LIST_VMS   RG "/providers/Microsoft.Compute/virtualMachines?api-version=2024-07-01"
 #define LIST_DISKS RG "/providers/Microsoft.Compute/disks?api-version=2024-03-02"
@@ -620,4 +621,27 @@ Test(azure_discover, boot_diagnostics_are_read_where_they_are_said_to_lie)
 	cr_expect_eq(places("{\"serialConsoleLogBlobUri\":\"http://x.test/l\"}", none, &err), -1);
 	cr_expect_eq(azure_evidence_ask(cloud, &vm, 1, none, &ask), FF_EVIDENCE_NONE);
 	ff_azure.close(cloud);
+}
+
+/* Gone on with between its claim and its stop, a run finds its own tag on the VM. */
+Test(azure_discover, a_claim_is_a_hazard_unless_it_is_of_the_run_that_is_gone_on_with)
+{
+	static const struct {
+		const char *own_run;
+		bool hazard;
+	} cases[] = {{NULL, true}, {"another", true}, {"r1", false}};
+	ff_auto_json json_t *model = json_object();
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct ff_vm vm = {.tags = json_pack("{s:s}", "fixfleet-run", "r1"), .disk_id = (char *)""};
+		bool claimed = false;
+
+		azure_hazards_of_vm(&vm, model, false, cases[i].own_run);
+		for (size_t h = 0; h < vm.hazards.count; h++)
+			claimed = claimed || ff_has_prefix(vm.hazards.items[h], "claimed: ");
+		cr_expect_eq(claimed, cases[i].hazard, "case %zu", i);
+		ff_strv_free(&vm.hazards);
+		free(vm.reason);
+		json_decref(vm.tags);
+	}
 }
