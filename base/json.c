@@ -1,20 +1,13 @@
 #include "fixfleet/json.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fixfleet/mem.h"
 
-static void wipe_and_free(void *p)
-{
-	ff_wipe(p, malloc_usable_size(p));
-	free(p);
-}
-
 void ff_json_wipe_freed(void)
 {
-	json_set_alloc_funcs(malloc, wipe_and_free);
+	json_set_alloc_funcs(malloc, ff_free_wiped);
 }
 
 void ff_json_decref_ptr(json_t **j)

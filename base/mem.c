@@ -1,5 +1,6 @@
 #include "fixfleet/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,54 @@ void ff_free_secret(char *text)
 	if (text != NULL)
 		ff_wipe(text, strlen(text));
 	free(text);
+}
+
+void ff_free_wiped(void *p)
+{
+	ff_wipe(p, malloc_usable_size(p));
+	free(p);
+}
+
+void *ff_realloc_wiped(void *p, size_t bytes)
+{
+	size_t old = malloc_usable_size(p);
+	void *grown;
+
+	if (p == NULL)
+		return malloc(bytes);
+	grown = bytes > 0 ? malloc(bytes) : NULL;
+	if (grown != NULL)
+		memcpy(grown, p, old < bytes ? old : bytes);
+	if (grown != NULL || bytes == 0)
+		ff_free_wiped(p);
+	return grown;
+}
+
+static void *openssl_malloc(size_t bytes, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return malloc(bytes);
+}
+
+static void *openssl_realloc(void *p, size_t bytes, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	return ff_realloc_wiped(p, bytes);
+}
+
+static void openssl_free(void *p, const char *file, int line)
+{
+	(void)file;
+	(void)line;
+	ff_free_wiped(p);
+}
+
+void ff_openssl_wipe_freed(void)
+{
+	/* it refuses when it has allocated already: then it goes on as it is */
+	CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
 }
 
 /* ---------------------------------------------------------------- buffer */

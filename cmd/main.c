@@ -82,6 +82,14 @@ static void keep_to_ourselves(void)
 #endif
 }
 
+/*
+ * What OpenSSL frees is overwritten, records of TLS with keys in them above all. It must be told before it allocates
+ * anything, and a library beside us (libssh) uses it in its constructor: only .preinit_array is before those.
+ */
+#ifndef __SANITIZE_ADDRESS__
+static void (*const before_libraries)(void) __attribute__((section(".preinit_array"), used)) = ff_openssl_wipe_freed;
+#endif
+
 int fail_with(const struct ff_err *err)
 {
 	ff_log(FF_LOG_ERROR, "fixfleet", "%s", err->text);

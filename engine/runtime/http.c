@@ -579,7 +579,9 @@ static int multi_new(struct rt_http *http, struct ff_err *err)
 {
 	CURLMcode rc;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	/* keys and tokens are in what it receives and sends */
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, ff_free_wiped, ff_realloc_wiped, strdup, calloc) !=
+		CURLE_OK)
 		return ff_fail(err, FF_E_LOCAL, "libcurl does not start");
 	http->multi = curl_multi_init();
 	if (http->multi == NULL)

@@ -43,6 +43,12 @@ char *ff_vprintf(const char *fmt, va_list ap) __attribute__((malloc));
 void ff_free_secret(char *text);
 void ff_wipe(void *p, size_t bytes);
 
+/* For libraries that keys and tokens pass through: all of the block is overwritten before it is given back. */
+void ff_free_wiped(void *p);
+void *ff_realloc_wiped(void *p, size_t bytes);
+/** Call once, before OpenSSL is used in any way, by libraries too: from now on it frees so. */
+void ff_openssl_wipe_freed(void);
+
 /* ---- a growing buffer; all zero is an empty one. `text` is always NUL-terminated once something was added. */
 struct ff_buf {
 	char *text;

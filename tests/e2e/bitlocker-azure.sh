@@ -34,7 +34,28 @@ expect 2 "$FIXFLEET" --provider aws --region us-east-1 --key-graph --yes
 said "--key-graph is for azure"
 
 (umask 077 && printf 'ade-file,%s\n' "$recovery" >"$T/keys.csv")
-repair --all --keys "$T/keys.csv" --key-graph
+"$FIXFLEET" --provider azure --rg prod --worker local --dev-root "$T/cloud/dev/{rescue}" --run-dir "$T/run" --yes --no-canary --output json -v \
+	--all --keys "$T/keys.csv" --key-graph >"$T/out" 2>"$T/err" </dev/null &
+pid=$!
+# while it works, just after keys came out of vault and Graph: nothing in a core, in arguments or environments
+tries=0
+until grep -q 'found in Azure Disk Encryption' "$T/err" && grep -q 'found in --key-graph' "$T/err"; do
+	tries=$((tries + 1))
+	[ $tries -lt 3000 ] || { cat "$T/err"; fail "no key was found within 300 s"; }
+	sleep 0.1
+done
+for process in $pid $(pgrep -P $pid); do
+	{ tr '\0' '\n' <"/proc/$process/cmdline" >>"$T/seen"; tr '\0' '\n' <"/proc/$process/environ" >>"$T/seen"; } 2>/dev/null || true
+done
+grep -q key-graph "$T/seen" || fail "no arguments were seen"
+if nm "$FIXFLEET" 2>/dev/null | grep -q __asan_init || [ "$(id -u)" -ne 0 ] || ! command -v gcore >/dev/null ||
+	! gcore -o "$T/core" $pid >/dev/null 2>&1; then
+	echo "no core was taken (needs root, gcore, and no sanitizers)"
+else
+	grep -qaF graph-1 "$T/core.$pid" || fail "that is no core of the controller"
+fi
+status=0
+wait $pid || status=$?
 [ $status -eq 1 ] || { cat "$T/err"; fail "exit status $status, not 1"; }
 for name in ade-kek ade-plain graph-1 ade-file; do
 	ended $name repaired
@@ -56,9 +77,12 @@ at_home ade-elsewhere
 [ -z "$(sim_state '.violations[]? | select(test("was healthy when it was asked") | not)')" ] || fail "the cloud saw: $(sim_state '.violations[]')"
 (cd build/images && stat -c '%n %s %y' ./*.img | cmp -s - made) || fail "an original image was written"
 
-# no key in journal, quarantine, output and log; as text, as the vault writes it, and as bytes
+# no key in journal, quarantine, output, log, arguments and core; as text, as the vault writes it, and as bytes
 printf '%s' "$startup" | tr -d = | tr +/ -_ >"$T/urlsafe"
 for secret in "$recovery" "$startup" "$other" "$denied" "$strange" "$(cat "$T/urlsafe")"; do
-	! grep -rqaF -e "$secret" "$T/run" "$T/out" "$T/err" "$T/cloud" || fail "a key is in: $(grep -rlaF -e "$secret" "$T/run" "$T/out" "$T/err" "$T/cloud")"
+	for place in "$T/run" "$T/out" "$T/err" "$T/cloud" "$T/seen" "$T"/core.*; do
+		! grep -rsqaF -e "$secret" "$place" || fail "a key is in: $(grep -rlaF -e "$secret" "$place")"
+	done
 done
+rm -f "$T"/core.*
 grep -rqaF "$startup_id" "$T/run" || fail "nothing of the run was looked through"

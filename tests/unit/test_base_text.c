@@ -180,3 +180,19 @@ Test(err, class_names_go_there_and_back)
 	cr_expect_eq(ff_class_from_name("of a newer program"), FF_E_BUG);
 	cr_expect_eq(ff_class_from_name(NULL), FF_E_BUG);
 }
+
+/* What is copied to a larger block keeps its bytes, and as realloc() does: NULL is none yet, no bytes are the end. */
+Test(wiped, grows_as_realloc_does)
+{
+	char *p = ff_realloc_wiped(NULL, 8);
+
+	cr_assert_not_null(p);
+	memcpy(p, "1234567", 8);
+	p = ff_realloc_wiped(p, 100000);
+	cr_assert_not_null(p);
+	cr_expect_str_eq(p, "1234567");
+	p = ff_realloc_wiped(p, 4);
+	cr_expect_eq(memcmp(p, "1234", 4), 0);
+	cr_expect_null(ff_realloc_wiped(p, 0));
+	ff_free_wiped(NULL);
+}
