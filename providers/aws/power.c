@@ -98,10 +98,24 @@ static void see_stopping(const struct ff_member *m, int64_t wall_ms, struct ff_v
 	aws_verdict(v, FF_M_NOT_DONE);
 }
 
+/* Another run has claimed it since (--take-over); a tag that this one has replaced may be seen for a while. */
+static bool taken_over(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
+{
+	const char *run = aws_tag(node, AWS_TAG_RUN), *by = aws_tag(node, AWS_TAG_BY);
+	ff_auto_free char *clean = ff_printable(run ? run : ""), *whose = ff_printable(by ? by : "");
+
+	if (run == NULL || ff_streq(run, m->run) || aws_lags(m, "claim_ms", wall_ms))
+		return false;
+	aws_failed(v, FF_E_CONFLICT, "it was taken over by run '%.64s'%s%.128s", clean, by ? " of " : "", whose);
+	return true;
+}
+
 static void see_stop(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
 	const char *state = aws_xml_str(node, "instanceState/name");
 
+	if (taken_over(m, wall_ms, node, v)) /* its volume is still in place: nothing more is done to it */
+		return;
 	if (ff_streq(state, "stopped") &&
 		ff_streq(aws_xml_str(node, "stateReason/code"), "Client.UserInitiatedHibernate"))
 		aws_failed(v, FF_E_CONFLICT, "it was hibernated: its memory image would undo what is mended");

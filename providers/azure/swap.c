@@ -35,6 +35,19 @@ static bool is_stopped(const struct ff_member *m, const char *power, struct ff_v
 	return false;
 }
 
+/* Another run has claimed it since (--take-over), and has a copy of its own. */
+static bool taken_over(const struct ff_member *m, const json_t *vm, struct ff_verdict *v)
+{
+	const json_t *tags = ff_json_at(vm, "tags");
+	const char *run = azure_tag(tags, AZ_TAG_RUN), *by = azure_tag(tags, AZ_TAG_BY);
+	ff_auto_free char *clean = ff_printable(run ? run : ""), *whose = ff_printable(by ? by : "");
+
+	if (run == NULL || ff_streq(run, m->run))
+		return false;
+	azure_failed(v, FF_E_CONFLICT, "it was taken over by run '%.64s'%s%.128s", clean, by ? " of " : "", whose);
+	return true;
+}
+
 static void not_swapped_yet(const struct ff_member *m, const json_t *vm, const char *power, struct ff_verdict *v)
 {
 	const char *state = ff_json_str(vm, "properties/provisioningState");
@@ -44,7 +57,7 @@ static void not_swapped_yet(const struct ff_member *m, const json_t *vm, const c
 			v, POWER_WAIT_MS, "another change of the VM is under way, its provisioning state is %s", state);
 		return;
 	}
-	if (!is_stopped(m, power, v))
+	if ((!going_back(m) && taken_over(m, vm, v)) || !is_stopped(m, power, v))
 		return;
 	v->meaning = FF_M_NOT_DONE;
 	ff_json_set_str(azure_patch(v), "power", power);

@@ -45,6 +45,9 @@ void gcp_take_out_looked(struct ff_cloud *cloud, const struct ff_member *m, int6
 	(void)cloud;
 	if (instance == NULL)
 		return;
+	/* before this run has asked for anything: a disk that is on its way comes home, whoever claims it */
+	if (m->step == GCP_TAKE_OUT && ff_json_str(m->facts, "at") == NULL && gcp_taken_over(m, instance, v))
+		return;
 	home = gcp_home_of(instance, gcp_source(m), &attached);
 	if (home == GCP_FOREIGN)
 		gcp_failed(v, FF_E_CONFLICT, "its boot disk was changed since it was found");

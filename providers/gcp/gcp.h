@@ -368,6 +368,9 @@ int gcp_serial_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff
  */
 json_t *gcp_vm_read(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v);
 
+/** Another run has claimed it since (--take-over): true, and `v` says which. */
+bool gcp_taken_over(const struct ff_member *m, const json_t *instance, struct ff_verdict *v);
+
 /* How that boot disk stands in an instance. */
 enum gcp_home {
 	GCP_HOME,    /* attached as boot disk */

@@ -75,6 +75,18 @@ json_t *gcp_vm_read(const struct ff_member *m, const struct ff_answer *answer, s
 	return instance;
 }
 
+bool gcp_taken_over(const struct ff_member *m, const json_t *instance, struct ff_verdict *v)
+{
+	const char *run = ff_json_str(instance, "labels/" GCP_LABEL_RUN),
+		   *by = ff_json_str(instance, "labels/" GCP_LABEL_BY);
+	ff_auto_free char *clean = ff_printable(run ? run : ""), *whose = ff_printable(by ? by : "");
+
+	if (run == NULL || ff_streq(run, m->run))
+		return false;
+	gcp_failed(v, FF_E_CONFLICT, "it was taken over by run '%.63s'%s%.63s", clean, by ? " of " : "", whose);
+	return true;
+}
+
 enum gcp_home gcp_home_of(const json_t *instance, const char *source, const json_t **disk)
 {
 	const json_t *attached;
@@ -186,7 +198,7 @@ void gcp_stop_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t 
 		return;
 	}
 	instance = gcp_vm_read(m, answer, v);
-	if (instance == NULL)
+	if (instance == NULL || gcp_taken_over(m, instance, v))
 		return;
 	status = ff_json_str(instance, "status");
 	if (ff_streq(status, "TERMINATED") || ff_streq(status, "STOPPED")) {

@@ -339,6 +339,11 @@ static const struct look_case {
 
 	{AWS_STOP, "{}", INSTANCE("running", ""), FF_M_NOT_DONE, NULL},
 	{AWS_STOP, "{\"stop_ms\":-5000}", INSTANCE("running", ""), FF_M_WAIT, NULL}, /* the read lags */
+	/* taken over by another run; but a tag that this one's has replaced may be seen for a while */
+	{AWS_STOP, "{\"claim_ms\":-70000}", INSTANCE("running", RUN_TAG("run-2")), FF_M_FAILED, NULL},
+	{AWS_STOP, "{\"claim_ms\":-70000}", INSTANCE("stopped", RUN_TAG("run-2")), FF_M_FAILED, NULL},
+	{AWS_STOP, "{\"claim_ms\":-5000}", INSTANCE("stopped", RUN_TAG("run-2")), FF_M_DONE, NULL},
+	{AWS_STOP, "{\"claim_ms\":-70000}", INSTANCE("stopped", RUN_TAG("run-1")), FF_M_DONE, NULL},
 	{AWS_STOP, "{\"stop_ms\":-61000}", INSTANCE("running", ""), FF_M_NOT_DONE, NULL},
 	{AWS_STOP, "{}", INSTANCE("stopping", ""), FF_M_WAIT, "stop_ms"},
 	/* found by the simulation: interrupted right after its claim, which no read shows yet */

@@ -388,6 +388,18 @@ Test(azure_steps, the_swap_changes_name_and_id_and_nothing_else)
 	cr_assert_null(json_object_get(k.facts, "swapped"));
 }
 
+/* Another run was told to take it over, and has a copy of its own: this one's is not swapped in, or is taken back. */
+Test(azure_steps, a_vm_that_was_taken_over_is_not_swapped)
+{
+	static const char taken[] = ",\"tags\":{\"fixfleet-run\":\"run-2\",\"fixfleet-by\":\"eve@laptop\"}";
+
+	cr_expect_eq(looked_vm(AZ_SWAP, original, "stopped", ",\"tags\":{\"fixfleet-run\":\"run-1\"}"), FF_M_NOT_DONE);
+	cr_expect_eq(looked_vm(AZ_SWAP, original, "stopped", taken), FF_M_FAILED);
+	cr_expect_eq(k.v.err.class, FF_E_CONFLICT);
+	cr_expect_str_eq(k.v.err.text, "it was taken over by run 'run-2' of eve@laptop");
+	cr_expect_eq(looked_vm(AZ_SWAP_BACK, copy_id, "stopped", taken), FF_M_NOT_DONE);
+}
+
 Test(azure_steps, a_swap_keeps_encryption_set_and_security_profile)
 {
 	struct ff_ask ask;

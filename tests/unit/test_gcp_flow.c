@@ -366,6 +366,44 @@ Test(gcp_flow, only_a_stopped_vms_own_boot_disk_is_taken_out)
 		cr_expect_eq(LOOKED(GCP_TAKE_OUT, 200, cases[i].body), cases[i].meaning, "%s", cases[i].body);
 }
 
+#define CLAIMED(status, disks, run)                                                                                    \
+	"{\"id\":\"513480616758239408\",\"name\":\"vm1\",\"status\":\"" status                                         \
+	"\",\"labels\":{\"fixfleet-run\":\"" run                                                                       \
+	"\",\"fixfleet-by\":\"eve\"},\"labelFingerprint\":\"bmV3\",\"disks\":[" disks "]}"
+
+/* Another run was told to take it over: what this one has not begun it leaves alone, and a disk on its way comes home.
+ */
+Test(gcp_flow, a_vm_that_was_taken_over_is_left_alone_until_its_disk_is_out)
+{
+	static const struct {
+		int row;
+		const char *at, *body;
+		enum ff_meaning meaning;
+	} cases[] = {
+		{GCP_STOP, NULL, CLAIMED("RUNNING", ATTACHED, "r2"), FF_M_FAILED},
+		{GCP_STOP, NULL, CLAIMED("TERMINATED", ATTACHED, "r2"), FF_M_FAILED},
+		{GCP_STOP, NULL, CLAIMED("TERMINATED", ATTACHED, "r1"), FF_M_DONE},
+		{GCP_TAKE_OUT, NULL, CLAIMED("TERMINATED", ATTACHED, "r2"), FF_M_FAILED},
+		{GCP_TAKE_OUT, NULL, CLAIMED("TERMINATED", NO_DISK, "r2"), FF_M_FAILED},
+		{GCP_TAKE_OUT, NULL, CLAIMED("TERMINATED", ATTACHED, "r1"), FF_M_NOT_DONE},
+		{GCP_TAKE_OUT, "leaving", CLAIMED("TERMINATED", NO_DISK, "r2"), FF_M_DONE},
+		{GCP_PUT_BACK, "loose", CLAIMED("TERMINATED", NO_DISK, "r2"), FF_M_NOT_DONE},
+		{GCP_TAKE_NEW_OUT, NULL, CLAIMED("TERMINATED", ATTACHED, "r2"), FF_M_NOT_DONE},
+	};
+
+	ff_json_set_new(k.facts, "new", json_pack("{s:s}", "source", GOOGLE DISK));
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		json_object_del(k.facts, "at");
+		ff_json_set_str(k.facts, "at", cases[i].at);
+		cr_expect_eq(
+			LOOKED(cases[i].row, 200, cases[i].body), cases[i].meaning, "case %zu: %s", i, k.v.err.text);
+		if (cases[i].meaning == FF_M_FAILED) {
+			cr_expect_eq(k.v.err.class, FF_E_CONFLICT, "case %zu", i);
+			cr_expect_str_eq(k.v.err.text, "it was taken over by run 'r2' of eve", "case %zu", i);
+		}
+	}
+}
+
 /* ---------------------------------------------------------------- backup */
 
 static char *snapshot(const char *status, const char *run, const char *disk)
