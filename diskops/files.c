@@ -9,9 +9,10 @@
 #include "tree.h"
 #include "version.h"
 
-#define VICTIMS_MAX	 1000
+#define VICTIMS_MAX	 16000
 #define VICTIM_BYTES_MAX ((int64_t)1024 * 1024 * 1024) /* of one disk: they are all kept by the controller */
-#define VICTIM_TEXT_MAX	 (256 * 1024)		       /* their paths together go into one line to the controller */
+/* Their paths together go into one line to the controller, in JSON that may double them, with 150 bytes for each. */
+#define VICTIM_TEXT_MAX (2 * 1024 * 1024)
 
 /* ---------------------------------------------------------------- keeping */
 
@@ -69,20 +70,16 @@ static bool same_deed(const struct victim *v, const struct recipe_rule *rule)
 static ssize_t find_victim(
 	const struct job *job, size_t place, const char *name, const struct recipe_rule *rule, struct ff_err *err)
 {
-	for (size_t i = 0; i < job->victim_count; i++) {
-		const struct victim *v = &job->victims[i];
-		ff_auto_free char *path = NULL;
+	const struct victim *v = job_victim(job, place, name);
+	ff_auto_free char *path = NULL;
 
-		if (v->place != place || strcmp(v->name, name) != 0)
-			continue;
-		if (same_deed(v, rule))
-			return (ssize_t)i;
-		path = job_victim_path(job, v);
-		ff_fail(err, FF_E_DISK, "two entries of the recipes want different things of '%s': nothing was changed",
-			path);
-		return -2;
-	}
-	return -1;
+	if (v == NULL)
+		return -1;
+	if (same_deed(v, rule))
+		return v - job->victims;
+	path = job_victim_path(job, v);
+	ff_fail(err, FF_E_DISK, "two entries of the recipes want different things of '%s': nothing was changed", path);
+	return -2;
 }
 
 static int check_limits(struct scan *s, const struct victim *v, struct ff_err *err)
@@ -122,6 +119,7 @@ ssize_t files_add(struct scan *s, size_t place, const char *name, const struct g
 		v->mtime_s = st->st_mtime_sec;
 		v->mtime_ns = st->st_mtime_nsec;
 	}
+	job_take(job, job->victim_count - 1);
 	return check_limits(s, v, err) < 0 ? -1 : (ssize_t)job->victim_count - 1;
 }
 
@@ -138,6 +136,7 @@ ssize_t files_place(struct scan *s, const char *dir, struct ff_err *err)
 	*p = (struct place){.partition = ff_strdup(s->partition), .part_number = s->number, .dir = ff_strdup(dir)};
 	if (tree_list(s->a, dir, &p->names, err) < 0)
 		return -1;
+	p->taken = ff_calloc(p->names.count + 1, sizeof(*p->taken));
 	return (ssize_t)job->place_count - 1;
 }
 

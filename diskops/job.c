@@ -128,6 +128,7 @@ void job_reset(struct job *job)
 		free(job->places[i].partition);
 		free(job->places[i].dir);
 		ff_strv_free(&job->places[i].names);
+		free(job->places[i].taken);
 	}
 	for (size_t i = 0; i < job->victim_count; i++)
 		free(job->victims[i].name);
@@ -194,6 +195,42 @@ void job_fail(struct job *job, const struct ff_err *err)
 		return;
 	job->err = *err;
 	job_end(job, JOB_FAILED, ff_printable(err->text));
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Where the place says whether the name is a victim; NULL: it has no such name. */
+static size_t *slot_of(const struct place *p, const char *name)
+{
+	char **at = NULL;
+
+	if (p->names.count > 0)
+		at = bsearch(&name, p->names.items, p->names.count, sizeof(*p->names.items), by_text);
+	return at != NULL ? &p->taken[at - p->names.items] : NULL;
+}
+
+void job_take(struct job *job, size_t victim)
+{
+	const struct victim *v = &job->victims[victim];
+	size_t *slot = slot_of(&job->places[v->place], v->name);
+
+	if (slot != NULL)
+		*slot = victim + 1;
+}
+
+struct victim *job_victim(const struct job *job, size_t place, const char *name)
+{
+	const size_t *slot = slot_of(&job->places[place], name);
+
+	if (slot != NULL)
+		return *slot > 0 ? &job->victims[*slot - 1] : NULL;
+	for (size_t i = 0; i < job->victim_count; i++) /* one that is to be made */
+		if (job->victims[i].absent && job->victims[i].place == place && strcmp(job->victims[i].name, name) == 0)
+			return &job->victims[i];
+	return NULL;
 }
 
 char *job_victim_path(const struct job *job, const struct victim *victim)

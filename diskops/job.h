@@ -26,6 +26,7 @@ struct place {
 	unsigned part_number; /* 0: the disk itself */
 	char *dir;	      /* "/Windows/System32/..." as it is spelled there */
 	struct ff_strv names; /* all names in it, sorted */
+	size_t *taken;	      /* for each of them: the number of its victim and 1; 0: it stays as it is */
 };
 
 /* A Windows. */
@@ -126,6 +127,11 @@ void job_reset(struct job *job);
 /** Fix the outcome, once: a second call changes nothing. */
 void job_fail(struct job *job, const struct ff_err *err);
 void job_end(struct job *job, enum job_result result, char *reason_owned);
+
+/** The victim of that name in the place; NULL: none. Borrowed. Quick: there may be thousands. */
+struct victim *job_victim(const struct job *job, size_t place, const char *name);
+/** Its place knows that victim from now on. */
+void job_take(struct job *job, size_t victim);
 
 /** How a victim is called in lines to the controller: printable; with its partition when that is not the one of
  * the first victim. The caller frees. */

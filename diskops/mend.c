@@ -128,16 +128,13 @@ static int act_on_victims(const struct appliance *a, struct job *job, const char
 /* The name that a name of the place has afterwards; NULL: none. */
 static const char *name_after(const struct job *job, size_t place, const char *name)
 {
-	for (size_t i = 0; i < job->victim_count; i++) {
-		const struct victim *v = &job->victims[i];
+	const struct victim *v = job_victim(job, place, name);
 
-		if (v->place != place || strcmp(v->name, name) != 0)
-			continue;
-		if (v->act == RECIPE_RENAME)
-			return v->rule->to;
-		return v->act == RECIPE_QUARANTINE || v->act == RECIPE_DELETE ? NULL : name;
-	}
-	return name;
+	if (v == NULL)
+		return name;
+	if (v->act == RECIPE_RENAME)
+		return v->rule->to;
+	return v->act == RECIPE_QUARANTINE || v->act == RECIPE_DELETE ? NULL : name;
 }
 
 static int by_text(const void *a, const void *b)

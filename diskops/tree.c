@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #define DIRS_MAX      64 /* that one pattern may lead to */
-#define MATCHES_MAX   4000
+#define MATCHES_MAX   16000
 #define READ_BYTES    (2 * 1024 * 1024) /* libguestfs takes at most 4 MiB in one message */
 #define NS_PER_SECOND 1000000000
 

@@ -20,15 +20,17 @@
 #include "fixfleet/json.h"
 
 #define VM_BYTES_MAX   ((int64_t)1024 * 1024 * 1024)
-#define VM_FILES_MAX   10000
+#define VM_FILES_MAX   65536
 #define NAME_BYTES_MAX 120
 #define VARIANTS_MAX   100
 #define HEX_BYTES      65
+#define SYNC_ALL_MIN   64 /* files; fewer are flushed one by one, which others' writes do not slow down */
 
 struct kept_file {
 	unsigned index;
 	char *path, *name; /* on the VM's disk; in the folder */
-	int fd;		   /* -1: durable and closed */
+	int fd;		   /* -1: closed, whole */
+	bool durable;
 	int64_t bytes;
 	EVP_MD_CTX *hash;
 	char sha256[HEX_BYTES];
@@ -149,6 +151,24 @@ static struct kept_file *find_file(struct rt_kept_vm *vm, unsigned index)
 	return NULL;
 }
 
+/* It is whole: there may be thousands, so it does not stay open. */
+static void seal_file(struct kept_file *file)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	if (file->fd < 0)
+		return;
+	if (EVP_DigestFinal_ex(file->hash, digest, &len) != 1)
+		ff_oom();
+	for (unsigned i = 0; i < len && i < HEX_BYTES / 2; i++)
+		snprintf(file->sha256 + 2 * (size_t)i, 3, "%02x", digest[i]);
+	EVP_MD_CTX_free(file->hash);
+	file->hash = NULL;
+	ff_close_ptr(&file->fd);
+	file->fd = -1;
+}
+
 /*
  * An unfinished file of ours is of a worker that died: it is made again. Any other file of that name stays as it is,
  * and the new one gets a number behind its name.
@@ -157,7 +177,7 @@ static void drop_unfinished(struct rt_kept_vm *vm, unsigned index)
 {
 	struct kept_file *file = find_file(vm, index);
 
-	if (file == NULL || file->fd < 0)
+	if (file == NULL || file->durable)
 		return;
 	unlinkat(vm->fd, file->name, 0);
 	vm->bytes -= file->bytes;
@@ -185,6 +205,8 @@ static struct kept_file *begin_file(struct rt_kept_vm *vm, unsigned index, const
 	struct kept_file file = {.index = index};
 
 	drop_unfinished(vm, index);
+	if (vm->count > 0)
+		seal_file(&vm->files[vm->count - 1]);
 	if (vm->count >= VM_FILES_MAX) {
 		ff_fail(err, FF_E_DISK, "more than %d files to keep", VM_FILES_MAX);
 		return NULL;
@@ -240,26 +262,49 @@ int rt_keep(struct ff_runtime *rt, const char *vm_key, unsigned index, const cha
 
 /* ---------------------------------------------------------------- the manifest */
 
-static int finish_file(struct kept_file *file)
+static int sync_file(const struct rt_kept_vm *vm, const struct kept_file *file)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
+	ff_auto_close int fd = openat(vm->fd, file->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (file->fd < 0)
-		return 0;
-	if (fsync(file->fd) < 0)
-		return -1;
-	if (EVP_DigestFinal_ex(file->hash, digest, &len) != 1)
-		ff_oom();
-	for (unsigned i = 0; i < len && i < HEX_BYTES / 2; i++)
-		snprintf(file->sha256 + 2 * (size_t)i, 3, "%02x", digest[i]);
-	ff_close_ptr(&file->fd);
-	file->fd = -1;
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+/*
+ * An fsync each would take minutes for thousands of files. syncfs() tells of every write that failed since the folder
+ * was opened, which is before its files were (syncfs(2), since Linux 5.8).
+ */
+static int make_durable(struct rt_kept_vm *vm, size_t from, struct ff_err *err)
+{
+	bool all = vm->count - from >= SYNC_ALL_MIN;
+
+	for (size_t i = from; i < vm->count; i++)
+		seal_file(&vm->files[i]);
+	if (all && syncfs(vm->fd) < 0)
+		return ff_fail(err, FF_E_LOCAL, "cannot sync quarantine/%s: %m", vm->folder);
+	for (size_t i = from; i < vm->count; i++) {
+		if (!all && sync_file(vm, &vm->files[i]) < 0)
+			return ff_fail(
+				err, FF_E_LOCAL, "cannot sync quarantine/%s/%s: %m", vm->folder, vm->files[i].name);
+		vm->files[i].durable = true;
+	}
 	return 0;
 }
 
-static const struct kept_file *find_path(const struct rt_kept_vm *vm, const char *path)
+/* Those come first: what is not durable yet was begun after them. */
+static size_t durable_count(const struct rt_kept_vm *vm)
 {
+	size_t n = 0;
+
+	while (n < vm->count && vm->files[n].durable)
+		n++;
+	return n;
+}
+
+/* The file of that path, the latest one; most often it is the one at `guess`. */
+static const struct kept_file *find_path(const struct rt_kept_vm *vm, const char *path, size_t guess)
+{
+	if (guess < vm->count && ff_streq(vm->files[guess].path, path))
+		return &vm->files[guess];
 	for (size_t i = vm->count; i > 0; i--)
 		if (ff_streq(vm->files[i - 1].path, path))
 			return &vm->files[i - 1];
@@ -267,11 +312,11 @@ static const struct kept_file *find_path(const struct rt_kept_vm *vm, const char
 }
 
 /* Does the entry describe what was written here? An empty file need not have been sent. Adds "file" to the entry. */
-static int check_entry(const struct rt_kept_vm *vm, json_t *entry, struct ff_err *err)
+static int check_entry(const struct rt_kept_vm *vm, json_t *entry, size_t guess, struct ff_err *err)
 {
 	const char *path = ff_json_str(entry, "path"), *sha256 = ff_json_str(entry, "sha256");
 	int64_t bytes = ff_json_int(entry, "size", -1);
-	const struct kept_file *file = find_path(vm, path);
+	const struct kept_file *file = find_path(vm, path, guess);
 	ff_auto_free char *clean = ff_printable(path);
 
 	if (file == NULL)
@@ -306,18 +351,17 @@ int rt_keep_sync(struct ff_runtime *rt, const char *vm_key, const json_t *manife
 	struct rt_kept_vm *vm = open_vm(rt, vm_key, err);
 	ff_auto_json json_t *copy = json_deep_copy(manifest);
 	json_t *entry;
-	size_t i;
+	size_t i, first;
 
 	if (vm == NULL)
 		return -1;
 	if (!json_is_array(copy))
 		return ff_fail(err, FF_E_BUG, "the manifest is not an array");
-	for (i = 0; i < vm->count; i++)
-		if (finish_file(&vm->files[i]) < 0)
-			return ff_fail(
-				err, FF_E_LOCAL, "cannot sync quarantine/%s/%s: %m", vm->folder, vm->files[i].name);
+	first = durable_count(vm);
+	if (make_durable(vm, first, err) < 0)
+		return -1;
 	json_array_foreach (copy, i, entry) {
-		if (check_entry(vm, entry, err) < 0)
+		if (check_entry(vm, entry, first + i, err) < 0)
 			return -1;
 	}
 	if (write_manifest(vm, copy) < 0)

@@ -45,7 +45,7 @@
 #include "fixfleet/err.h"
 
 #define FF_WORKER_VERSION	 1
-#define FF_WORKER_LINE_BYTES_MAX (1024 * 1024)
+#define FF_WORKER_LINE_BYTES_MAX (8 * 1024 * 1024) /* 10,000 files are named in one */
 
 struct ff_worker_options {
 	int in_fd, out_fd;

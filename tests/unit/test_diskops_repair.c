@@ -15,7 +15,8 @@
 
 /* Everything about one job. */
 struct heard {
-	struct ff_buf kept[8]; /* bytes by index */
+	struct ff_buf *kept; /* bytes by index */
+	size_t kept_count;
 	json_t *files, *done;  /* of keep-end; the last event */
 	bool mended;
 };
@@ -26,7 +27,11 @@ static void hear_keep(struct heard *h, const json_t *event)
 	size_t len = 0;
 	ff_auto_free char *bytes = ff_base64_decode(ff_json_str(event, "data"), &len);
 
-	cr_assert(index >= 0 && index < (int64_t)FF_COUNT(h->kept) && bytes != NULL);
+	cr_assert(index >= 0 && index <= (int64_t)h->kept_count && bytes != NULL);
+	if ((size_t)index == h->kept_count) {
+		h->kept = ff_realloc(h->kept, h->kept_count + 1, sizeof(*h->kept));
+		h->kept[h->kept_count++] = (struct ff_buf){0};
+	}
 	cr_expect(len <= 512 * 1024);
 	cr_expect_eq((size_t)ff_json_int(event, "offset", -1), h->kept[index].len);
 	ff_buf_add(&h->kept[index], bytes, len);
@@ -46,8 +51,9 @@ static void hear(struct heard *h, const json_t *event)
 
 static void forget(struct heard *h)
 {
-	for (size_t i = 0; i < FF_COUNT(h->kept); i++)
+	for (size_t i = 0; i < h->kept_count; i++)
 		ff_buf_free(&h->kept[i]);
+	free(h->kept);
 	json_decref(h->files);
 	json_decref(h->done);
 }

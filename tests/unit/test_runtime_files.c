@@ -406,6 +406,30 @@ Test(runtime_keep, what_the_manifest_does_not_describe_is_not_called_durable)
 	cr_expect_eq(world->keep_sync(world->self, "vm", right, &err), 0, "%s", err.text);
 }
 
+Test(runtime_keep, more_files_are_kept_than_may_be_open)
+{
+	struct rlimit files = {256, 256};
+	ff_auto_json json_t *manifest = json_array();
+	ff_auto_free char *dir = NULL, *path = NULL, *text = NULL;
+	struct ff_err err = {0};
+
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &files), 0);
+	open_run("run");
+	for (unsigned i = 0; i < 1000; i++) {
+		ff_auto_free char *name = ff_printf("/drivers/C-00000291-%05u.sys", i);
+		ff_auto_json json_t *one = manifest_of(name, name);
+
+		cr_assert_eq(keep("vm", i, name, 0, name), 0, "file %u", i);
+		json_array_extend(manifest, one);
+	}
+	cr_assert_eq(world->keep_sync(world->self, "vm", manifest, &err), 0, "%s", err.text);
+	cr_expect_eq(keep("vm", 999, "/drivers/C-00000291-00999.sys", 29, "x"), -1, "it was whole");
+	dir = entry_of("run/quarantine", "vm-");
+	path = ff_printf("%s/7-C-00000291-00007.sys", dir);
+	text = content_of(path);
+	cr_expect_str_eq(text, "/drivers/C-00000291-00007.sys");
+}
+
 Test(runtime_keep, an_unfinished_file_is_made_again_and_a_durable_one_stays)
 {
 	ff_auto_json json_t *one = manifest_of("/f", "one"), *two = manifest_of("/f", "second");
