@@ -67,13 +67,33 @@ static int rename_victim(const struct appliance *a, const struct job *job, const
 	return 0;
 }
 
-/* Into the file that is there: its permissions and attributes stay. What was written is read again. */
+/*
+ * Into the file that is there: its permissions, attributes and streams stay. It is never truncated to nothing on the
+ * way, as guestfs_write() would: a system file without bytes is a pipe to ntfs-3g, and then no longer a file.
+ */
+static int overwrite(const struct appliance *a, const char *path, const char *bytes, size_t len, struct ff_err *err)
+{
+	for (size_t at = 0; at < len;) {
+		int n = guestfs_pwrite(a->g, path, bytes + at, len - at, (int64_t)at);
+
+		if (n <= 0)
+			return appliance_fail(a, err, FF_E_DISK, "cannot write it");
+		at += (size_t)n;
+	}
+	if (guestfs_truncate_size(a->g, path, (int64_t)len) < 0)
+		return appliance_fail(a, err, FF_E_DISK, "cannot set its size");
+	return 0;
+}
+
+/* What was written is read again. */
 static int write_victim(const struct appliance *a, const struct job *job, const struct victim *v, struct ff_err *err)
 {
 	const struct recipe_rule *rule = v->rule;
 	ff_auto_free char *path = real_path(job, v), *bytes = NULL;
 
-	if (guestfs_write(a->g, path, rule->content, rule->content_len) < 0)
+	if (!v->absent && overwrite(a, path, rule->content, rule->content_len, err) < 0)
+		return -1;
+	if (v->absent && guestfs_write(a->g, path, rule->content, rule->content_len) < 0)
 		return appliance_fail(a, err, FF_E_DISK, "cannot write it");
 	bytes = tree_read(a, path, (int64_t)rule->content_len, err);
 	if (bytes == NULL)

@@ -66,7 +66,7 @@ const char disks_spec[] =
 	DISK("driver-dirty", "single") HIVE("SYSTEM", "\"dirty\":true,",
 		"\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":0}") "},"
 	DISK("csagent-off", "esp") HIVE("SYSTEM", "", "\"ControlSet001\\\\Services\\\\CSAgent\":{\"Start\":4}") "},"
-	DISK("rules", "single") FILES(RULES("\"head\":\"rules=41\\n\",\"attributes\":5,\"stream\":\"from afar\",")) ","
+	DISK("rules", "single") FILES(RULES("\"head\":\"rules=41\\n\",\"attributes\":37,\"stream\":\"from afar\",")) ","
 	DISK("rules-good", "single") FILES(RULES("\"head\":\"rules=42\\n\",")) ","
 	DISK("txr", "single") FILES(KERNEL("10.0.14393.0") "," TXR("{a}.TxR.0.regtrans-ms") "," TXR("{a}.TxR.blf") ","
 		TXR("{b}.TM.blf") "," BAD("C-00000291-00000000-00000032.sys")) ","
