@@ -70,7 +70,7 @@ static int check_value(const struct appliance *a, const struct job *job, const c
 		int holds = 1;
 
 		if (ff_streq(job->roots[i].partition, partition))
-			holds = registry_holds(a, job->roots[i].dir, value, err);
+			holds = registry_holds(a, partition, job->roots[i].dir, value, err);
 		if (holds < 0)
 			return -1;
 		if (holds == 0)

@@ -9,35 +9,7 @@
 #include "scan.h"
 #include "tree.h"
 
-#define EDITS_MAX  256
-#define HEAD_BYTES 12 /* of a hive: "regf" and its two sequence numbers */
-
-static uint32_t le32(const char *p)
-{
-	const unsigned char *u = (const unsigned char *)p;
-
-	return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
-}
-
-/*
- * A hive that was written while Windows stopped has different sequence numbers, and part of it is in its log only.
- * hivex knows no log: an edit would mix old and new. (Windows registry file format: base block, offsets 4 and 8.)
- */
-static int check_clean(const struct appliance *a, const char *path, struct ff_err *err)
-{
-	size_t got = 0;
-	ff_auto_free char *head = guestfs_pread(a->g, path, HEAD_BYTES, 0, &got);
-
-	if (head == NULL)
-		return appliance_fail(a, err, FF_E_DISK, "cannot read");
-	if (got < HEAD_BYTES || memcmp(head, "regf", 4) != 0)
-		return ff_fail(err, FF_E_DISK, "it is no registry hive");
-	if (le32(head + 4) != le32(head + 8))
-		return ff_fail(err, FF_E_DISK,
-			"Windows was writing to it when it stopped: part of it is in its log, which cannot be applied "
-			"here");
-	return 0;
-}
+#define EDITS_MAX 256
 
 static bool same_keys(const struct ff_strv *a, const struct ff_strv *b)
 {
@@ -102,9 +74,9 @@ static int check_deletable(const struct appliance *a, int64_t node, struct ff_er
 		    : ff_fail(err, FF_E_DISK, "a value of a key that has subkeys cannot be deleted: set it instead");
 }
 
-/* The open hive: what is not as it is to be becomes an edit. `wants` says whether there is any. */
+/* The open hive: what is not as it is to be becomes an edit. */
 static int look_at_keys(struct scan *s, const struct recipe_value *value, size_t place, const char *name,
-	const struct guestfs_statns *st, bool *wants, struct ff_err *err)
+	const struct guestfs_statns *st, struct ff_err *err)
 {
 	struct hive_keys keys;
 	int rc = hive_find_keys(s->a, &value->keys, &keys, err);
@@ -117,7 +89,6 @@ static int look_at_keys(struct scan *s, const struct recipe_value *value, size_t
 		if (rc == 0 && hive_value_is(&now, value)) {
 			s->values_as_wanted = true;
 		} else if (rc == 0) {
-			*wants = true;
 			victim = files_add(s, place, name, st, NULL, err);
 			if (victim < 0 || (value->remove && check_deletable(s->a, keys.items[i].node, err) < 0))
 				rc = -1;
@@ -132,24 +103,33 @@ static int look_at_keys(struct scan *s, const struct recipe_value *value, size_t
 	return rc;
 }
 
+/* Once, though every entry of a recipe looks at it. */
+static void note_log(struct scan *s, const char *shown, size_t applied)
+{
+	ff_auto_free char *note =
+		ff_printf("'%s' was being written when Windows stopped: %zu entr%s of its log count%s", shown, applied,
+			applied == 1 ? "y" : "ies", applied == 1 ? "s" : "");
+
+	if (!ff_strv_has(&s->job->notes, note))
+		scan_note(s->job, FF_STEAL(note));
+}
+
 static int look_at_hive(struct scan *s, const struct recipe_value *value, size_t place, const char *name,
 	const struct guestfs_statns *st, struct ff_err *err)
 {
-	ff_auto_free char *path = tree_join(s->job->places[place].dir, name), *shown = ff_printable(path);
-	bool wants = false;
-	int rc;
+	const struct place *p = &s->job->places[place];
+	struct hive_file file = {.dir = p->dir, .name = name, .names = &p->names};
+	ff_auto_free char *path = tree_join(p->dir, name), *shown = ff_printable(path);
+	struct ff_err ignored;
+	int rc = hive_open(s->a, s->partition, &file, err);
 
-	if (guestfs_hivex_open(s->a->g, path, -1) < 0) {
-		rc = check_clean(s->a, path, err);
-		if (rc == 0)
-			rc = appliance_fail(s->a, err, FF_E_DISK, "cannot open it");
-	} else {
-		rc = look_at_keys(s, value, place, name, st, &wants, err);
-		if (guestfs_hivex_close(s->a->g) < 0 && rc == 0)
-			rc = appliance_fail(s->a, err, FF_E_DISK, "cannot close it");
-		if (rc == 0 && wants)
-			rc = check_clean(s->a, path, err);
-	}
+	if (rc < 0)
+		return ff_wrap(err, "hive '%s'", shown);
+	if (file.applied > 0)
+		note_log(s, shown, file.applied);
+	rc = look_at_keys(s, value, place, name, st, err);
+	if (hive_close(s->a, &file, rc < 0 ? &ignored : err) < 0)
+		rc = -1;
 	return rc < 0 ? ff_wrap(err, "hive '%s'", shown) : 0;
 }
 

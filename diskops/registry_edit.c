@@ -140,12 +140,27 @@ static int with_hive(const struct appliance *a, const struct job *job, size_t vi
 	return rc;
 }
 
+/* To a dirty hive Windows would apply its logs, over what was changed. */
+static int check_clean(const struct appliance *a, const char *path, struct ff_err *err)
+{
+	enum hive_state state;
+
+	if (hive_state(a, path, &state, err) < 0)
+		return -1;
+	return state == HIVE_CLEAN ? 0 : ff_fail(err, FF_E_DISK, "it is still marked as being written");
+}
+
 int registry_edit(const struct appliance *a, struct job *job, size_t victim, struct ff_err *err)
 {
 	const struct victim *v = &job->victims[victim];
-	ff_auto_free char *path = tree_join(job->places[v->place].dir, v->name);
+	const struct place *place = &job->places[v->place];
+	const struct hive_file file = {.dir = place->dir, .name = v->name, .names = &place->names};
+	ff_auto_free char *path = tree_join(place->dir, v->name);
 
-	if (with_hive(a, job, victim, path, true, err) < 0 || with_hive(a, job, victim, path, false, err) < 0)
+	if (hive_settle(a, &file, err) < 0)
+		return -1;
+	if (with_hive(a, job, victim, path, true, err) < 0 || with_hive(a, job, victim, path, false, err) < 0 ||
+		check_clean(a, path, err) < 0)
 		return -1;
 	for (size_t i = 0; i < job->edit_count; i++)
 		job->edits[i].done |= job->edits[i].victim == victim;
@@ -172,24 +187,29 @@ static int keys_hold(const struct appliance *a, const struct recipe_value *value
 	return holds;
 }
 
-int registry_holds(const struct appliance *a, const char *root, const struct recipe_value *value, struct ff_err *err)
+int registry_holds(const struct appliance *a, const char *partition, const char *root, const struct recipe_value *value,
+	struct ff_err *err)
 {
-	ff_auto_free char *path = NULL;
 	struct ff_strv dirs = {0}, names = {0};
+	struct hive_file file = {.names = &names};
+	struct ff_err ignored;
 	int holds = hive_find_config(a, root, &dirs, err);
 
 	if (holds == 0 && dirs.count > 0)
 		holds = tree_list(a, dirs.items[0], &names, err);
-	for (size_t i = 0; i < names.count && path == NULL; i++)
+	for (size_t i = 0; i < names.count && file.name == NULL; i++)
 		if (ff_glob(value->hive, names.items[i]))
-			path = tree_join(dirs.items[0], names.items[i]);
+			file.name = names.items[i];
+	if (holds == 0 && file.name != NULL) {
+		file.dir = dirs.items[0];
+		holds = hive_open(a, partition, &file, err);
+		if (holds == 0) {
+			holds = keys_hold(a, value, err);
+			if (hive_close(a, &file, holds < 0 ? &ignored : err) < 0)
+				holds = -1;
+		}
+	}
 	ff_strv_free(&dirs);
 	ff_strv_free(&names);
-	if (holds < 0 || path == NULL)
-		return holds;
-	if (guestfs_hivex_open(a->g, path, -1) < 0)
-		return appliance_fail(a, err, FF_E_DISK, "cannot open a hive");
-	holds = keys_hold(a, value, err);
-	guestfs_hivex_close(a->g);
 	return holds;
 }

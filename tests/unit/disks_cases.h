@@ -65,6 +65,11 @@ const char disks_spec[] =
 	DISK("quarrel", "single") HIVE("SYSTEM", "", "\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":1}") "},"
 	DISK("driver-dirty", "single") HIVE("SYSTEM", "\"dirty\":true,",
 		"\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":0}") "},"
+	DISK("driver-log", "single") HIVE("SYSTEM", "\"log\":{\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":0},"
+		"\"ControlSet001\\\\Services\\\\later\":{\"Start\":2}},", "\"ControlSet001\\\\Services\\\\contosoflt\":"
+		"{\"Start\":3}") "},"
+	DISK("driver-log-off", "single") HIVE("SYSTEM", "\"log\":{\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":4}},",
+		"\"ControlSet001\\\\Services\\\\contosoflt\":{\"Start\":0}") "},"
 	DISK("csagent-off", "esp") HIVE("SYSTEM", "", "\"ControlSet001\\\\Services\\\\CSAgent\":{\"Start\":4}") "},"
 	DISK("rules", "single") FILES(RULES("\"head\":\"rules=41\\n\",\"attributes\":37,\"stream\":\"from afar\",")) ","
 	DISK("rules-good", "single") FILES(RULES("\"head\":\"rules=42\\n\",")) ","
@@ -113,6 +118,11 @@ static const char quarrel[] = "{\"name\":\"quarrel\",\"os\":\"windows\",\"servic
 			      "{\"hive\":\"system\",\"key\":\"controlset001\\\\services\\\\contosoflt\",\"value\":"
 			      "\"start\",\"action\":\"set\","
 			      "\"type\":\"dword\",\"data\":3}]}";
+/* The second key is in the log only: it is there afterwards when the log was applied to the file too. */
+static const char logged[] =
+	"{\"name\":\"logged\",\"os\":\"windows\",\"services\":[{\"name\":\"contosoflt\",\"action\":\"disable\"}],"
+	"\"proof\":[{\"hive\":\"SYSTEM\",\"key\":\"ControlSet001\\\\Services\\\\later\",\"value\":\"Start\","
+	"\"type\":\"dword\",\"data\":2}]}";
 static const char versions[] =
 	"{\"name\":\"versions\",\"os\":\"windows\",\"files\":[{\"where\":\"Contoso/*.sys\",\"when\":"
 	"{\"version_from\":\"7.11\",\"version_before\":\"7.12\"},\"action\":\"quarantine\"}],"
@@ -153,7 +163,10 @@ static const struct expected {
 		"changed:/Windows/System32/config/SYSTEM"},
 	{"quarrel", "failed", "two entries of the recipes want different things of value Start of contosoflt", 0, 1,
 		quarrel, NULL},
-	{"driver-dirty", "failed", "SYSTEM': Windows was writing to it when it stopped", 0, 1,
+	{"driver-dirty", "failed", "SYSTEM': Windows was writing to it when it stopped, and none of its logs", 0, 1,
+		"docs/recipes/disable-boot-driver.json", NULL},
+	{"driver-log", "repaired", "changed 1 registry value", 1, 1, logged, "changed:/Windows/System32/config/SYSTEM"},
+	{"driver-log-off", "clean", "nothing to change: every registry value is as it is to be", 0, 1,
 		"docs/recipes/disable-boot-driver.json", NULL},
 	{"csagent-off", "clean", "nothing to change: every registry value is as it is to be", 0, 1, "disable-csagent",
 		NULL},

@@ -301,6 +301,10 @@ Test(repair, removes_what_is_bad_and_touches_nothing_else)
 	expect_path(heard, "discard", "notes/0", "Windows was hibernated: its saved session was discarded");
 	expect_path(heard, "driver", "changed/0",
 		"set SYSTEM/ControlSet001/Services/ContosoFlt value Start to dword 4 (was dword 0)");
+	expect_path(heard, "driver-log", "changed/0",
+		"set SYSTEM/ControlSet001/Services/contosoflt value Start to dword 4 (was dword 0)");
+	expect_path(heard, "driver-log", "notes/0",
+		"'/Windows/System32/config/SYSTEM' was being written when Windows stopped: 1 entry of its log counts");
 	expect_path(heard, "deeds", "changed/0", "renamed '/Contoso/old.dat' to 'new.dat'");
 	check_trees(dir, heard);
 	for (size_t i = 0; i <= FF_COUNT(expected); i++)
