@@ -10,6 +10,7 @@
 #include "bitlocker.h"
 #include "boot.h"
 #include "nbd.h"
+#include "store.h"
 
 #define MEMORY_BASE_MB	   512 /* ntfs-3g and the tools need a fraction; less memory boots sooner */
 #define MEMORY_PER_DISK_MB 8
@@ -112,23 +113,27 @@ static void volume_label_of(size_t index, size_t volume, char out[6])
 	label_of(index, out + 2);
 }
 
+static int add_served(guestfs_h *g, const struct job *job, const char *socket, const char *label)
+{
+	ff_auto_free char *server = ff_printf("unix:%s", socket);
+	const char *servers[] = {server, NULL};
+
+	return guestfs_add_drive_opts(g, "", GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw", GUESTFS_ADD_DRIVE_OPTS_READONLY,
+		(int)job->scan_only, GUESTFS_ADD_DRIVE_OPTS_PROTOCOL, "nbd", GUESTFS_ADD_DRIVE_OPTS_SERVER,
+		(char *const *)(uintptr_t)servers, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "writeback",
+		GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1);
+}
+
 /* An open BitLocker volume is a disk of its own to the appliance. */
 static int add_volumes(guestfs_h *g, const struct job *job, size_t index)
 {
 	for (size_t i = 0; i < job->locked_count; i++) {
-		ff_auto_free char *server = NULL;
-		const char *servers[] = {NULL, NULL};
 		char label[6];
 
 		if (job->locked[i].server == NULL)
 			continue;
-		server = ff_printf("unix:%s", nbd_socket(job->locked[i].server));
-		servers[0] = server;
 		volume_label_of(index, i, label);
-		if (guestfs_add_drive_opts(g, "", GUESTFS_ADD_DRIVE_OPTS_FORMAT, "raw", GUESTFS_ADD_DRIVE_OPTS_READONLY,
-			    (int)job->scan_only, GUESTFS_ADD_DRIVE_OPTS_PROTOCOL, "nbd", GUESTFS_ADD_DRIVE_OPTS_SERVER,
-			    (char *const *)(uintptr_t)servers, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "writeback",
-			    GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0)
+		if (add_served(g, job, nbd_socket(job->locked[i].server), label) < 0)
 			return -1;
 	}
 	return 0;
@@ -144,18 +149,23 @@ static size_t drive_count(struct job *const *jobs, size_t count)
 	return drives > 0 ? drives : 1;
 }
 
+static int add_disk(guestfs_h *g, const struct job *job, const char *label)
+{
+	if (job->store != NULL && store_socket(job->store) != NULL)
+		return add_served(g, job, store_socket(job->store), label);
+	/* writeback: guest flushes reach the disk, which is what guestfs_shutdown() ends with */
+	return guestfs_add_drive_opts(g, job->path, GUESTFS_ADD_DRIVE_OPTS_FORMAT, job->format ? job->format : "raw",
+		GUESTFS_ADD_DRIVE_OPTS_READONLY, (int)job->scan_only, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "writeback",
+		GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1);
+}
+
 static int add_drives(guestfs_h *g, struct job *const *jobs, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		char label[4];
 
 		label_of(i, label);
-		/* writeback: guest flushes reach the disk, which is what guestfs_shutdown() ends with */
-		if (guestfs_add_drive_opts(g, jobs[i]->path, GUESTFS_ADD_DRIVE_OPTS_FORMAT,
-			    jobs[i]->format ? jobs[i]->format : "raw", GUESTFS_ADD_DRIVE_OPTS_READONLY,
-			    (int)jobs[i]->scan_only, GUESTFS_ADD_DRIVE_OPTS_CACHEMODE, "writeback",
-			    GUESTFS_ADD_DRIVE_OPTS_LABEL, label, -1) < 0 ||
-			add_volumes(g, jobs[i], i) < 0)
+		if (add_disk(g, jobs[i], label) < 0 || add_volumes(g, jobs[i], i) < 0)
 			return -1;
 	}
 	/* libguestfs wants a drive to launch; /dev/null is one of no bytes to it */

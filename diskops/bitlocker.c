@@ -1,14 +1,7 @@
 #include "bitlocker.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <linux/fs.h>
 
 #include "fixfleet/json.h"
 #include "fixfleet/secret.h"
@@ -21,48 +14,16 @@
 /* ---------------------------------------------------------------- reading the disk */
 
 struct window {
-	int fd;
+	struct store *store;
 	uint64_t at;
 };
 
 static int read_window(void *arg, uint64_t offset, void *bytes, size_t len, struct ff_err *err)
 {
 	const struct window *w = arg;
-	char *p = bytes;
+	int rc = store_read(w->store, w->at + offset, bytes, len);
 
-	while (len > 0) {
-		ssize_t n = pread(w->fd, p, len, (off_t)(w->at + offset));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return ff_fail(err, FF_E_DISK, "cannot read it: %s", n < 0 ? strerror(errno) : "it ends early");
-		p += n;
-		offset += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* Open the very disk that was found. */
-static int open_disk(const struct job *job, bool write, uint64_t *bytes, struct ff_err *err)
-{
-	int fd = open(job->path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0)
-		return ff_fail(err, FF_E_LOCAL, "cannot open '%s': %m", job->path);
-	if (fstat(fd, &st) < 0 || (S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev) != job->device_id ||
-		(S_ISBLK(st.st_mode) ? 0 : st.st_ino) != job->inode) {
-		close(fd);
-		return ff_fail(err, FF_E_DISK, "'%s' is another disk now", job->path);
-	}
-	*bytes = (uint64_t)st.st_size;
-	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, bytes) < 0) {
-		close(fd);
-		return ff_fail(err, FF_E_LOCAL, "cannot tell the size of '%s': %m", job->path);
-	}
-	return fd;
+	return rc == 0 ? 0 : ff_fail(err, FF_E_DISK, "cannot read it: %s", strerror(rc));
 }
 
 /* ---------------------------------------------------------------- finding */
@@ -113,9 +74,9 @@ static void judge(struct locked *l)
 		explain(l, ff_printf("no key was given (protectors: %s)", protectors));
 }
 
-static void look_at(struct job *job, int fd, const struct part *part)
+static void look_at(struct job *job, struct store *store, const struct part *part)
 {
-	struct window w = {.fd = fd, .at = part->at};
+	struct window w = {.store = store, .at = part->at};
 	uint8_t boot[512];
 	struct locked *l;
 	struct ff_err err;
@@ -125,7 +86,7 @@ static void look_at(struct job *job, int fd, const struct part *part)
 		return;
 	job->locked = ff_realloc(job->locked, job->locked_count + 1, sizeof(*job->locked));
 	l = &job->locked[job->locked_count++];
-	*l = (struct locked){.part_number = part->number, .at = part->at, .fd = -1};
+	*l = (struct locked){.part_number = part->number, .at = part->at};
 	l->readable = fve_parse(&l->fve, read_window, &w, part->bytes, &err) == 0;
 	if (l->readable)
 		judge(l);
@@ -133,40 +94,34 @@ static void look_at(struct job *job, int fd, const struct part *part)
 		explain(l, ff_printf("no key was given (%s)", err.text));
 }
 
-static void find(struct job *job)
+void bitlocker_find(struct job *job)
 {
 	struct part parts[PARTS_MAX];
-	struct window w = {0};
-	uint64_t bytes = 0;
 	struct ff_err err;
-	int fd = open_disk(job, false, &bytes, &err), count;
+	struct store *store = store_open(job, false, &err);
+	struct window w = {.store = store};
+	int count;
 
-	if (fd < 0)
+	if (store == NULL) {
+		job->store_why = ff_printf("could not be looked at: %s", err.text);
 		return;
-	w.fd = fd;
-	count = part_list(parts, read_window, &w, bytes, &err);
+	}
+	count = part_list(parts, read_window, &w, store_bytes(store), &err);
 	if (count == 0) {
-		parts[0] = (struct part){.bytes = bytes};
+		parts[0] = (struct part){.bytes = store_bytes(store)};
 		count = 1;
 	}
 	for (int i = 0; i < count; i++)
-		look_at(job, fd, &parts[i]);
-	close(fd);
-}
-
-void bitlocker_find(struct job *job)
-{
-	if (job->format != NULL && !ff_streq(job->format, "raw"))
-		return; /* only qemu knows where its bytes are */
-	find(job);
+		look_at(job, store, &parts[i]);
+	store_close(store);
 }
 
 const char *bitlocker_why(const struct job *job, unsigned part_number)
 {
 	const struct locked *l = bitlocker_volume(job, part_number);
 
-	if (l == NULL && job->format != NULL && !ff_streq(job->format, "raw"))
-		return "can be opened on devices and in raw images only";
+	if (l == NULL && job->store_why != NULL)
+		return job->store_why;
 	return l != NULL && l->why != NULL ? l->why : "no key was given";
 }
 
@@ -318,12 +273,11 @@ static struct fve_key *unlock(const struct locked *l, const struct fve_protector
 
 static int serve(struct job *job, struct locked *l, const struct fve_key *key, struct ff_err *err)
 {
-	uint64_t bytes = 0;
-
-	l->fd = open_disk(job, !job->scan_only, &bytes, err);
-	if (l->fd < 0)
+	if (job->store == NULL)
+		job->store = store_open(job, !job->scan_only, err);
+	if (job->store == NULL)
 		return -1;
-	l->plain = volume_new(l->fd, l->at, &l->fve, key, err);
+	l->plain = volume_new(job->store, l->at, &l->fve, key, err);
 	if (l->plain != NULL)
 		l->server = nbd_start(l->plain, job->scan_only, err);
 	return l->server != NULL ? 0 : -1;
@@ -333,12 +287,9 @@ static void lock(struct locked *l)
 {
 	nbd_stop(l->server);
 	volume_free(l->plain);
-	if (l->fd >= 0)
-		close(l->fd);
 	free(l->device);
 	l->server = NULL;
 	l->plain = NULL;
-	l->fd = -1;
 	l->device = NULL;
 }
 
@@ -377,6 +328,12 @@ void bitlocker_open(struct outbox *out, struct job *job)
 
 /* ---------------------------------------------------------------- closing */
 
+static void close_store(struct job *job)
+{
+	store_close(job->store);
+	job->store = NULL;
+}
+
 int bitlocker_close(struct job *job, struct ff_err *err)
 {
 	int rc = 0;
@@ -395,6 +352,7 @@ int bitlocker_close(struct job *job, struct ff_err *err)
 		}
 		lock(l);
 	}
+	close_store(job);
 	return rc;
 }
 
@@ -405,6 +363,9 @@ void bitlocker_forget(struct job *job)
 		forget_keys(&job->locked[i]);
 		free(job->locked[i].why);
 	}
+	close_store(job);
+	free(job->store_why);
+	job->store_why = NULL;
 	free(job->locked);
 	job->locked = NULL;
 	job->locked_count = 0;

@@ -31,7 +31,6 @@ struct locked {
 		char protector[FVE_GUID_BYTES]; /* "" when the controller does not know */
 	} keys[BITLOCKER_KEYS_MAX];
 	/* while it is open */
-	int fd;
 	struct plain *plain;
 	struct nbd *server;
 	char *device; /* in the appliance */

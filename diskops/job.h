@@ -56,6 +56,7 @@ struct edit {
 };
 
 struct locked;
+struct store;
 
 struct job {
 	/* what was asked */
@@ -90,6 +91,8 @@ struct job {
 
 	struct locked *locked; /* its BitLocker volumes; see bitlocker.h */
 	size_t locked_count;
+	struct store *store; /* what they stand on, while they are open; NULL: none is */
+	char *store_why;     /* why it could not be looked at from here */
 
 	/* what was found */
 	struct place *places;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <openssl/evp.h>
 
@@ -12,7 +11,7 @@
 #define AES_BLOCK 16
 
 struct plain {
-	int fd;
+	struct store *store;
 	uint64_t at, bytes, header_at, header_bytes, copies[FVE_COPIES];
 	unsigned sector;
 	bool xts;
@@ -76,19 +75,7 @@ static int crypt_all(struct plain *v, EVP_CIPHER_CTX *ctx, uint64_t at, uint8_t 
 
 static int disk_io(const struct plain *v, bool write, uint64_t at, uint8_t *bytes, size_t len)
 {
-	while (len > 0) {
-		ssize_t n = write ? pwrite(v->fd, bytes, len, (off_t)(v->at + at))
-				  : pread(v->fd, bytes, len, (off_t)(v->at + at));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return EIO;
-		bytes += n;
-		at += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return write ? store_write(v->store, v->at + at, bytes, len) : store_read(v->store, v->at + at, bytes, len);
 }
 
 static int check_range(const struct plain *v, uint64_t offset, size_t len)
@@ -126,8 +113,8 @@ int volume_write(struct plain *v, uint64_t offset, uint8_t *bytes, size_t len)
 		size_t piece = s.bytes < len ? (size_t)s.bytes : len;
 
 		rc = s.zeros ? EIO : crypt_all(v, v->encrypt, s.at, bytes, piece);
-		if (rc == 0)
-			rc = disk_io(v, true, s.at, bytes, piece);
+		if (rc == 0 && disk_io(v, true, s.at, bytes, piece) != 0)
+			rc = EIO;
 		bytes += piece;
 		offset += piece;
 		len -= piece;
@@ -138,7 +125,7 @@ int volume_write(struct plain *v, uint64_t offset, uint8_t *bytes, size_t len)
 
 int volume_flush(struct plain *v)
 {
-	if (fdatasync(v->fd) == 0)
+	if (store_flush(v->store) == 0)
 		return 0;
 	v->broken = true;
 	return EIO;
@@ -201,11 +188,12 @@ static int set_ciphers(struct plain *v, unsigned method, const struct fve_key *k
 	return ff_fail(err, FF_E_DISK, "its encryption method (%s) is not supported", name != NULL ? name : "unknown");
 }
 
-struct plain *volume_new(int fd, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err)
+struct plain *volume_new(
+	struct store *store, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err)
 {
 	struct plain *v = ff_calloc(1, sizeof(*v));
 
-	*v = (struct plain){.fd = fd,
+	*v = (struct plain){.store = store,
 		.at = at,
 		.bytes = fve->volume_bytes - fve->volume_bytes % fve->sector_bytes,
 		.header_at = fve->header_at,

@@ -16,16 +16,18 @@
 #define DISKOPS_VOLUME_H
 
 #include "fve_key.h"
+#include "store.h"
 
 struct plain;
 
 /**
- * @fd    the disk; borrowed for the volume's life
+ * @store  the disk; borrowed for the volume's life
  * @at    where the volume begins on it, in bytes
  * @key   of fve_unlock(); not needed afterwards
  * @return  NULL with FF_E_DISK when its encryption method is not supported
  */
-struct plain *volume_new(int fd, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err);
+struct plain *volume_new(
+	struct store *store, uint64_t at, const struct fve *fve, const struct fve_key *key, struct ff_err *err);
 void volume_free(struct plain *v); /* NULL is fine; overwrites the key */
 
 uint64_t volume_bytes(const struct plain *v);

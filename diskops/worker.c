@@ -9,11 +9,13 @@
  *   lane.c       one of them: look, have kept, mend, close, tell
  *   appliance.c  launching libguestfs
  *   windows.c    what is on a disk      disk.c  its partitions      files.c, registry.c  what recipes want of it
+ *   hive.c       keys and values of a registry hive     hive_file.c, hivelog.c  one that Windows was writing to
  *   tree.c       directories, any case
  *   mend.c       removing and proving
  *   device.c     the right disk, unused
  *   bitlocker.c  its encrypted volumes: part.c where they are, fve.c what protects them, fve_key.c opening that,
  *                volume.c their sectors, nbd.c those for the appliance
+ *                store.c the disk below them, nbd_client.c when it is in an image that only qemu can read
  *   job.c        what a job is
  *   recipe.c     what to mend
  */

@@ -51,6 +51,7 @@ static int run(char *const *argv)
 struct made {
 	char *dir, *path;
 	int fd;
+	struct store *store;
 	json_t *keys;
 	struct fve fve;
 };
@@ -79,6 +80,7 @@ static struct made make(const char *what)
 	cr_assert_eq(run(argv), 0);
 	m.fd = open(m.path, O_RDWR | O_CLOEXEC);
 	m.keys = json_load_file(keys, 0, NULL);
+	m.store = store_of_fd(m.fd);
 	cr_assert(m.fd >= 0 && m.keys != NULL);
 	cr_assert_eq(fve_parse(&m.fve, read_fd, &m, BYTES, &err), 0, "%s", err.text);
 	return m;
@@ -89,6 +91,7 @@ static void unmake(struct made *m)
 	char *argv[] = {"rm", "-rf", m->dir, NULL};
 
 	cr_expect_eq(run(argv), 0);
+	store_close(m->store);
 	close(m->fd);
 	json_decref(m->keys);
 	free(m->path);
@@ -309,7 +312,7 @@ static struct plain *open_volume(const struct made *m)
 	struct plain *v;
 
 	cr_assert_eq(fve_unlock(&m->fve, p, key_of(m, p->id), &key, &err), 0, "%s", err.text);
-	v = volume_new(m->fd, 0, &m->fve, key, &err);
+	v = volume_new(m->store, 0, &m->fve, key, &err);
 	cr_assert_not_null(v, "%s", err.text);
 	ff_secret_free(key);
 	return v;
