@@ -101,7 +101,11 @@ const char disks_spec[] =
 	DISK("dynamic", "dynamic") FILES(BAD("C-00000291-00000000-00000032.sys")) ","
 	DISK("spaces", "spaces") "},"
 	DISK("refs", "refs") "},"
-	DISK("efi-only", "efi-only") "}"
+	DISK("efi-only", "efi-only") "},"
+	DISK("converting", "esp") ",\"bitlocker\":{\"method\":\"xts-128\",\"converting\":true}"
+		FILES(BAD("C-00000291-00000000-00000032.sys")) ","
+	DISK("diffuser", "esp") ",\"bitlocker\":{\"method\":\"cbc-128-diffuser\",\"suspended\":true}"
+		FILES(BAD("C-00000291-00000000-00000032.sys"))
 	"]}";
 /* clang-format on */
 
@@ -208,6 +212,12 @@ static const struct expected {
 	{"refs", "failed", "the volume on partition 2 is ReFS", 0, 0, NULL, NULL},
 	{"efi-only", "failed", "no Windows found (no NTFS file system: only an EFI system partition)", 0, 0, NULL,
 		NULL},
+	{"converting", "failed",
+		"the volume on partition 3 is BitLocker-encrypted and its encryption or decryption is under way", 0, 0,
+		NULL, NULL},
+	{"diffuser", "failed",
+		"is BitLocker-encrypted and its encryption method (AES-CBC 128 with diffuser) is not supported", 0, 0,
+		NULL, NULL},
 };
 
 #endif
