@@ -163,6 +163,8 @@ int reading_where(struct reading *r, struct recipe_where *where, const json_t *v
 		return reading_fail(r, "longer than %d bytes", WHERE_BYTES_MAX);
 	if (strchr(text, '\\') != NULL)
 		return reading_fail(r, "backslash; segments are separated by '/'");
+	if (strchr(text, ':') != NULL)
+		return reading_fail(r, "colon; it begins at the root of the volume, without a drive letter");
 	for (const char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			return reading_fail(r, "control character");

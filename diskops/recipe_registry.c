@@ -206,6 +206,9 @@ static int read_key(struct reading *r, void *into, const json_t *value)
 	}
 	if (ff_strcaseeq(keys->items[0], "CurrentControlSet"))
 		return reading_fail(r, "CurrentControlSet is there only while Windows runs: say ControlSet*");
+	if (ff_strcaseeq(keys->items[0], "HKLM") || ff_has_prefix(keys->items[0], "HKEY_") ||
+		ff_strcaseeq(keys->items[0], "SYSTEM") || ff_strcaseeq(keys->items[0], "SOFTWARE"))
+		return reading_fail(r, "begins inside of the hive: leave out HKLM and the name of the hive");
 	return 0;
 }
 

@@ -78,6 +78,8 @@ static const struct {
 		"files/0/where: empty segment: it begins at the root of the volume, without '/' at either end", true},
 	{HEAD "\"where\":\"a/b/\"" TAIL,
 		"files/0/where: empty segment: it begins at the root of the volume, without '/' at either end", true},
+	{HEAD "\"where\":\"C:/a\"" TAIL,
+		"files/0/where: colon; it begins at the root of the volume, without a drive letter", false},
 	{HEAD "\"where\":\"a\\\\b\"" TAIL, "files/0/where: backslash; segments are separated by '/'", true},
 	{HEAD "\"where\":\"a\\u0001\"" TAIL, "files/0/where: control character", false},
 	{HEAD "\"where\":\"a\\u0000b\"" TAIL, "files/0/where: not a text", false},
@@ -109,6 +111,15 @@ static const struct {
 	{ROOT "\"registry\":[{\"hive\":\"SYSTEM\",\"key\":\"CurrentControlSet\\\\x\",\"value\":\"\",\"action\":"
 	      "\"delete\"}]}",
 		"registry/0/key: CurrentControlSet is there only while Windows runs: say ControlSet*", false},
+	{ROOT "\"registry\":[{\"hive\":\"SYSTEM\",\"key\":\"HKLM\\\\SYSTEM\\\\x\",\"value\":\"\",\"action\":"
+	      "\"delete\"}]}",
+		"registry/0/key: begins inside of the hive: leave out HKLM and the name of the hive", false},
+	{ROOT "\"registry\":[{\"hive\":\"SYSTEM\",\"key\":\"HKEY_LOCAL_MACHINE\\\\x\",\"value\":\"\",\"action\":"
+	      "\"delete\"}]}",
+		"registry/0/key: begins inside of the hive: leave out HKLM and the name of the hive", false},
+	{ROOT "\"registry\":[{\"hive\":\"SYSTEM\",\"key\":\"System\\\\ControlSet001\",\"value\":\"\",\"action\":"
+	      "\"delete\"}]}",
+		"registry/0/key: begins inside of the hive: leave out HKLM and the name of the hive", false},
 	{ROOT "\"registry\":[{\"hive\":\"SYSTEM\",\"key\":\"a\\\\\",\"value\":\"\",\"action\":\"delete\"}]}",
 		"registry/0/key: not 1 to 32 names with a backslash between them", true},
 	{ROOT "\"services\":[{\"name\":\"*\",\"action\":\"disable\"}]}",
