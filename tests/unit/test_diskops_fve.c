@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -389,6 +390,69 @@ Test(volume, is_served_to_qemu)
 	cr_expect_eq(memcmp(out, bytes, 1024 * 1024), 0);
 	close(fd);
 	volume_free(v);
+	unmake(&m);
+}
+
+/* The disk that an image holds: what is written there stands in the image when it is closed. */
+Test(volume, may_stand_in_an_image_that_only_qemu_reads)
+{
+	static const char *const formats[] = {"qcow2", "vpc", "vhdx", "vmdk"};
+
+	for (size_t i = 0; i < FF_COUNT(formats); i++) {
+		struct made m = make("xts-128");
+		ff_auto_free char *image = ff_printf("%s/image", m.dir), *raw = ff_printf("%s/raw", m.dir);
+		char *format = (char *)(uintptr_t)formats[i];
+		char *to[] = {"qemu-img", "convert", "-O", format, m.path, image, NULL};
+		char *from[] = {"qemu-img", "convert", "-f", format, "-O", "raw", image, raw, NULL};
+		struct job job = {.path = image, .format = format};
+		uint8_t bytes[4096], there[4096], twice[3 * 512];
+		struct ff_err err = {0};
+		struct store *s;
+		struct stat st;
+		int fd;
+
+		cr_assert_eq(run(to), 0);
+		cr_assert_eq(stat(image, &st), 0);
+		job.device_id = st.st_dev;
+		job.inode = st.st_ino;
+		s = store_open(&job, true, &err);
+		cr_assert_not_null(s, "%s: %s", format, err.text);
+		cr_expect_geq(store_bytes(s), BYTES); /* a dynamic VHD ends at a cylinder */
+		cr_expect(store_socket(s) != NULL);
+		cr_assert_eq(store_read(s, 0, there, sizeof(there)), 0);
+		cr_assert_eq(pread(m.fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+		cr_expect_arr_eq(there, bytes, sizeof(bytes), "%s", format);
+		fill(bytes, sizeof(bytes), 3);
+		cr_assert_eq(store_write(s, BYTES / 2, bytes, sizeof(bytes)), 0);
+		cr_assert_eq(store_flush(s), 0);
+		cr_assert_eq(store_read(s, BYTES / 2 + 512, twice, sizeof(twice)), 0);
+		cr_expect_arr_eq(twice, bytes + 512, sizeof(twice), "%s", format);
+		cr_expect_neq(store_read(s, store_bytes(s), there, 512), 0, "behind its end");
+		store_close(s);
+		cr_assert_eq(run(from), 0);
+		fd = open(raw, O_RDONLY | O_CLOEXEC);
+		cr_assert_eq(pread(fd, there, sizeof(there), BYTES / 2), sizeof(there));
+		cr_expect_arr_eq(there, bytes, sizeof(bytes), "%s", format);
+		close(fd);
+		job.inode++;
+		cr_expect_null(store_open(&job, false, &err));
+		cr_expect(strstr(err.text, "is another disk now") != NULL, "%s", err.text);
+		unmake(&m);
+	}
+}
+
+Test(volume, an_image_that_qemu_refuses_says_why)
+{
+	struct made m = make("xts-128");
+	struct job job = {.path = m.path, .format = "qcow2"};
+	struct ff_err err = {0};
+	struct stat st;
+
+	cr_assert_eq(stat(m.path, &st), 0);
+	job.device_id = st.st_dev;
+	job.inode = st.st_ino;
+	cr_expect_null(store_open(&job, true, &err));
+	cr_expect(strstr(err.text, "not in qcow2 format") != NULL, "%s", err.text);
 	unmake(&m);
 }
 
