@@ -190,7 +190,7 @@ void *realloc(void *old, size_t bytes)
 	return p;
 }
 
-/* What is freed of JSON is overwritten first, as in the program. */
+/* As main() does it: what is freed of JSON is overwritten first. */
 static void wipe_and_free(void *p)
 {
 	if (p != NULL && !in_field(p))
