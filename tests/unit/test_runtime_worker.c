@@ -140,8 +140,8 @@ Test(runtime_worker, what_is_no_protocol_ends_it, .timeout = 30)
 		{"echo '{\"a\":1}'; printf 'Welcome to host!\n{\"a\":2}\n'; exec sleep 100", "not JSON"},
 		{"echo '{\"a\":1}'; echo '[1]'; exec sleep 100", "not a JSON object"},
 		{"echo '{\"a\":1}'; echo '{\"a\":1,\"a\":2}'; exec sleep 100", "not JSON"},
-		{"echo '{\"a\":1}'; head -c 3000000 /dev/zero | tr '\\0' x; exec sleep 100", "too long a line"},
-		{"echo '{\"a\":1}'; printf '\"'; head -c 1048576 /dev/zero | tr '\\0' x; echo '\"'; exec sleep 100",
+		{"echo '{\"a\":1}'; head -c 20000000 /dev/zero | tr '\\0' x; exec sleep 100", "too long a line"},
+		{"echo '{\"a\":1}'; printf '\"'; head -c 8388608 /dev/zero | tr '\\0' x; echo '\"'; exec sleep 100",
 			"too long a line"},
 		{"echo '{\"a\":1}'; cat /dev/zero", "too long a line"},
 	};
