@@ -156,6 +156,23 @@ static bool in_use_passes(const struct ff_member *m)
 	return m->step == GCP_PUT_BACK;
 }
 
+/* "No such device name", "is attached already": an earlier request of which nothing was heard may have done it. A look
+ * tells, and a disk away is not given up at a word. */
+static bool moves_disk(const struct ff_member *m)
+{
+	switch (m->step) {
+	case GCP_TAKE_OUT:
+	case GCP_TAKE_NEW_OUT:
+	case GCP_DETACH:
+	case GCP_FETCH:
+	case GCP_PUT_BACK:
+	case GCP_PUT_IN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The cloud says no, to the request or at the end of its operation. */
 static void refused(const struct ff_member *m, int64_t wall_ms, bool busy, struct ff_verdict *v)
 {
@@ -174,9 +191,7 @@ static void refused(const struct ff_member *m, int64_t wall_ms, bool busy, struc
 		break;
 	case FF_E_PERMANENT:
 	case FF_E_GONE:
-		/* "no such device name", "is attached already": a look tells, and a disk away is not given up at a word
-		 */
-		if (m->step == GCP_DETACH || m->step == GCP_FETCH || m->step == GCP_PUT_BACK || m->step == GCP_PUT_IN) {
+		if (moves_disk(m)) {
 			retry_later(m, wall_ms, v);
 			break;
 		}
