@@ -149,10 +149,12 @@ static int may_start(struct aw_call *c, struct aw_vm *vm)
 	if (power != AW_STOPPED)
 		return aw_refuse(c, 400, "IncorrectInstanceState",
 			"The instance '%s' is not in a state from which it can be started.", vm->id);
-	if (root == NULL || aw_now(&root->held)->state != AW_ATTACHED)
+	if (root == NULL || aw_now(&root->held)->state != AW_ATTACHED) {
+		sim_violation(c->sim, "'%s' was asked to start while its root volume is not attached", vm->name);
 		return aw_refuse(c, 400, "InvalidParameterValue",
 			"Invalid value '%s' for instanceId. Instance does not have a volume attached at root (%s)",
 			vm->id, vm->root_device);
+	}
 	if (vm->start_fault == AW_REFUSED_CAPACITY && vm->start_faults_left > 0) {
 		vm->start_faults_left--;
 		return aw_refuse(c, 500, "InsufficientInstanceCapacity",

@@ -151,6 +151,12 @@ void az_deallocate(struct az_call *c)
 	power(c, &a);
 }
 
+/* Does it get another OS disk just now? */
+static bool is_swapped(const struct az_vm *vm)
+{
+	return vm->op != NULL && ((const struct az_job *)vm->op->job)->goal.os != NULL;
+}
+
 void az_start(struct az_call *c)
 {
 	static const struct action a = {"start", AZ_L_START, AZ_STARTING, AZ_RUNNING, false};
@@ -158,6 +164,8 @@ void az_start(struct az_call *c)
 
 	if (vm == NULL)
 		return;
+	if (is_swapped(vm))
+		sim_violation(c->sim, "'%s' was asked to start while its OS disk is swapped", vm->name);
 	if (vm->generalized)
 		az_refuse(c, 409, "OperationNotAllowed",
 			"Operation 'start' is not allowed on VM '%s' since the VM is generalized.", vm->name);

@@ -61,22 +61,25 @@ static int read_status(const json_t *answer, const char *where, struct sim_fault
 static int read_answer(const json_t *rule, const char *where, struct sim_fault *f, struct ff_err *err)
 {
 	static const char *const members[] = {"status", "retry_after_s", "code", "message", "reset", "hang_ms",
-		"truncate", "operation_fails", "operation_hangs", NULL};
+		"truncate", "operation_fails", "operation_hangs", "operation_late_ms", NULL};
 	static const char *const when[] = {"before", "after", NULL};
 	const json_t *a = json_object_get(rule, "answer");
 	bool truncate = false, hangs = false;
+	int64_t late_ms = 0;
 	int reset = -1;
 
 	if (sim_only(a, where, members, err) < 0 || sim_word(a, where, "reset", when, &reset, err) < 0 ||
 		sim_int(a, where, "hang_ms", 1, 86400000, &f->hang_ms, err) < 0 ||
 		sim_bool(a, where, "truncate", &truncate, err) < 0 ||
+		sim_int(a, where, "operation_late_ms", 1, 86400000, &late_ms, err) < 0 ||
 		sim_bool(a, where, "operation_hangs", &hangs, err) < 0)
 		return -1;
 	if ((json_object_get(a, "status") != NULL) + (reset >= 0) + (f->hang_ms > 0) + truncate + hangs +
-			(json_object_get(a, "operation_fails") != NULL) !=
+			(late_ms > 0) + (json_object_get(a, "operation_fails") != NULL) !=
 		1)
 		return ff_fail(err, FF_E_USAGE,
-			"%s: needs exactly one of status, reset, hang_ms, truncate, operation_fails, operation_hangs",
+			"%s: needs exactly one of status, reset, hang_ms, truncate, operation_fails, "
+			"operation_hangs, operation_late_ms",
 			where);
 	if (json_object_get(a, "operation_fails") != NULL)
 		return read_failing(a, where, f, err);
@@ -86,7 +89,10 @@ static int read_answer(const json_t *rule, const char *where, struct sim_fault *
 		  : reset == 1	   ? SIM_F_RESET_AFTER
 		  : truncate	   ? SIM_F_TRUNCATE
 		  : f->hang_ms > 0 ? SIM_F_HANG
+		  : late_ms > 0	   ? SIM_F_OP_LATE
 				   : SIM_F_OP_HANGS;
+	if (late_ms > 0)
+		f->hang_ms = late_ms;
 	return 0;
 }
 

@@ -218,6 +218,8 @@ static void start(struct gc_call *c, struct gc_vm *vm, const char *type, struct 
 	struct gc_refusal r = {0};
 	bool idle = vm->op == NULL, runs = vm->status == GC_RUNNING;
 
+	if (vm->own != NULL && gc_boot_disk(vm) == NULL)
+		sim_violation(c->sim, "'%s' was asked to start while its boot disk is not attached", vm->name);
 	job = gc_begin(c, type, runs && idle ? 0 : c->gc->latency[GC_L_START], job);
 	if (job == NULL)
 		return;

@@ -81,7 +81,8 @@ enum sim_fault_kind {
 	SIM_F_HANG,
 	SIM_F_TRUNCATE,
 	SIM_F_OP_FAILS,
-	SIM_F_OP_HANGS
+	SIM_F_OP_HANGS,
+	SIM_F_OP_LATE
 };
 
 struct sim_fault {

@@ -8,6 +8,8 @@ static void apply_fault(struct sim_op *op, const struct sim_fault *fault)
 {
 	if (fault->kind == SIM_F_OP_HANGS)
 		op->due_ms = INT64_MAX;
+	if (fault->kind == SIM_F_OP_LATE)
+		op->due_ms += fault->hang_ms;
 	if (fault->kind == SIM_F_OP_FAILS) {
 		op->code = ff_strdup(fault->code);
 		op->message = ff_strdup(fault->message);

@@ -227,6 +227,22 @@ Test(cloudsim_core, operations_fail_or_hang_and_leave_everything_as_it_was)
 	kit_close(&k);
 }
 
+Test(cloudsim_core, an_operation_ends_late)
+{
+	struct kit k = kit_open(WITH_FAULT("'path':'*/powerOff'", "'operation_late_ms':600000"));
+	ff_auto_free char *async = NULL;
+
+	cr_assert_eq(kit_ask(&k, "POST", VM("vm-1") "/powerOff" AV, NULL), 202);
+	async = ff_strdup(ff_headers_get(&k.a.headers, "Azure-AsyncOperation"));
+	k.now += 600000;
+	kit_ask(&k, "GET", async + strlen("https://management.azure.com"), NULL);
+	cr_assert_str_eq(ff_json_str(k.body, "status"), "InProgress");
+	k.now += 60000;
+	kit_ask(&k, "GET", async + strlen("https://management.azure.com"), NULL);
+	cr_assert_str_eq(ff_json_str(k.body, "status"), "Succeeded");
+	kit_close(&k);
+}
+
 Test(cloudsim_core, a_later_one_preempts_where_the_scenario_says_so)
 {
 	struct kit k = kit_open(TWO("'concurrent':'preempt',"));
