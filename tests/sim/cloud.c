@@ -84,6 +84,43 @@ void vw_lines_drop(struct vw_host *host)
 	}
 }
 
+/* ---- of which nothing was heard */
+
+/* Which change it is: the token of a repeat may be another one, AWS has all of it in the body. */
+static char *change_of(const struct ff_ask *ask)
+{
+	const char *token = strstr(ask->url, "requestId=");
+	int len = (int)(token != NULL ? (size_t)(token - ask->url) : strlen(ask->url));
+
+	return ff_printf("%s %.*s %s", ask->method, len, ask->url, ask->body != NULL ? ask->body : "");
+}
+
+static void note_unheard(struct vw_exchange *x)
+{
+	ff_auto_free char *change = NULL;
+
+	if (!x->ask.mutates || x->out.transport != FF_T_BROKEN)
+		return;
+	change = change_of(&x->ask);
+	ff_table_set(&x->host->unheard, change, x->host);
+}
+
+/* Such a change must not be asked for again before something was read. */
+static void check_repeat(struct vw_host *host, const struct ff_ask *ask)
+{
+	ff_auto_free char *change = NULL;
+
+	if (host->crashed || ask->kind != FF_ASK_HTTP)
+		return;
+	if (!ask->mutates) {
+		ff_table_free(&host->unheard, NULL);
+		return;
+	}
+	change = change_of(ask);
+	if (ff_table_get(&host->unheard, change) != NULL)
+		ff_buf_addf(&host->fault_text, "%s was repeated without a look\n", change);
+}
+
 /* ---- back */
 
 static void comes_back(struct vw *vw, struct vw_event *event)
@@ -92,6 +129,7 @@ static void comes_back(struct vw *vw, struct vw_event *event)
 
 	give_line(vw, x);
 	if (x->host->engine != NULL && x->host->life == x->life) {
+		note_unheard(x);
 		x->done(x->arg, &x->ask, &x->out);
 		x->host->dirty = true;
 	}
@@ -258,6 +296,9 @@ void vw_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
 		check_intent(host, &x->ask);
 		vw_meter_out(vw);
 	}
+	vw_meter_in(vw);
+	check_repeat(host, &x->ask);
+	vw_meter_out(vw);
 	if (host->crashed || host->sends == host->crash.send_before) {
 		host->crashed = true;
 		exchange_free(&x->event);

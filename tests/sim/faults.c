@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OP_LATE_MS     ((int64_t)20 * 60 * 1000) /* the disk is on its way home by then */
+#define OP_LATE_MAX_MS ((int64_t)40 * 60 * 1000) /* more than the patience of most steps */
+
 const char *const vw_fault_names[VW_F_COUNT] = {
 	[VW_F_THROTTLED] = "throttled",
 	[VW_F_RETRY_AFTER] = "retry-after",
@@ -17,6 +20,7 @@ const char *const vw_fault_names[VW_F_COUNT] = {
 	[VW_F_LATE] = "late",
 	[VW_F_OP_FAILS] = "operation-fails",
 	[VW_F_OP_HANGS] = "operation-hangs",
+	[VW_F_OP_LATE] = "operation-late",
 	[VW_F_REVOKED] = "revoked",
 	[VW_F_WORKER_DIES] = "worker-dies",
 	[VW_F_WORKER_HANGS] = "worker-hangs",
@@ -107,6 +111,10 @@ static void make(struct vw *vw, const struct sim_request *request, enum vw_fault
 	case VW_F_OP_HANGS:
 		f->kind = SIM_F_OP_HANGS;
 		break;
+	case VW_F_OP_LATE:
+		f->kind = SIM_F_OP_LATE;
+		f->hang_ms = vw->faults.exact[0].number != 0 ? OP_LATE_MS : vw_between(vw, 60000, OP_LATE_MAX_MS);
+		break;
 	default:
 		f->kind = SIM_F_HANG;
 		f->hang_ms = 0;
@@ -141,6 +149,8 @@ void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates)
 		kind = (enum vw_fault_kind)(vw_random(vw) % VW_F_REQUESTS);
 		if (!mutates && (kind == VW_F_OP_FAILS || kind == VW_F_OP_HANGS))
 			return;
+		if (kind == VW_F_OP_HANGS && vw_random(vw) % 2)
+			kind = VW_F_OP_LATE;
 		vw->faults.left--;
 	}
 	vw->faults.counts[kind]++;

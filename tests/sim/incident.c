@@ -111,6 +111,18 @@ static void vary_vm(struct vw_incident *i, const char *cloud, json_t *vm)
 		ff_json_set_bool(vm, "spot", true);
 }
 
+static void note_sick(struct vw_incident *i, const char *cloud, const json_t *vm)
+{
+	static const char *const disks[] = {"os_disk/image", "root/image", "boot/image"};
+	ff_auto_free char *key = ff_printf("%s %s", cloud, ff_json_str(vm, "name"));
+	const struct vw_disk *content = NULL;
+
+	for (size_t k = 0; k < FF_COUNT(disks) && content == NULL; k++)
+		content = vw_disk_of(i->vw, ff_json_str(vm, disks[k]));
+	if (content != NULL && content->bad && !content->unreadable && !ff_json_bool(vm, "spot", false))
+		ff_table_set(&i->sick, key, i);
+}
+
 static void vary_cloud(struct vw_incident *i, const char *cloud, json_t *part)
 {
 	if (i->o->cloud != NULL)
@@ -161,17 +173,21 @@ static json_t *make_fleet(struct vw_incident *i, uint64_t seed, bool there[3])
 		clouds[c].add(i->vw, scenario, &f);
 		part = json_object_get(scenario, clouds[c].name);
 		vary_cloud(i, clouds[c].name, part);
-		json_array_foreach (json_object_get(part, "vms"), k, vm)
+		json_array_foreach (json_object_get(part, "vms"), k, vm) {
 			vary_vm(i, clouds[c].name, vm);
+			note_sick(i, clouds[c].name, vm);
+		}
 	}
 	return scenario;
 }
 
 static void choose_clouds(struct vw_incident *i, bool there[3])
 {
-	if (i->o->cloud != NULL) {
+	const char *one = i->o->cloud != NULL ? i->o->cloud : i->o->only;
+
+	if (one != NULL) {
 		for (size_t c = 0; c < 3; c++)
-			there[c] = ff_streq(clouds[c].name, i->o->cloud);
+			there[c] = ff_streq(clouds[c].name, one);
 		return;
 	}
 	there[draw(i, 3)] = true;
@@ -550,6 +566,7 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 	for (size_t h = 0; h < VW_HOSTS_MAX; h++)
 		free(c.i.ends[h].order);
 	ff_table_free(&c.i.touched_by_hand, NULL);
+	ff_table_free(&c.i.sick, NULL);
 	json_decref(c.i.before);
 	vw_free(c.i.vw);
 }

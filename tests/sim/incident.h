@@ -7,7 +7,8 @@
 #include "vw.h"
 
 struct vw_incident_options {
-	bool story; /* tell every request, fault and record */
+	bool story;	  /* tell every request, fault and record */
+	const char *only; /* a random fleet in this cloud alone; NULL: in any */
 	/* tried exhaustively: a small fleet of one cloud, and nothing but this. cloud NULL: random, made of the seed */
 	const char *cloud;
 	struct vw_break crash;
@@ -37,6 +38,7 @@ struct vw_incident {
 	uint64_t random;		 /* of what is planned, apart from the world's */
 	json_t *before;			 /* the model's state at the begin */
 	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
+	struct ff_table sick;		 /* and of those that can be mended, and are to be */
 	bool revoked, operation_lost;
 	unsigned second; /* run of a second operator */
 	struct vw_ends { /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */

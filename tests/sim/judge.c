@@ -11,6 +11,8 @@
 
 #include "fixfleet/json.h"
 
+#define MILD_MAX 2
+
 /* Which run's word on a VM is the later one shows only while it goes on. */
 static void note_ends(struct vw_incident *i, size_t h)
 {
@@ -51,8 +53,9 @@ void vw_judge_step(struct vw_incident *i)
 	for (size_t k = 0; k < json_array_size(violations); k++) {
 		const char *text = json_string_value(json_array_get(violations, k));
 
-		/* what one operator was told the other cannot know */
-		if (i->second == 0 || strstr(text, "throttled: ") == NULL)
+		/* what one operator was told the other cannot know, nor anybody what a human does meanwhile */
+		if ((i->second == 0 || strstr(text, "throttled: ") == NULL) &&
+			(i->touched_by_hand.count == 0 || strstr(text, "asked to start") == NULL))
 			vw_wrong(i, "violation: %s", text);
 	}
 	json_array_clear(violations);
@@ -186,6 +189,12 @@ static void judge_tags(
 				ff_json_str(was, "name"), json_string_value(value), e != NULL ? e->reason : "");
 }
 
+/* Later than anybody waits, or never. */
+static bool operations_end_badly(const struct vw_incident *i)
+{
+	return i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_LATE] > 0;
+}
+
 static void judge_end_of(
 	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct said *said)
 {
@@ -197,9 +206,9 @@ static void judge_end_of(
 
 	if (e->outcome == FF_O_STUCK) {
 		if (home && !i->revoked && !hand &&
-			!(i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_FAILS]))
+			!(operations_end_badly(i) || i->vw->faults.counts[VW_F_OP_FAILS] > 0))
 			vw_wrong(i, "%s %s: said to be stuck, and its disk is home: %s", cloud, name, reason);
-		if (!i->revoked && !hand && i->vw->faults.counts[VW_F_OP_HANGS] == 0)
+		if (!i->revoked && !hand && !operations_end_badly(i))
 			vw_wrong(i, "%s %s: stuck without a cause: %s", cloud, name, reason);
 		return;
 	}
@@ -283,6 +292,66 @@ static const json_t *vm_named(const json_t *vms, const char *name)
 	return NULL;
 }
 
+/* What runs come through by themselves, as long as it is not much: a VM that can be mended is to be mended then. */
+static bool was_mild(const struct vw_incident *i)
+{
+	static const enum vw_fault_kind mild[] = {VW_F_THROTTLED, VW_F_RETRY_AFTER, VW_F_SERVER_ERROR,
+		VW_F_UNAUTHORIZED, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_TRUNCATED, VW_F_GARBLED, VW_F_LATE,
+		VW_F_CRASH, VW_F_TORN_TAIL};
+	uint64_t all = 0, passing = 0;
+
+	for (size_t k = 0; k < VW_F_COUNT; k++)
+		all += i->vw->faults.counts[k];
+	for (size_t k = 0; k < FF_COUNT(mild); k++)
+		passing += i->vw->faults.counts[mild[k]];
+	return all == passing && all <= MILD_MAX;
+}
+
+static bool any_fault(const struct vw_incident *i)
+{
+	uint64_t all = 0;
+
+	for (size_t k = 0; k < VW_F_COUNT; k++)
+		all += i->vw->faults.counts[k];
+	return all > 0;
+}
+
+static void judge_sick(struct vw_incident *i, const char *cloud, const char *name, const struct said *said)
+{
+	ff_auto_free char *key = ff_printf("%s %s", cloud, name);
+	const struct ff_ended *e = said->end != NULL ? said->end : said->by[0];
+
+	if (ff_table_get(&i->sick, key) == NULL || !was_mild(i) || (e != NULL && e->outcome == FF_O_REPAIRED))
+		return;
+	/* evidence that could not be read, a rescue VM that was not found, a torn tail with the plan: not begun at all
+	 */
+	if (any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && says(e, "rescue VM"))))
+		return;
+	vw_wrong(i, "%s %s: could have been mended, and is %s: %s", cloud, name,
+		e != NULL ? ff_outcome_name(e->outcome) : "passed over", e != NULL ? e->reason : "");
+}
+
+/* A VM has one snapshot of each run that came so far, and its run knows it. */
+static void judge_snapshots(struct vw_incident *i, const char *cloud, const json_t *snapshots)
+{
+	struct ff_table seen = {0};
+	const json_t *s;
+	size_t k;
+
+	json_array_foreach ((json_t *)snapshots, k, s) {
+		const char *of = ff_json_str(s, "volume") ? ff_json_str(s, "volume") : ff_json_str(s, "source_disk");
+		ff_auto_free char *key = ff_printf("%s %s", ff_json_str(s, "created_by_run"), of);
+
+		if (ff_json_str(s, "created_by_run") == NULL || ff_streq(ff_json_str(s, "status"), "error"))
+			continue;
+		if (ff_table_get(&seen, key) != NULL)
+			vw_wrong(i, "%s: a second snapshot of '%s' by '%s'", cloud, of,
+				ff_json_str(s, "created_by_run"));
+		ff_table_set(&seen, key, i);
+	}
+	ff_table_free(&seen, NULL);
+}
+
 /* Copies are the OS disk of their VM, or told of. */
 static void judge_copies(struct vw_incident *i, const json_t *state)
 {
@@ -332,7 +401,9 @@ void vw_judge_end(struct vw_incident *i)
 				judge_end_of(i, cloud, was, is, &said);
 			else
 				judge_untouched(i, cloud, was, is, &said);
+			judge_sick(i, cloud, ff_json_str(was, "name"), &said);
 		}
+		judge_snapshots(i, cloud, ff_json_at(ff_json_at(state, cloud), "snapshots"));
 	}
 	judge_copies(i, state);
 }

@@ -3,9 +3,10 @@
  *
  *   sim --seeds N [--base B] [--jobs J]      N random incidents, J at a time
  *   sim --seed S [--story]                   one; with its story on stderr
- *   sim ... --stop                          no further incident after one has failed
- *   sim --exhaustive [--all-kinds]           a crash before and after every request and journal write, every pair of
- * faults faults
+ *   sim ... --only CLOUD                     in that cloud alone
+ *   sim ... --stop                           no further incident after one has failed
+ *   sim --exhaustive [--all-kinds]           a crash before and after every request and journal write, every kind of
+ *                                            fault at every request, faults at every pair of requests
  *
  * Ends with `figure NAME VALUE UNIT` lines; exit status 1 when one failed. A failing seed is printed with the command
  * that replays it.
@@ -60,12 +61,22 @@ static void run_one(struct job *job, uint64_t seed, const struct vw_incident_opt
 
 /* ---------------------------------------------------------------- random */
 
-static void random_job(struct board *b, unsigned number, unsigned jobs, uint64_t base, uint64_t seeds)
-{
-	for (uint64_t s = number; s < seeds; s += jobs) {
-		ff_auto_free char *how = ff_printf("--seed %" PRIu64, base + s);
+struct options {
+	uint64_t seeds, base, seed;
+	unsigned jobs;
+	bool one, exhaustive, all_kinds, stop;
+	struct vw_incident_options incident;
+};
 
-		run_one(&b->jobs[number], base + s, &(struct vw_incident_options){0}, how);
+static void random_job(struct board *b, unsigned number, const struct options *o)
+{
+	const struct vw_incident_options incident = {.only = o->incident.only};
+
+	for (uint64_t s = number; s < o->seeds; s += o->jobs) {
+		ff_auto_free char *how = ff_printf("%s%s%s--seed %" PRIu64, incident.only ? "--only " : "",
+			incident.only ? incident.only : "", incident.only ? " " : "", o->base + s);
+
+		run_one(&b->jobs[number], o->base + s, &incident, how);
 	}
 }
 
@@ -91,6 +102,29 @@ static void crashes(struct job *job, unsigned number, unsigned jobs, const char 
 			if (turn++ % jobs != number)
 				continue;
 			o.crash = at[k];
+			run_one(job, EVERY_SEED, &o, how);
+		}
+	}
+	ff_buf_free(&plain.why);
+}
+
+/* Every kind of fault at every request. */
+static void singles(struct job *job, unsigned number, unsigned jobs, const char *cloud)
+{
+	struct vw_incident_result plain = {0};
+	struct vw_incident_options o = {.cloud = cloud, .vms = 1};
+	uint64_t turn = 0;
+
+	vw_incident(EVERY_SEED, &o, &plain);
+	for (uint64_t n = 1; n <= plain.requests; n++) {
+		for (size_t kind = 0; kind <= VW_F_OP_LATE; kind++) {
+			ff_auto_free char *how =
+				ff_printf("--cloud %s --fault %" PRIu64 " %s", cloud, n, vw_fault_names[kind]);
+
+			if (turn++ % jobs != number)
+				continue;
+			o.faults[0].number = n;
+			o.faults[0].kind = (enum vw_fault_kind)kind;
 			run_one(job, EVERY_SEED, &o, how);
 		}
 	}
@@ -128,22 +162,20 @@ static void pairs(struct job *job, unsigned number, unsigned jobs, const char *c
 	ff_buf_free(&plain.why);
 }
 
-static void exhaustive_job(struct board *b, unsigned number, unsigned jobs, bool all_kinds)
+static void exhaustive_job(struct board *b, unsigned number, const struct options *o)
 {
+	unsigned jobs = o->jobs;
+
 	for (size_t c = 0; c < FF_COUNT(clouds); c++) {
+		if (o->incident.only != NULL && !ff_streq(o->incident.only, clouds[c]))
+			continue;
 		crashes(&b->jobs[number], number, jobs, clouds[c]);
-		pairs(&b->jobs[number], number, jobs, clouds[c], all_kinds);
+		singles(&b->jobs[number], number, jobs, clouds[c]);
+		pairs(&b->jobs[number], number, jobs, clouds[c], o->all_kinds);
 	}
 }
 
 /* ---------------------------------------------------------------- jobs */
-
-struct options {
-	uint64_t seeds, base, seed;
-	unsigned jobs;
-	bool one, exhaustive, all_kinds, stop;
-	struct vw_incident_options incident;
-};
 
 static int wait_for(struct board *b, const pid_t *pids, unsigned jobs, const struct options *o)
 {
@@ -184,9 +216,9 @@ static int run_all(const struct options *o)
 		if (pids[k] != 0)
 			continue;
 		if (o->exhaustive)
-			exhaustive_job(b, k, o->jobs, o->all_kinds);
+			exhaustive_job(b, k, o);
 		else
-			random_job(b, k, o->jobs, o->base, o->seeds);
+			random_job(b, k, o);
 		_exit(0);
 	}
 	wait_for(b, pids, o->jobs, o);
@@ -267,6 +299,8 @@ static void read_options(struct options *o, char **arg)
 			o->stop = true;
 		else if (ff_streq(*arg, "--exhaustive"))
 			o->exhaustive = true;
+		else if (ff_streq(*arg, "--only"))
+			o->incident.only = *++arg;
 		else if (ff_streq(*arg, "--all-kinds"))
 			o->all_kinds = true;
 		else if (ff_streq(*arg, "--seed")) {

@@ -261,7 +261,7 @@ int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err 
 		.parallel = run->parallel,
 		.max_failures = run->max_failures};
 	struct ff_scope_options options = {
-		.no_backup = run->no_backup, .project = "p1", .subscription = SIM_AZURE_SUBSCRIPTION};
+		.run = run->run, .no_backup = run->no_backup, .project = "p1", .subscription = SIM_AZURE_SUBSCRIPTION};
 
 	free(host->run);
 	host->run = ff_strdup(run->run);
@@ -307,6 +307,7 @@ void vw_host_end(struct vw_host *host)
 	host->engine = NULL;
 	host->life++;
 	vw_lines_drop(host);
+	ff_table_free(&host->unheard, NULL);
 	host->wake_ms = INT64_MAX;
 	host->dirty = false;
 }

@@ -102,7 +102,8 @@ enum vw_fault_kind {
 	VW_F_OP_FAILS,
 	VW_F_OP_HANGS,
 	VW_F_REQUESTS,		      /* those above meet a request */
-	VW_F_REVOKED = VW_F_REQUESTS, /* a permission, from some moment on */
+	VW_F_OP_LATE = VW_F_REQUESTS, /* every other one that would hang ends after all */
+	VW_F_REVOKED,		      /* a permission, from some moment on */
 	VW_F_WORKER_DIES,
 	VW_F_WORKER_HANGS,
 	VW_F_WORKER_GARBAGE,
@@ -172,6 +173,7 @@ struct vw_host {
 	struct ff_buf journal;
 	size_t synced; /* bytes of it that survive a crash */
 	uint64_t records, syncs, sends;
+	struct ff_table unheard; /* changes whose answer was lost, until something was read */
 	struct ff_table workers;
 	struct vw_line {
 		unsigned out;
