@@ -152,7 +152,7 @@ static int connect_to(const char *path)
 	return -1;
 }
 
-/* It makes its socket when it has opened the image, and ends when it cannot. */
+/* It may listen before it has opened the image, and ends when it cannot: then nobody answers, and its log says why. */
 static int meet_server(struct store *s, struct ff_err *err)
 {
 	const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
@@ -160,10 +160,10 @@ static int meet_server(struct store *s, struct ff_err *err)
 
 	for (int waited = 0; waited < PATIENCE_MS; waited += LOOK_MS) {
 		s->fd = connect_to(s->socket);
-		if (s->fd >= 0)
-			return nbd_client_hello(s->fd, &s->bytes) == 0
-				       ? 0
-				       : ff_fail(err, FF_E_LOCAL, "qemu-nbd does not speak its protocol");
+		if (s->fd >= 0 && nbd_client_hello(s->fd, &s->bytes) == 0)
+			return 0;
+		ff_close_ptr(&s->fd);
+		s->fd = -1;
 		if (waitpid(s->pid, &status, WNOHANG) == s->pid) {
 			ff_auto_free char *why = complaint_of(s);
 
