@@ -92,7 +92,7 @@ Test(gcp_recover, labels_that_are_not_ours_tell_nothing)
 Test(gcp_recover, where_there_is_no_room_nothing_is_written)
 {
 	ff_auto_json json_t *labels = json_object(), *boot = json_pack("{s:s}", "deviceName", "d");
-	char key[8];
+	char key[16];
 
 	for (int i = 0; i < GCP_LABELS_MAX - 1; i++) {
 		snprintf(key, sizeof(key), "k%d", i);
