@@ -74,6 +74,14 @@ static char *refusal(const struct azure_login *l, const struct ff_answer *answer
 	return clean;
 }
 
+/* Whatever number was answered: nothing to two days. */
+static int64_t life_ms_of(int64_t life_s)
+{
+	if (life_s < 0)
+		return 0;
+	return (life_s < 86400 * 2 ? life_s : 86400 * 2) * 1000;
+}
+
 static void read_token(
 	const struct azure_login *l, const struct ff_answer *answer, const json_t *body, struct azure_grant *grant)
 {
@@ -82,7 +90,7 @@ static void read_token(
 	else if (answer->status != 200)
 		grant->why = refusal(l, answer, body);
 	grant->token = ff_strdup(ff_json_str(body, "access_token"));
-	grant->life_ms = ff_json_int(body, "expires_in", 0) * 1000;
+	grant->life_ms = life_ms_of(ff_json_int(body, "expires_in", 0));
 }
 
 static void read_managed(const struct azure_login *l, int64_t wall_ms, const struct ff_answer *answer,
@@ -101,10 +109,8 @@ static void read_managed(const struct azure_login *l, int64_t wall_ms, const str
 	grant->absent = grant->why != NULL;
 	if (life <= 0 && expires_on > now_s && expires_on - now_s < 86400 * 2)
 		life = expires_on - now_s;
-	if (life > 86400 * 2)
-		life = 86400 * 2;
 	grant->token = ff_strdup(ff_json_str(body, "access_token"));
-	grant->life_ms = life * 1000;
+	grant->life_ms = life_ms_of(life);
 }
 
 static void read_cli(int64_t wall_ms, const struct ff_answer *answer, const json_t *body, struct azure_grant *grant)
