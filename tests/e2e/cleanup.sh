@@ -22,7 +22,7 @@ expect 2 "$FIXFLEET" cleanup "$T/nothing"; said "no run"
 # one loses its tag, one is attached to somebody: both stay, and the reason says why
 token() {
 	curl -sS --cacert "$SIM_CA" -d 'grant_type=client_credentials&client_id=22222222-2222-2222-2222-222222222222' \
-		--data-urlencode 'client_secret=e2e~secret-that-must-never-show' --data-urlencode "scope=$SIM_URL/.default" \
+		--data-urlencode 'client_secret=e2e~secret-that-must-never-show' --data-urlencode "scope=https://management.azure.com/.default" \
 		"$SIM_URL/11111111-1111-1111-1111-111111111111/oauth2/v2.0/token" | jq -r .access_token
 }
 compute=$SIM_URL/subscriptions/$SUB/resourceGroups/prod/providers/Microsoft.Compute
