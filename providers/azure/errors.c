@@ -201,6 +201,8 @@ void azure_reply_read(struct azure_reply *reply, int64_t wall_ms, const struct f
 		reply->body = ff_json_parse(answer->body, answer->body_len, AZ_ANSWER_BYTES, &broken);
 	if (answer->status < 200 || answer->status > 299) {
 		reply->class = azure_classify(answer->status, error_of(reply->body), &reply->err);
+		if (reply->class == FF_E_PERMANENT && answer->body_len > 0 && !json_is_object(reply->body))
+			reply->class = reply->err.class = FF_E_TRANSIENT; /* why cannot be read: it is asked again */
 	} else if (answer->body_len > 0 && !json_is_object(reply->body)) {
 		reply->unknown = true;
 		reply->class = FF_E_BUG;

@@ -312,9 +312,15 @@ static bool on_its_way(const struct ff_member *m)
 	return ff_streq(at, "arriving") || ff_streq(at, "leaving");
 }
 
+/* A stop that is not over may end after the start found the VM running, and it would stand still then. */
+static bool may_be_pending(const struct ff_member *m)
+{
+	return on_its_way(m) || m->step == GCP_START;
+}
+
 bool gcp_pending_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask)
 {
-	ff_auto_free char *path = on_its_way(m) ? gcp_path(ff_json_str(m->facts, "op/path")) : NULL;
+	ff_auto_free char *path = may_be_pending(m) ? gcp_path(ff_json_str(m->facts, "op/path")) : NULL;
 
 	if (path == NULL)
 		return false;
@@ -328,7 +334,7 @@ bool gcp_pending_looked(const struct ff_member *m, const struct ff_answer *answe
 	bool arriving = ff_streq(ff_json_str(m->facts, "at"), "arriving");
 	enum ff_class class;
 
-	if (!on_its_way(m) || ff_json_str(m->facts, "op/path") == NULL)
+	if (!may_be_pending(m) || ff_json_str(m->facts, "op/path") == NULL)
 		return false;
 	*v = (struct ff_verdict){0};
 	class = gcp_reply(answer, &operation, &v->err);
@@ -338,7 +344,7 @@ bool gcp_pending_looked(const struct ff_member *m, const struct ff_answer *answe
 		return true;
 	}
 	gcp_forget(m, v, "op");
-	if (class == FF_E_NONE && gcp_operation_error(operation, &v->err) == FF_E_NONE)
+	if (on_its_way(m) && class == FF_E_NONE && gcp_operation_error(operation, &v->err) == FF_E_NONE)
 		ff_json_set_str(gcp_patch(v), "at", arriving ? "rescue" : "loose");
 	v->err = (struct ff_err){0};
 	gcp_wait(v, AT_ONCE_MS);

@@ -229,11 +229,13 @@ GCP_ACT(stop)
 /* ---------------------------------------------------------------- start */
 
 /*
- * Two questions: the VM (is its boot disk back?), then where its serial output ends, so that verify can tell what came
- * after the start. -1 asks for the last byte.
+ * Two questions, when nothing is under way any more: the VM (is its boot disk back?), then where its serial output
+ * ends, so that verify can tell what came after the start. -1 asks for the last byte.
  */
 int gcp_start_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
+	if (gcp_pending_look(cloud, m, ask))
+		return 0;
 	if (!ff_streq(ff_json_str(m->facts, "see"), "serial"))
 		return gcp_vm_look(cloud, m, ask, err);
 	gcp_ask(cloud, ask, GCP_SERIAL, "GET", gcp_vm_path(m), "/serialPort?port=1&start=-1");
@@ -263,6 +265,8 @@ void gcp_start_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 	const char *status;
 
 	(void)cloud;
+	if (gcp_pending_looked(m, answer, v))
+		return;
 	if (ff_streq(ff_json_str(m->facts, "see"), "serial")) {
 		serial_end(m, wall_ms, answer, v);
 		return;

@@ -33,6 +33,8 @@ Test(azure_errors, every_answer_has_its_class)
 		{200, "{\"status\":\"Succeeded\"}", FF_E_NONE},
 		{200, "<html>", FF_E_BUG},
 		{200, "[1]", FF_E_BUG},
+		{400, "<html>bad request</html>", FF_E_TRANSIENT},
+		{400, "", FF_E_PERMANENT},
 		{429,
 			"{\"code\":\"OperationNotAllowed\",\"message\":\"The server rejected the "
 			"request\",\"details\":[{\"code\":"

@@ -570,6 +570,21 @@ Test(gcp_flow, a_vm_whose_boot_disk_is_not_back_is_not_started)
 	cr_expect_null(fact("see"));
 }
 
+Test(gcp_flow, a_stop_that_is_under_way_is_waited_for_before_the_start)
+{
+	struct ff_ask ask;
+
+	cr_assert_eq(ACTED(GCP_STOP, 200, OPERATION("PENDING", "")), FF_M_STARTED);
+	ask = kit_look(cloud, &k, GCP_START);
+	kit_ask_is(&ask, "GET", ZONE "/operations/operation-1");
+	ff_ask_release(&ask);
+	cr_expect_eq(LOOKED(GCP_START, 200, OPERATION("RUNNING", "")), FF_M_WAIT);
+	cr_expect_not_null(fact("op/path"));
+	cr_expect_eq(LOOKED(GCP_START, 200, OPERATION("DONE", "")), FF_M_WAIT);
+	cr_expect_null(fact("op/path"));
+	cr_expect_eq(LOOKED(GCP_START, 200, INSTANCE("RUNNING", ATTACHED)), FF_M_DONE);
+}
+
 Test(gcp_flow, a_stopped_vm_may_have_no_serial_output)
 {
 	ff_json_set_str(k.facts, "see", "serial");
