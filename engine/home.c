@@ -129,11 +129,12 @@ void ff_one_turn_home(
 
 bool ff_one_taken_down(const struct ff_one *one)
 {
-	for (int at = 0; at < one->scope->count; at++)
-		if ((one->attempted & (uint64_t)1 << at) != 0 &&
-			(one->scope->provider->steps[one->scope->order[at]].flags & FF_TAKES_DOWN) != 0)
-			return true;
-	return false;
+	const struct ff_scope *scope = one->scope;
+	int down = 0;
+
+	while (down < scope->count && (scope->provider->steps[scope->order[down]].flags & FF_TAKES_DOWN) == 0)
+		down++;
+	return down < scope->count && one->attempted >> down != 0;
 }
 
 bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one)

@@ -433,7 +433,7 @@ bool ff_is_failure(enum ff_outcome outcome);
 void ff_one_end(struct ff_engine *e, struct ff_one *one, enum ff_outcome outcome, const char *reason);
 /** May the operator still have it home as it was? Not once the disk that it keeps is mended or in place. */
 bool ff_one_may_turn(const struct ff_engine *e, const struct ff_one *one);
-/** A row that takes the VM down was attempted: it is not what it was found as any more. */
+/** The row that takes the VM down was attempted, or one behind it: it is not what it was found as any more. */
 bool ff_one_taken_down(const struct ff_one *one);
 /** The operator wants what is not mended home. */
 void ff_one_interrupt(struct ff_engine *e, struct ff_one *one);

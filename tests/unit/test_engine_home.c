@@ -38,6 +38,17 @@ Test(engine_home, a_vm_that_did_not_run_is_not_started_on_the_way)
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "attach");
 }
 
+/* Its stop was passed over, and what came behind it was not nothing. */
+Test(engine_home, a_conflict_behind_the_claim_is_no_skip_for_it_either)
+{
+	RULES({"POST https://toy.test/attach:a", .body = "failed=conflict"});
+	world_open(&w, 1, NULL);
+	w.cloud->vms[1]->running = false;
+	world_finish(&w);
+	cr_expect_eq(traced(&w, "stop"), 0);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "attach");
+}
+
 Test(engine_home, a_clean_disk_goes_back_and_the_vm_is_started)
 {
 	w.mood = FINDS_NOTHING;
