@@ -13,28 +13,18 @@
 
 #include "fixfleet/log.h"
 #include "fixfleet/mem.h"
+#include "nbd_wire.h"
 
 #define OPTION_BYTES_MAX 4096
 
-enum option { OPT_EXPORT_NAME = 1, OPT_ABORT = 2, OPT_INFO = 6, OPT_GO = 7 };
 enum reply { REP_ACK = 1, REP_INFO = 3 };
 #define REP_UNSUPPORTED 0x80000001u
 #define REP_INVALID	0x80000003u
-enum command { CMD_READ = 0, CMD_WRITE = 1, CMD_DISCONNECT = 2, CMD_FLUSH = 3 };
-
-#define MAGIC_SERVER  UINT64_C(0x4e42444d41474943) /* "NBDMAGIC" */
-#define MAGIC_OPTION  UINT64_C(0x49484156454f5054) /* "IHAVEOPT" */
-#define MAGIC_REPLY   UINT64_C(0x0003e889045565a9)
-#define MAGIC_REQUEST UINT32_C(0x25609513)
-#define MAGIC_ANSWER  UINT32_C(0x67446698)
-
-#define HANDSHAKE_FIXED	   1u
-#define HANDSHAKE_NO_ZEROS 2u
-#define FLAG_HAS_FLAGS	   1u
-#define FLAG_READ_ONLY	   2u
-#define FLAG_FLUSH	   4u
-#define FLAG_FUA	   8u
-#define COMMAND_FUA	   1u
+#define FLAG_HAS_FLAGS	1u
+#define FLAG_READ_ONLY	2u
+#define FLAG_FLUSH	4u
+#define FLAG_FUA	8u
+#define COMMAND_FUA	1u
 
 struct nbd {
 	struct plain *volume;
@@ -48,65 +38,24 @@ struct nbd {
 	bool stopping;
 };
 
-struct request {
-	uint32_t magic;
-	uint16_t flags, command;
-	uint64_t handle, offset;
-	uint32_t len;
-} __attribute__((packed));
-
-/* ---------------------------------------------------------------- bytes */
-
-static int get(int fd, void *bytes, size_t len)
-{
-	char *p = bytes;
-
-	while (len > 0) {
-		ssize_t n = recv(fd, p, len, 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static int put(int fd, const void *bytes, size_t len)
-{
-	const char *p = bytes;
-
-	while (len > 0) {
-		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
+/* ---------------------------------------------------------------- numbers */
 
 static int put16(int fd, uint16_t value)
 {
 	value = htobe16(value);
-	return put(fd, &value, sizeof(value));
+	return nbd_put(fd, &value, sizeof(value));
 }
 
 static int put32(int fd, uint32_t value)
 {
 	value = htobe32(value);
-	return put(fd, &value, sizeof(value));
+	return nbd_put(fd, &value, sizeof(value));
 }
 
 static int put64(int fd, uint64_t value)
 {
 	value = htobe64(value);
-	return put(fd, &value, sizeof(value));
+	return nbd_put(fd, &value, sizeof(value));
 }
 
 /* ---------------------------------------------------------------- shaking hands */
@@ -118,8 +67,8 @@ static uint16_t export_flags(const struct nbd *n)
 
 static int reply(int fd, uint32_t option, uint32_t kind, uint32_t len)
 {
-	return put64(fd, MAGIC_REPLY) < 0 || put32(fd, option) < 0 || put32(fd, kind) < 0 || put32(fd, len) < 0 ? -1
-														: 0;
+	return put64(fd, NBD_MAGIC_REPLY) < 0 || put32(fd, option) < 0 || put32(fd, kind) < 0 || put32(fd, len) < 0 ? -1
+														    : 0;
 }
 
 /* Size and flags, and that only whole sectors are taken: qemu then reads around what is smaller. */
@@ -142,7 +91,7 @@ static int tell_export(const struct nbd *n, int fd, bool zeros)
 
 	if (put64(fd, volume_bytes(n->volume)) < 0 || put16(fd, export_flags(n)) < 0)
 		return -1;
-	return zeros ? put(fd, nothing, sizeof(nothing)) : 0;
+	return zeros ? nbd_put(fd, nothing, sizeof(nothing)) : 0;
 }
 
 /* One option. 1: requests follow; 0: options go on; -1: the end. */
@@ -152,21 +101,21 @@ static int take_option(const struct nbd *n, int fd, bool zeros)
 	uint32_t option = 0, len = 0;
 	char data[OPTION_BYTES_MAX];
 
-	if (get(fd, &magic, sizeof(magic)) < 0 || be64toh(magic) != MAGIC_OPTION ||
-		get(fd, &option, sizeof(option)) < 0 || get(fd, &len, sizeof(len)) < 0)
+	if (nbd_get(fd, &magic, sizeof(magic)) < 0 || be64toh(magic) != NBD_MAGIC_OPTION ||
+		nbd_get(fd, &option, sizeof(option)) < 0 || nbd_get(fd, &len, sizeof(len)) < 0)
 		return -1;
 	option = be32toh(option);
 	len = be32toh(len);
-	if (len > sizeof(data) || get(fd, data, len) < 0)
+	if (len > sizeof(data) || nbd_get(fd, data, len) < 0)
 		return -1;
 	switch (option) {
-	case OPT_EXPORT_NAME:
+	case NBD_OPT_EXPORT_NAME:
 		return tell_export(n, fd, zeros) < 0 ? -1 : 1;
-	case OPT_INFO:
+	case NBD_OPT_INFO:
 		return tell_info(n, fd, option);
-	case OPT_GO:
+	case NBD_OPT_GO:
 		return tell_info(n, fd, option) < 0 ? -1 : 1;
-	case OPT_ABORT:
+	case NBD_OPT_ABORT:
 		reply(fd, option, REP_ACK, 0);
 		return -1;
 	default:
@@ -179,40 +128,37 @@ static int shake_hands(const struct nbd *n, int fd)
 	uint32_t flags = 0;
 	int rc = 0;
 
-	if (put64(fd, MAGIC_SERVER) < 0 || put64(fd, MAGIC_OPTION) < 0 ||
-		put16(fd, HANDSHAKE_FIXED | HANDSHAKE_NO_ZEROS) < 0 || get(fd, &flags, sizeof(flags)) < 0)
+	if (put64(fd, NBD_MAGIC_SERVER) < 0 || put64(fd, NBD_MAGIC_OPTION) < 0 ||
+		put16(fd, NBD_HANDSHAKE_FIXED | NBD_HANDSHAKE_NO_ZEROS) < 0 || nbd_get(fd, &flags, sizeof(flags)) < 0)
 		return -1;
 	while (rc == 0)
-		rc = take_option(n, fd, (be32toh(flags) & HANDSHAKE_NO_ZEROS) == 0);
+		rc = take_option(n, fd, (be32toh(flags) & NBD_HANDSHAKE_NO_ZEROS) == 0);
 	return rc;
 }
 
 /* ---------------------------------------------------------------- requests */
 
-static int answer(int fd, const struct request *r, int error)
+static int answer(int fd, const struct nbd_request *r, int error)
 {
-	struct {
-		uint32_t magic, error;
-		uint64_t handle;
-	} __attribute__((packed)) a = {htobe32(MAGIC_ANSWER), htobe32((uint32_t)error), r->handle};
+	struct nbd_answer a = {htobe32(NBD_MAGIC_ANSWER), htobe32((uint32_t)error), r->handle};
 
-	return put(fd, &a, sizeof(a));
+	return nbd_put(fd, &a, sizeof(a));
 }
 
-static int serve_read(const struct nbd *n, int fd, const struct request *r, uint64_t offset, uint32_t len)
+static int serve_read(const struct nbd *n, int fd, const struct nbd_request *r, uint64_t offset, uint32_t len)
 {
 	int rc = len > VOLUME_PIECE_MAX ? EINVAL : volume_read(n->volume, offset, n->bytes, len);
 
 	if (answer(fd, r, rc) < 0)
 		return -1;
-	return rc == 0 ? put(fd, n->bytes, len) : 0;
+	return rc == 0 ? nbd_put(fd, n->bytes, len) : 0;
 }
 
-static int serve_write(const struct nbd *n, int fd, const struct request *r, uint64_t offset, uint32_t len)
+static int serve_write(const struct nbd *n, int fd, const struct nbd_request *r, uint64_t offset, uint32_t len)
 {
 	int rc;
 
-	if (len > VOLUME_PIECE_MAX || get(fd, n->bytes, len) < 0)
+	if (len > VOLUME_PIECE_MAX || nbd_get(fd, n->bytes, len) < 0)
 		return -1; /* more than was agreed on: where the next request begins cannot be known */
 	rc = n->readonly ? EPERM : volume_write(n->volume, offset, n->bytes, len);
 	if (rc == 0 && (be16toh(r->flags) & COMMAND_FUA) != 0)
@@ -222,18 +168,18 @@ static int serve_write(const struct nbd *n, int fd, const struct request *r, uin
 
 static int serve(const struct nbd *n, int fd)
 {
-	struct request r;
+	struct nbd_request r;
 
-	if (get(fd, &r, sizeof(r)) < 0 || be32toh(r.magic) != MAGIC_REQUEST)
+	if (nbd_get(fd, &r, sizeof(r)) < 0 || be32toh(r.magic) != NBD_MAGIC_REQUEST)
 		return -1;
 	switch (be16toh(r.command)) {
-	case CMD_READ:
+	case NBD_CMD_READ:
 		return serve_read(n, fd, &r, be64toh(r.offset), be32toh(r.len));
-	case CMD_WRITE:
+	case NBD_CMD_WRITE:
 		return serve_write(n, fd, &r, be64toh(r.offset), be32toh(r.len));
-	case CMD_FLUSH:
+	case NBD_CMD_FLUSH:
 		return answer(fd, &r, n->readonly ? 0 : volume_flush(n->volume));
-	case CMD_DISCONNECT:
+	case NBD_CMD_DISCONNECT:
 		return -1;
 	default:
 		return answer(fd, &r, EINVAL);
@@ -275,20 +221,13 @@ static void *run(void *arg)
 
 /* ---------------------------------------------------------------- beginning and end */
 
-/* A folder of our own: the socket's permissions alone are not honoured everywhere. The path must fit into sun_path. */
 static int make_socket(struct nbd *n, struct ff_err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	const char *tmp = getenv("TMPDIR");
 
-	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(address.sun_path) - 40)
-		tmp = "/tmp";
-	n->dir = ff_printf("%s/fixfleet-XXXXXX", tmp);
-	if (mkdtemp(n->dir) == NULL) {
-		free(n->dir);
-		n->dir = NULL;
-		return ff_fail(err, FF_E_LOCAL, "cannot make a folder in '%s': %m", tmp);
-	}
+	n->dir = nbd_make_folder(err);
+	if (n->dir == NULL)
+		return -1;
 	n->path = ff_printf("%s/plain", n->dir);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", n->path);
 	n->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -19,6 +19,7 @@
 #include <linux/fs.h>
 
 #include "nbd_client.h"
+#include "nbd_wire.h"
 
 #define PATIENCE_MS 20000 /* for qemu-nbd to come up, on a busy machine */
 #define LOOK_MS	    10
@@ -86,19 +87,11 @@ static int disk_io(const struct store *s, bool write, uint64_t at, void *bytes, 
 
 /* ---------------------------------------------------------------- qemu-nbd */
 
-/* A folder of our own: the socket's permissions alone are not honoured everywhere. The path must fit into sun_path. */
 static int make_folder(struct store *s, struct ff_err *err)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	if (tmp == NULL || tmp[0] != '/' || strlen(tmp) > sizeof(((struct sockaddr_un *)NULL)->sun_path) - 40)
-		tmp = "/tmp";
-	s->dir = ff_printf("%s/fixfleet-XXXXXX", tmp);
-	if (mkdtemp(s->dir) == NULL) {
-		free(s->dir);
-		s->dir = NULL;
-		return ff_fail(err, FF_E_LOCAL, "cannot make a folder in '%s': %m", tmp);
-	}
+	s->dir = nbd_make_folder(err);
+	if (s->dir == NULL)
+		return -1;
 	s->socket = ff_printf("%s/disk", s->dir);
 	s->log = ff_printf("%s/log", s->dir);
 	return 0;

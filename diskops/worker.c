@@ -7,7 +7,7 @@
  *   outbox.c     writes lines
  *   batch.c      how many appliances
  *   lane.c       one of them: look, have kept, mend, close, tell
- *   appliance.c  launching libguestfs
+ *   appliance.c  launching libguestfs            boot.c  with an init of ours
  *   windows.c    what is on a disk      disk.c  its partitions      files.c, registry.c  what recipes want of it
  *   hive.c       keys and values of a registry hive     hive_file.c, hivelog.c  one that Windows was writing to
  *   tree.c       directories, any case
@@ -15,7 +15,8 @@
  *   device.c     the right disk, unused
  *   bitlocker.c  its encrypted volumes: part.c where they are, fve.c what protects them, fve_key.c opening that,
  *                volume.c their sectors, nbd.c those for the appliance
- *                store.c the disk below them, nbd_client.c when it is in an image that only qemu can read
+ *                store.c the disk below them, nbd_client.c when it is in an image that only qemu can read;
+ *                nbd_wire.c what the two ends of NBD share
  *   job.c        what a job is
  *   recipe.c     what to mend
  */
