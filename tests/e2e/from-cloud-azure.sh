@@ -8,18 +8,10 @@ sim_start "$T/scenario.json" "$T/cloud"
 vm() {
 	sim_state ".vms[] | select(.name == \"$1\") | $2"
 }
-"$FIXFLEET" --provider azure --rg prod --worker local --dev-root "$T/cloud/dev/{rescue}" --run-dir "$T/run" --yes >"$T/out" 2>"$T/err" </dev/null &
-pid=$!
-tries=0
-while [ "$(vm rescue-1 '.data_disks | length')" != 1 ]; do
-	tries=$((tries + 1))
-	[ $tries -lt 600 ] || { cat "$T/err"; fail "the copy does not come to the rescue VM"; }
-	sleep 0.1
-done
-kill -9 $pid
-wait $pid 2>/dev/null || true
-rm -rf "$T/run"
-sleep 1
+arrived() {
+	[ "$(vm rescue-1 '.data_disks | length')" = 1 ]
+}
+lose_run --provider azure --rg prod
 [ "$(copies)" = 1 ] || fail "the copy bears no tag of the run"
 
 expect 2 "$FIXFLEET" resume --from-cloud --provider azure --rg prod --run-dir "$T/again"; said "is surely dead"

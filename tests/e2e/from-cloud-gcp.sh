@@ -9,18 +9,10 @@ sim_start "$T/scenario.json" "$T/cloud"
 vm() {
 	curl -sS --cacert "$SIM_CA" "$SIM_URL/_sim/state" | jq -r ".gcp.vms[] | select(.name == \"$1\") | $2"
 }
-"$FIXFLEET" --provider gcp --project p1 --worker local --dev-root "$T/cloud/dev/{rescue}" --run-dir "$T/run" --yes --no-canary >"$T/out" 2>"$T/err" </dev/null &
-pid=$!
-tries=0
-while [ "$(vm rescue-g '.data_disks | length')" != 2 ]; do
-	tries=$((tries + 1))
-	[ $tries -lt 600 ] || { cat "$T/err"; fail "the disks do not come to the rescue VM"; }
-	sleep 0.1
-done
-kill -9 $pid
-wait $pid 2>/dev/null || true
-rm -rf "$T/run"
-sleep 1
+arrived() {
+	[ "$(vm rescue-g '.data_disks | length')" = 2 ]
+}
+lose_run --provider gcp --project p1 --no-canary
 
 # of g-2 a label is gone: nobody knows whether it ran, so it is left where it is, and the commands are said
 was() {

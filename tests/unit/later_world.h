@@ -347,4 +347,30 @@ static inline const json_t *state_one(const json_t *state, const char *list, con
 
 #define is(j, path, text) cr_expect_str_eq(ff_json_str(j, path), text, "%s is %s", path, ff_json_str(j, path))
 
+/* What an earlier run left of "web", patched, and what recall() says to it: NULL is yes. */
+struct recall_case {
+	enum ff_flow flow;
+	bool rolled_back;
+	const char *patch, *why;
+};
+
+static inline void check_recall(const char *snapshot, const struct recall_case *cases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct recall_case *c = &cases[i];
+		ff_auto_json json_t *past = json_deep_copy(vm_of("web")->facts), *patch = NULL, *facts = NULL;
+		struct ff_err err = {0};
+
+		ff_json_set_str(past, "snapshot", snapshot);
+		patch = ff_json_parse(c->patch, strlen(c->patch), 4096, &err);
+		ff_json_merge(past, patch);
+		facts = PROVIDER.recall(w.cloud, vm_of("web"), c->flow, "run-1", c->rolled_back, past, NULL, &err);
+		cr_expect_eq(facts != NULL, c->why == NULL, "case %zu: %s", i, err.text);
+		if (c->why != NULL)
+			cr_expect_not_null(strstr(err.text, c->why), "case %zu: %s", i, err.text);
+		else
+			is(facts, "of", "run-1");
+	}
+}
+
 #endif

@@ -296,11 +296,7 @@ Test(gcp_later, the_new_disk_is_asked_for_as_the_old_one_is)
 
 Test(gcp_later, what_cannot_be_rolled_back_or_cleaned_up_says_why)
 {
-	static const struct {
-		enum ff_flow flow;
-		bool rolled_back;
-		const char *patch, *why;
-	} cases[] = {
+	static const struct recall_case cases[] = {
 		{FF_FLOW_ROLLBACK, false, "{}", NULL},
 		{FF_FLOW_ROLLBACK, true, "{}", "that run was a rollback"},
 		{FF_FLOW_ROLLBACK, false, "{\"snapshot\":null}", "took no snapshot"},
@@ -318,21 +314,7 @@ Test(gcp_later, what_cannot_be_rolled_back_or_cleaned_up_says_why)
 	};
 
 	world("", "");
-	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		ff_auto_json json_t *past = json_deep_copy(vm_of("web")->facts), *patch = NULL, *facts = NULL;
-		struct ff_err err = {0};
-
-		ff_json_set_str(past, "snapshot", "projects/p1/global/snapshots/s");
-		patch = ff_json_parse(cases[i].patch, strlen(cases[i].patch), 4096, &err);
-		ff_json_merge(past, patch);
-		facts = ff_gcp.recall(
-			w.cloud, vm_of("web"), cases[i].flow, "run-1", cases[i].rolled_back, past, NULL, &err);
-		cr_expect_eq(facts != NULL, cases[i].why == NULL, "case %zu: %s", i, err.text);
-		if (cases[i].why != NULL)
-			cr_expect_not_null(strstr(err.text, cases[i].why), "case %zu: %s", i, err.text);
-		else
-			is(facts, "of", "run-1");
-	}
+	check_recall("projects/p1/global/snapshots/s", cases, FF_COUNT(cases));
 	world_end();
 }
 

@@ -9,18 +9,10 @@ vm() {
 	curl -sS --cacert "$SIM_CA" "$SIM_URL/_sim/state" | jq -r ".aws.vms[] | select(.name == \"$1\") | $2"
 }
 root=$(vm a-1 .root.volume)
-"$FIXFLEET" --provider aws --region us-east-1 --worker local --dev-root "$T/cloud/dev/{rescue}" --run-dir "$T/run" --yes >"$T/out" 2>"$T/err" </dev/null &
-pid=$!
-tries=0
-while [ "$(vm rescue-a '[.data_disks[] | select(.status == "attached")] | length')" != 1 ]; do
-	tries=$((tries + 1))
-	[ $tries -lt 600 ] || { cat "$T/err"; fail "the volume does not come to the rescue VM"; }
-	sleep 0.2
-done
-kill -9 $pid
-wait $pid 2>/dev/null || true
-rm -rf "$T/run"
-sleep 1
+arrived() {
+	[ "$(vm rescue-a '[.data_disks[] | select(.status == "attached")] | length')" = 1 ]
+}
+lose_run --provider aws --region us-east-1
 
 # which run it is stands on the VM; without --yes somebody has to say that it is dead
 expect 2 "$FIXFLEET" resume --provider aws --region us-east-1; said "give them with --from-cloud only"
