@@ -54,6 +54,7 @@ void gcp_found_free(struct gcp_found *found)
 		json_decref(vm->tags);
 		json_decref(vm->facts);
 		gcp_found_pack(found->items[i]);
+		free(found->items[i]->number);
 		free(found->items[i]->kept);
 		free(found->items[i]);
 	}

@@ -166,6 +166,7 @@ void gcp_found_add(struct ff_cloud *cloud, const json_t *instance)
 		return;
 	}
 	vm = ff_calloc(1, sizeof(*vm));
+	vm->number = ff_strdup(ff_json_str(instance, "id"));
 	vm->kept = keep_instance(instance);
 	vm->windows = is_windows(boot);
 	vm->vm.id = path;
@@ -193,7 +194,7 @@ void gcp_found_add(struct ff_cloud *cloud, const json_t *instance)
 
 static bool is_called(const struct gcp_vm *vm, const char *name)
 {
-	return ff_streq(name, vm->vm.name) || gcp_same(name, vm->vm.id) || ff_streq(name, ff_json_str(vm->raw, "id"));
+	return ff_streq(name, vm->vm.name) || gcp_same(name, vm->vm.id) || ff_streq(name, vm->number);
 }
 
 static bool is_named(const struct ff_cloud *cloud, const struct gcp_vm *vm)

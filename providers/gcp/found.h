@@ -32,6 +32,7 @@ struct gcp_question {
 /* A VM, and what was read about it until it is judged. */
 struct gcp_vm {
 	struct ff_vm vm; /* first: vms() hands out pointers to it */
+	char *number;	 /* its id; vm.id is its path */
 	char *kept;	 /* what is needed of the Instance until it is judged, as text; NULL after. Ten thousand are not
 			    kept as trees, which are five times as large */
 	json_t *raw;	 /* while it is unpacked: what `kept` holds, */

@@ -592,6 +592,7 @@ Test(gcp_rescue, one_may_be_named_in_any_way)
 		discover(cloud, replies, &err, NULL);
 		cr_expect(found(cloud, "named")->rescue, "%s", names[i]);
 		cr_expect_eq(found(cloud, "named")->slots_max, 15, "its machine type is not known");
+		cr_expect_not(noted(cloud, "is not in"), "%s", names[i]);
 		ff_gcp.close(cloud);
 		ff_strv_free(&options.rescues);
 	}
