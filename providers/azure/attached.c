@@ -114,7 +114,9 @@ void azure_take_list(const struct ff_member *m, const json_t *vm, struct ff_verd
 	const char *etag = azure_etag(vm);
 	const json_t *disks = ff_json_at(vm, "properties/storageProfile/dataDisks");
 
-	if (etag == NULL || !json_is_array(disks) || ff_streq(etag, ff_json_str(m->rescue_facts, "vm_etag")))
+	/* of a VM that is being changed it may lack what is on its way in, under the etag of that very change */
+	if (etag == NULL || !json_is_array(disks) || ff_streq(etag, ff_json_str(m->rescue_facts, "vm_etag")) ||
+		!azure_state_terminal(ff_json_str(vm, "properties/provisioningState")))
 		return;
 	v->rescue_facts = json_object();
 	ff_json_set_str(v->rescue_facts, "vm_etag", etag);

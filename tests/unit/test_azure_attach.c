@@ -309,7 +309,7 @@ Test(azure_attach, where_the_api_is_off_the_whole_list_is_patched)
 	acted(2, 200, RESCUE("10", "Updating", OTHER));
 	cr_assert_eq(v[0].meaning, FF_M_STARTED);
 	cr_assert_str_eq(ff_json_str(k[0].facts, "op/kind"), "resource");
-	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"10\"");
+	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"9\"", "the next one is refused, and looks");
 	cr_assert_eq(looked(1, AZ_DETACH, 200, RESCUE("11", "Succeeded", OTHER)), FF_M_DONE);
 	cr_assert_eq(looked(0, AZ_ATTACH, 200, "{\"properties\":{\"storageProfile\":{\"dataDisks\":[]}}}"), FF_M_FAILED,
 		"without an etag the list is not touched");
@@ -333,4 +333,16 @@ Test(azure_attach, a_disk_on_its_way_out_is_not_in_the_list)
 	cr_assert(strstr(ask.body, ids[0]) != NULL && strstr(ask.body, "/Other") != NULL);
 	cr_assert_null(strstr(ask.body, ids[1]), "%s", ask.body);
 	ff_ask_release(&ask);
+}
+
+/* seed 34000592: a list read while a disk was on its way in lacked it, and the next one that was sent took it out again
+ */
+Test(azure_attach, the_list_of_a_vm_that_is_being_changed_is_not_taken)
+{
+	ff_json_set_bool(k[0].rescue_facts, "attach_by_patch", true);
+	cr_assert_eq(looked(0, AZ_ATTACH, 200, RESCUE("6", "Succeeded", OTHER)), FF_M_NOT_DONE);
+	cr_assert_eq(looked(0, AZ_ATTACH, 200, RESCUE("7", "Updating", OTHER)), FF_M_WAIT);
+	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"6\"");
+	cr_assert_eq(looked(0, AZ_ATTACH, 200, RESCUE("7", "Succeeded", OTHER)), FF_M_NOT_DONE);
+	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"7\"");
 }
