@@ -91,24 +91,6 @@ static void refused_together(const struct ff_member *m, size_t n, const struct a
 	}
 }
 
-void azure_attach_ended(const struct ff_member *m, size_t n, const struct azure_reply *reply, const json_t *result,
-	enum azure_asked asked, struct ff_verdict *v)
-{
-	bool theirs = reply->class == FF_E_PERMANENT || reply->class == FF_E_GONE || reply->class == FF_E_DENIED ||
-		      reply->class == FF_E_CONFLICT;
-
-	if (reply->class != FF_E_NONE && n > 1 && theirs && reply->status != 412 && !reply->unknown) {
-		refused_together(m, n, reply, asked, v);
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		if (reply->class == FF_E_NONE)
-			ended_well(&m[i], disks_of(result), &v[i]);
-		else
-			refused_alone(&m[i], reply, &v[i]);
-	}
-}
-
 void azure_take_list(const struct ff_member *m, const json_t *vm, struct ff_verdict *v)
 {
 	const char *etag = azure_etag(vm);
@@ -121,6 +103,29 @@ void azure_take_list(const struct ff_member *m, const json_t *vm, struct ff_verd
 	v->rescue_facts = json_object();
 	ff_json_set_str(v->rescue_facts, "vm_etag", etag);
 	ff_json_set_new(v->rescue_facts, "vm_disks", json_deep_copy(disks));
+}
+
+void azure_attach_ended(const struct ff_member *m, size_t n, const struct azure_reply *reply, const json_t *result,
+	enum azure_asked asked, struct ff_verdict *v)
+{
+	bool theirs = reply->class == FF_E_PERMANENT || reply->class == FF_E_GONE || reply->class == FF_E_DENIED ||
+		      reply->class == FF_E_CONFLICT;
+
+	if (reply->class != FF_E_NONE && n > 1 && theirs && reply->status != 412 && !reply->unknown) {
+		refused_together(m, n, reply, asked, v);
+		return;
+	}
+	if (reply->class == FF_E_NONE)
+		azure_take_list(m, result, &v[0]); /* for the next one, where it is patched */
+	for (size_t i = 0; i < n; i++) {
+		if (reply->class == FF_E_NONE) {
+			ended_well(&m[i], disks_of(result), &v[i]);
+			continue;
+		}
+		refused_alone(&m[i], reply, &v[i]);
+		/* the list was changed by others meanwhile: nothing was done, and that is no uncertainty */
+		v[i].busy = v[i].meaning == FF_M_LOOK && reply->status == 412;
+	}
 }
 
 static bool api_is_off(const struct azure_reply *reply)

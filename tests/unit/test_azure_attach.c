@@ -306,10 +306,13 @@ Test(azure_attach, where_the_api_is_off_the_whole_list_is_patched)
 	acted(2, 412, "");
 	cr_assert_eq(v[0].meaning, FF_M_LOOK);
 	cr_assert_eq(v[1].meaning, FF_M_LOOK);
+	cr_assert(v[0].busy && v[1].busy, "others changed the list: it is tried until patience ends");
 	acted(2, 200, RESCUE("10", "Updating", OTHER));
 	cr_assert_eq(v[0].meaning, FF_M_STARTED);
 	cr_assert_str_eq(ff_json_str(k[0].facts, "op/kind"), "resource");
-	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"9\"", "the next one is refused, and looks");
+	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"9\"", "what is being changed does not tell");
+	polled(1, 200, RESCUE("10", "Succeeded", OTHER));
+	cr_assert_str_eq(ff_json_str(k[0].rescue_facts, "vm_etag"), "\"10\"", "the operation's end does");
 	cr_assert_eq(looked(1, AZ_DETACH, 200, RESCUE("11", "Succeeded", OTHER)), FF_M_DONE);
 	cr_assert_eq(looked(0, AZ_ATTACH, 200, "{\"properties\":{\"storageProfile\":{\"dataDisks\":[]}}}"), FF_M_FAILED,
 		"without an etag the list is not touched");
