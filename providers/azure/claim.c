@@ -184,11 +184,12 @@ AZ_LOOKED_FN(azure_release_looked)
 		return;
 	}
 	run = azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
-	if (run == NULL || !ff_streq(run, m->run)) { /* also where it is somebody else's by now: theirs stays */
+	if (!azure_state_terminal(ff_json_str(reply.body, "properties/provisioningState"))) {
+		/* also where no claim is to be seen: it may be what is under way */
+		azure_wait(v, 0, "another change of the VM is under way");
+	} else if (run == NULL || !ff_streq(run, m->run)) { /* also where it is somebody else's by now: theirs stays */
 		azure_done(m, v);
 		forget_fresh(v);
-	} else if (!azure_state_terminal(ff_json_str(reply.body, "properties/provisioningState"))) {
-		azure_wait(v, 0, "another change of the VM is under way");
 	} else {
 		v->meaning = FF_M_NOT_DONE;
 		take_fresh(reply.body, v);

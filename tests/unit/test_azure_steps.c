@@ -179,6 +179,15 @@ Test(azure_steps, release_leaves_a_foreign_claim)
 	cr_assert_eq(kit_looked(cloud, &k, AZ_RELEASE, 404, ""), FF_M_DONE);
 }
 
+/* seed 41016626: the claim was a change that took long, and the VM went home meanwhile: it came after its release */
+Test(azure_steps, a_claim_that_may_be_under_way_is_waited_for_before_the_release)
+{
+	cr_assert_eq(kit_looked(cloud, &k, AZ_RELEASE, 200, "{\"properties\":{\"provisioningState\":\"Updating\"}}"),
+		FF_M_WAIT);
+	cr_assert_eq(
+		looked_vm(AZ_RELEASE, original, "running", ",\"tags\":{\"fixfleet-run\":\"run-1\"}"), FF_M_NOT_DONE);
+}
+
 /* ---- power */
 
 Test(azure_steps, power_operations_are_bodyless_posts)
