@@ -160,6 +160,8 @@ static void read_failure(struct aws_reply *reply, const struct ff_answer *answer
 	else
 		read_xml_failure(reply, &request_id);
 	reply->class = aws_classify(reply->status, reply->code, reply->message);
+	if (reply->status == 400 && reply->doc == NULL && reply->code[0] == '\0' && answer->body_len > 0)
+		reply->class = FF_E_TRANSIENT; /* why cannot be read: it is asked again */
 	code = short_text(reply->code);
 	message = short_text(reply->message);
 	id = short_text(request_id);

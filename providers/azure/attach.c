@@ -240,7 +240,7 @@ AZ_LOOKED_FN(azure_attach_looked)
 	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class != FF_E_NONE)
 		azure_unhappy(&reply, AZ_LOOK, v);
 	else
@@ -270,7 +270,7 @@ AZ_LOOKED_FN(azure_detach_looked)
 	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class == FF_E_GONE) /* no copy, or no rescue VM: nothing is attached */
 		azure_is_detached(m, v);
 	else if (reply.class != FF_E_NONE)

@@ -257,6 +257,8 @@ enum azure_asked { AZ_ACT, AZ_LOOK, AZ_POLL };
 /** Empty n verdicts and read the answer. */
 void azure_begin(
 	struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v, size_t n);
+/** The same for a look, which is answered with a resource: success without one tells nothing of it. */
+void azure_begin_look(struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v);
 /** DONE; whatever operation was under way is over. */
 void azure_done(const struct ff_member *m, struct ff_verdict *v);
 /** FAILED with class and text. */

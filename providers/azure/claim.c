@@ -75,7 +75,7 @@ AZ_LOOKED_FN(azure_claim_looked)
 	const char *run, *state;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
@@ -174,7 +174,7 @@ AZ_LOOKED_FN(azure_release_looked)
 	const char *run;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class == FF_E_GONE) {
 		azure_done(m, v);
 		return;

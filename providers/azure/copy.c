@@ -237,7 +237,7 @@ AZ_LOOKED_FN(azure_copy_looked)
 	const char *state, *wrong;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class == FF_E_GONE) {
 		v->meaning = FF_M_NOT_DONE;
 		return;
@@ -308,7 +308,7 @@ AZ_LOOKED_FN(azure_delete_copy_looked)
 	const char *holder;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class == FF_E_GONE) {
 		copy_is_gone(m, v);
 		return;

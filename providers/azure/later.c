@@ -55,7 +55,7 @@ AZ_LOOKED_FN(azure_mark_looked)
 	const char *holder;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	holder = ff_json_str(reply.body, "managedBy");
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_LOOK, v);
@@ -126,7 +126,7 @@ AZ_LOOKED_FN(azure_check_looked)
 	const char *holder, *state;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	holder = ff_json_str(reply.body, "managedBy");
 	state = ff_json_str(reply.body, "properties/diskState");
 	if (reply.class == FF_E_GONE)
@@ -151,7 +151,7 @@ AZ_LOOKED_FN(azure_confirm_looked)
 	char power[32];
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
@@ -179,7 +179,7 @@ AZ_LOOKED_FN(azure_delete_left_looked)
 	const char *holder, *of = ff_json_str(m->facts, "of"), *name = azure_id_name(ff_json_str(m->facts, "left"));
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class == FF_E_GONE) {
 		azure_done(m, v);
 		return;

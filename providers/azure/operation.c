@@ -23,6 +23,16 @@ void azure_begin(
 	azure_reply_read(reply, wall_ms, answer);
 }
 
+void azure_begin_look(struct azure_reply *reply, int64_t wall_ms, const struct ff_answer *answer, struct ff_verdict *v)
+{
+	azure_begin(reply, wall_ms, answer, v, 1);
+	if (reply->class != FF_E_NONE || reply->body != NULL)
+		return;
+	reply->unknown = true;
+	reply->class = FF_E_BUG;
+	ff_fail(&reply->err, FF_E_BUG, "azure answered %d without the resource", reply->status);
+}
+
 void azure_done(const struct ff_member *m, struct ff_verdict *v)
 {
 	v->meaning = FF_M_DONE;

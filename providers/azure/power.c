@@ -73,7 +73,7 @@ AZ_LOOKED_FN(azure_stop_looked)
 	char power[32];
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
@@ -106,7 +106,7 @@ AZ_LOOKED_FN(azure_start_looked)
 	char power[32];
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_LOOK, v);
 		return;
@@ -143,7 +143,7 @@ AZ_LOOKED_FN(azure_verify_looked)
 	char power[32];
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_LOOK, v);
 		return;

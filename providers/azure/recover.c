@@ -46,7 +46,7 @@ AZ_LOOKED_FN(azure_drop_copy_looked)
 	const char *holder;
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	holder = ff_json_str(reply.body, "managedBy");
 	if (reply.class == FF_E_GONE) {
 		azure_done(m, v);

@@ -105,7 +105,7 @@ AZ_LOOKED_FN(azure_swap_looked)
 	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	looked(m, &reply, v);
 }
 
@@ -114,7 +114,7 @@ AZ_LOOKED_FN(azure_swap_back_looked)
 	azure_auto_reply reply = {0};
 
 	(void)cloud;
-	azure_begin(&reply, wall_ms, answer, v, 1);
+	azure_begin_look(&reply, wall_ms, answer, v);
 	looked(m, &reply, v);
 }
 

@@ -325,6 +325,8 @@ enum ff_class gcp_judge(const struct ff_cloud *cloud, int64_t wall_ms, const str
 		return FF_E_NONE;
 	body = ff_json_parse(answer->body, answer->body_len, 1 << 20, NULL);
 	read_fault(body, answer->status, &f);
+	if (answer->status == 400 && f.class == FF_E_PERMANENT && body == NULL && answer->body_len > 0)
+		f.class = FF_E_TRANSIENT; /* why cannot be read: it is asked again */
 	if (f.class == FF_E_THROTTLED && hint != NULL)
 		read_hint(wall_ms, ask, &f, ff_headers_get(&answer->headers, "Retry-After"), hint);
 	else if (f.class == FF_E_TRANSIENT && hint != NULL)

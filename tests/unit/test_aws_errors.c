@@ -340,3 +340,25 @@ Test(aws_errors, every_request_draws_on_the_bucket_of_its_action)
 	}
 	ff_aws.close(cloud);
 }
+
+Test(aws_errors, a_refusal_that_cannot_be_read_is_asked_again)
+{
+	static const struct {
+		const char *body;
+		enum ff_class class;
+	} unread[] = {
+		{"\x11Response><Errors", FF_E_TRANSIENT},
+		{"{\"__type\":", FF_E_TRANSIENT},
+		{"{\"__type\":\"ValidationException\"}", FF_E_PERMANENT},
+		{"", FF_E_PERMANENT},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(unread); i++) {
+		struct ff_answer answer = {
+			.status = 400, .body = (char *)unread[i].body, .body_len = strlen(unread[i].body)};
+		aws_auto_reply reply = {0};
+
+		aws_reply_read(&reply, &answer);
+		cr_expect_eq(reply.class, unread[i].class, "%s", unread[i].body);
+	}
+}

@@ -179,6 +179,14 @@ Test(azure_steps, release_leaves_a_foreign_claim)
 	cr_assert_eq(kit_looked(cloud, &k, AZ_RELEASE, 404, ""), FF_M_DONE);
 }
 
+/* seed 50005205: an empty answer was taken for a VM without a claim */
+Test(azure_steps, an_empty_answer_tells_nothing_of_a_resource)
+{
+	for (int step = 0; step < AZ_STEP_COUNT; step++)
+		if (ff_azure.steps[step].looked != NULL)
+			cr_expect_eq(kit_looked(cloud, &k, step, 200, ""), FF_M_WAIT, "%s", ff_azure.steps[step].name);
+}
+
 /* seed 41016626: the claim was a change that took long, and the VM went home meanwhile: it came after its release */
 Test(azure_steps, a_claim_that_may_be_under_way_is_waited_for_before_the_release)
 {

@@ -113,6 +113,27 @@ Test(engine_home, a_disk_that_is_not_taken_back_makes_it_stuck_and_nothing_more_
 	cr_expect_not_null(strstr(w.journal.text, "\"by_hand\":[\"toy swap-back a\",\"toy start a\"]"));
 }
 
+/* seed 50034732: the disk was home, and the token twice not taken by the look that was to show it */
+Test(engine_home, a_token_that_is_not_taken_leaves_nobody_stuck)
+{
+	RULES({"POST https://toy.test/swap:a", .body = "failed", .after = true},
+		{"look/swap-back/a", .status = 401, .times = 4},
+		{"POST https://toy.test/swap-back:a", .status = 401, .times = 4});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "swap: the toy cloud says no");
+	expect_home();
+}
+
+Test(engine_home, but_not_for_ever)
+{
+	RULES({"POST https://toy.test/swap:a", .body = "failed", .after = true}, {"swap-back", .status = 401});
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_STUCK, "swap-back: GET answered 401");
+	cr_expect_geq(w.now_ms, 15 * 60 * 1000);
+}
+
 Test(engine_home, who_is_home_needs_no_commands)
 {
 	RULES({"POST https://toy.test/swap:a", .body = "failed"});

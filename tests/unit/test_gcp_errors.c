@@ -77,6 +77,8 @@ Test(gcp_errors, without_a_known_reason_the_status_decides)
 		{204, "", FF_E_NONE},
 		{302, "", FF_E_PERMANENT},
 		{400, "{}", FF_E_PERMANENT},
+		{400, "", FF_E_PERMANENT},
+		{400, "<html>bad request</html>", FF_E_TRANSIENT},
 		{401, "<html>", FF_E_AUTH},
 		{403, "", FF_E_DENIED},
 		{404, "", FF_E_GONE},
