@@ -81,6 +81,14 @@ int ff_budgets_draw(struct ff_engine *e, struct ff_call *call, size_t i)
 	return 1;
 }
 
+bool ff_budgets_closed(struct ff_engine *e, const struct ff_call *call)
+{
+	for (size_t i = 0; i < call->drawn; i++)
+		if (bucket_of(e, &call->ask.costs[i])->budget.at_ms > ff_now(e))
+			return true;
+	return false;
+}
+
 void ff_budgets_learn(
 	struct ff_engine *e, const struct ff_ask *ask, enum ff_class class, const struct ff_hint *hint, int64_t sent_ms)
 {

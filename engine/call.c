@@ -157,6 +157,11 @@ static void go(struct ff_engine *e, struct ff_call *call)
 		finish(e, call, err.class, &err);
 		return;
 	}
+	/* it drew, waited for a token or for room, and meanwhile the cloud said to wait: that is for it, too */
+	if (ff_budgets_closed(e, call)) {
+		ff_call_give_room(e, call);
+		call->drawn = 0;
+	}
 	for (; call->drawn < call->ask.cost_count; call->drawn++) {
 		if (ff_budgets_draw(e, call, call->drawn) != 0) {
 			ff_call_hold(call);

@@ -344,6 +344,8 @@ int64_t ff_jitter_ms(struct ff_engine *e, unsigned tries);
 struct ff_bucket;
 /** 0: the token of ask->costs[i] is taken. 1: the call waits, and is queued when it is its turn. */
 int ff_budgets_draw(struct ff_engine *e, struct ff_call *call, size_t i);
+/** Was one of the buckets it drew on closed by a Retry-After since? */
+bool ff_budgets_closed(struct ff_engine *e, const struct ff_call *call);
 /** Let the buckets learn from an answer. `class` is what judge() said. */
 void ff_budgets_learn(struct ff_engine *e, const struct ff_ask *ask, enum ff_class class, const struct ff_hint *hint,
 	int64_t sent_ms);

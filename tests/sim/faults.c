@@ -135,6 +135,16 @@ static bool exactly(const struct vw *vw, enum vw_fault_kind *kind)
 	return false;
 }
 
+/* One token that is refused is signed in again for; the same request refused again is believed. */
+static void note_refusal(struct vw *vw, const struct sim_request *request)
+{
+	ff_auto_free char *what = ff_printf("%s %s", request->method, request->target);
+
+	vw->faults.refused_twice = vw->faults.refused_twice || ff_streq(what, vw->faults.refused);
+	free(vw->faults.refused);
+	vw->faults.refused = FF_STEAL(what);
+}
+
 void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates)
 {
 	enum vw_fault_kind kind;
@@ -154,6 +164,8 @@ void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates)
 		vw->faults.left--;
 	}
 	vw->faults.counts[kind]++;
+	if (kind == VW_F_UNAUTHORIZED)
+		note_refusal(vw, request);
 	make(vw, request, kind);
 	if (vw->trace)
 		fprintf(stderr, "%9.3f     fault: %s\n", (double)(vw->now_ms - VW_BEGAN) / 1000, vw_fault_names[kind]);

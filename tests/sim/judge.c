@@ -292,7 +292,10 @@ static const json_t *vm_named(const json_t *vms, const char *name)
 	return NULL;
 }
 
-/* What runs come through by themselves, as long as it is not much: a VM that can be mended is to be mended then. */
+/*
+ * What runs come through by themselves, as long as it is not much: a VM that can be mended is to be mended then. A
+ * token that is refused at once again after a new sign-in is none of it: the run gives up there, by design.
+ */
 static bool was_mild(const struct vw_incident *i)
 {
 	static const enum vw_fault_kind mild[] = {VW_F_THROTTLED, VW_F_RETRY_AFTER, VW_F_SERVER_ERROR,
@@ -304,7 +307,7 @@ static bool was_mild(const struct vw_incident *i)
 		all += i->vw->faults.counts[k];
 	for (size_t k = 0; k < FF_COUNT(mild); k++)
 		passing += i->vw->faults.counts[mild[k]];
-	return all == passing && all <= MILD_MAX;
+	return all == passing && all <= MILD_MAX && !i->vw->faults.refused_twice;
 }
 
 static bool any_fault(const struct vw_incident *i)

@@ -83,6 +83,7 @@ void vw_free(struct vw *vw)
 		host_free(vw->hosts[i]);
 	sim_free(vw->sim);
 	vw_disks_free(vw);
+	free(vw->faults.refused);
 	free(vw);
 }
 

@@ -134,6 +134,8 @@ struct vw_faults {
 		enum vw_fault_kind kind;
 	} exact[2];
 	uint64_t counts[VW_F_COUNT];
+	char *refused;	    /* the request whose token was refused last; owned */
+	bool refused_twice; /* one request's was two times in a row */
 };
 struct vw_exchange;
 /** Before the cloud has it: make the model's fault for it. */

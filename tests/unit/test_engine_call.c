@@ -44,6 +44,21 @@ Test(engine_call, others_of_the_same_budget_wait_as_well)
 	cr_expect_geq(sent_at[0], 20000, "b asked although a was told to wait: %" PRId64, sent_at[0]);
 }
 
+/* seed 241078964: it held its tokens, and waited for a new sign-in when another was told to wait */
+Test(engine_call, others_of_the_same_budget_wait_although_they_have_drawn_from_it)
+{
+	RULES({"POST https://toy.test/stop:a", .times = 1, .status = 401},
+		{"login.toy.test", .skip = 1, .times = 1, .latency_ms = 500},
+		{"POST https://toy.test/stop:b", .times = 1, .status = 429, .retry_after = "20", .latency_ms = 200});
+	watch_for("/stop:a");
+	world_open(&w, 2, NULL);
+	world_finish(&w);
+	cr_assert_eq(sent_count, 2);
+	cr_expect_geq(sent_at[1] - sent_at[0], 200 + 20000, "a asked although b was told to wait: %" PRId64,
+		sent_at[1] - sent_at[0]);
+	expect_outcome(&w, "a", FF_O_REPAIRED, "");
+}
+
 Test(engine_call, being_throttled_for_long_is_no_failure)
 {
 	RULES({"POST https://toy.test/copy:a", .times = 2, .status = 429, .retry_after = "1200"});
