@@ -8,7 +8,7 @@
  *   3. An undo that holds the disk and fails for good ends the VM as stuck, at once: starting a VM without its disk, or
  *      removing the copy that it may run on, would make it worse. Any other undo that fails is noted, and the walk goes
  * on; but what is not as it was is not `clean`.
- * A token that is not taken is no failure for good while patience lasts.
+ * A token that is not taken is no failure for good while patience lasts, but where it is best effort.
  *   4. A row marked as best effort that fails is noted, whichever way it goes.
  *   5. Once the mended disk is back in place nothing takes it away again. What fails after that (start, verify) ends as
  *      failed-home, and of the rows ahead only those that tidy up are still done.
@@ -163,8 +163,9 @@ static void fail_homeward(struct ff_engine *e, struct ff_one *one, const struct 
 {
 	unsigned flags = ff_one_row(one)->flags;
 
-	if ((flags & FF_HOLDS_DISK) != 0 && err->class == FF_E_AUTH && ff_now(e) < one->until_ms) {
-		ff_one_heard(one, err); /* a token that is not taken says nothing of the disk: patience is for this */
+	/* a token that is not taken says nothing of the disk, and what comes next may need this: patience is for that */
+	if ((flags & FF_BEST_EFFORT) == 0 && err->class == FF_E_AUTH && ff_now(e) < one->until_ms) {
+		ff_one_heard(one, err);
 		ff_one_pause(e, one, 0, !ff_row_looks(ff_one_row(one)));
 		return;
 	}

@@ -187,7 +187,9 @@ int gcp_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct
 /** true: `ask` asks for the operation; the answer goes to gcp_pending_looked(), which then is true and fills `v`. */
 bool gcp_pending_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask);
 bool gcp_pending_looked(const struct ff_member *m, const struct ff_answer *answer, struct ff_verdict *v);
-/** The disk is where it was before. true: too early to believe it; `v` waits. */
+/** What was asked for is not to be seen. true: too early to believe it (a minute from the first time on); `v` waits. */
+bool gcp_unheard(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v);
+/** The same, where a disk was on its way; false for every other. */
 bool gcp_unsure(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v);
 void gcp_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, int64_t wall_ms,
 	const struct ff_answer *answer, struct ff_verdict *v);

@@ -190,7 +190,23 @@ GCP_ACT(claim)
 
 int gcp_release_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
+	if (gcp_pending_look(cloud, m, ask))
+		return 0;
 	return look(cloud, m, ask, err);
+}
+
+/*
+ * No claim is to be seen, and the labels are as they were when it was asked for: one of which no answer came may be
+ * under way still. Any change of them since has settled it, for the fingerprint it was sent with is no longer theirs.
+ */
+static bool claim_may_come(const struct ff_member *m, const struct target *t, const json_t *resource, int64_t wall_ms,
+	struct ff_verdict *v)
+{
+	const char *is = ff_json_str(resource, "labelFingerprint");
+
+	if (ff_json_str(resource, "labels/" GCP_LABEL_RUN) != NULL || !ff_streq(is, t->fingerprint))
+		return false;
+	return is != NULL && gcp_unheard(m, wall_ms, v);
 }
 
 void gcp_release_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
@@ -201,6 +217,8 @@ void gcp_release_looked(struct ff_cloud *cloud, const struct ff_member *m, int64
 	enum ff_class class;
 
 	(void)cloud;
+	if (gcp_pending_looked(m, answer, v))
+		return;
 	*v = (struct ff_verdict){0};
 	class = gcp_reply(answer, &resource, &v->err);
 	if (class == FF_E_GONE) {
@@ -210,7 +228,8 @@ void gcp_release_looked(struct ff_cloud *cloud, const struct ff_member *m, int64
 
 		gcp_unseen(v, class, &err);
 	} else if (!same_id(m, &t, resource) || !ff_streq(ff_json_str(resource, "labels/" GCP_LABEL_RUN), m->run)) {
-		gcp_done(m, v); /* no claim, or not ours */
+		if (!same_id(m, &t, resource) || !claim_may_come(m, &t, resource, wall_ms, v))
+			gcp_done(m, v); /* no claim, or not ours */
 	} else {
 		remember(m, v, &t, resource);
 		gcp_not_done(m, wall_ms, v);

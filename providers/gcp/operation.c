@@ -240,7 +240,9 @@ static void read_operation(
 	v->meaning = FF_M_STARTED;
 	v->wait_ms = AT_ONCE_MS; /* the server holds the wait */
 	gcp_forget(m, v, "see"); /* what was seen before the act proves nothing after it */
-	ff_json_set_new(gcp_patch(v), "op", json_pack("{s:s, s:I}", "path", path, "since", (json_int_t)since));
+	ff_json_set_new(gcp_patch(v), "op",
+		json_pack(
+			"{s:s, s:s, s:I}", "of", ff_gcp.steps[m->step].name, "path", path, "since", (json_int_t)since));
 	note_place(m, v, false);
 }
 
@@ -312,10 +314,20 @@ static bool on_its_way(const struct ff_member *m)
 	return ff_streq(at, "arriving") || ff_streq(at, "leaving");
 }
 
-/* A stop that is not over may end after the start found the VM running, and it would stand still then. */
+/*
+ * A stop that is not over may end after the start found the VM running, and it would stand still then; a claim may come
+ * after its release. Of a snapshot that does not get done no start needs to know.
+ */
 static bool may_be_pending(const struct ff_member *m)
 {
-	return on_its_way(m) || m->step == GCP_START;
+	static const int behind[][2] = {
+		{GCP_START, GCP_STOP}, {GCP_RELEASE, GCP_CLAIM}, {GCP_RELEASE_DISK, GCP_CLAIM_DISK}};
+	const char *of = ff_json_str(m->facts, "op/of");
+
+	for (size_t i = 0; i < FF_COUNT(behind); i++)
+		if (m->step == behind[i][0] && ff_streq(of, ff_gcp.steps[behind[i][1]].name))
+			return true;
+	return on_its_way(m);
 }
 
 bool gcp_pending_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask)
@@ -351,12 +363,10 @@ bool gcp_pending_looked(const struct ff_member *m, const struct ff_answer *answe
 	return true;
 }
 
-bool gcp_unsure(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
+bool gcp_unheard(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
 {
 	int64_t since = ff_json_int(m->facts, "unsure", INT64_MAX);
 
-	if (!on_its_way(m))
-		return false;
 	if (since > wall_ms) { /* never, or the clock was put back */
 		ff_json_set_int(gcp_patch(v), "unsure", wall_ms);
 		since = wall_ms;
@@ -365,4 +375,9 @@ bool gcp_unsure(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v
 		return false;
 	gcp_wait(v, AGAIN_MS);
 	return true;
+}
+
+bool gcp_unsure(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
+{
+	return on_its_way(m) && gcp_unheard(m, wall_ms, v);
 }

@@ -125,6 +125,19 @@ Test(engine_home, a_token_that_is_not_taken_leaves_nobody_stuck)
 	expect_home();
 }
 
+/* seed 900013956: the disk was left on the rescue VM, where the next step could not have it */
+Test(engine_home, nor_is_what_comes_before_passed_over)
+{
+	RULES({"POST https://toy.test/detach", .status = 401, .times = 4});
+	w.mood = FAILS;
+	world_open(&w, 1, NULL);
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "");
+	cr_expect_null(strstr(ended_of(&w, "a")->reason, "401"), "%s", ended_of(&w, "a")->reason);
+	cr_expect_geq(traced(&w, "send POST https://toy.test/detach"), 5);
+	expect_home();
+}
+
 Test(engine_home, but_not_for_ever)
 {
 	RULES({"POST https://toy.test/swap:a", .body = "failed", .after = true}, {"swap-back", .status = 401});

@@ -221,9 +221,10 @@ Test(gcp_flow, a_disk_that_may_be_leaving_is_not_home)
 
 /* ---------------------------------------------------------------- claims */
 
-#define LABELLED(id, labels) "{\"id\":\"" id "\",\"labels\":{" labels "},\"labelFingerprint\":\"bmV3\"}"
-#define VM_ID		     "513480616758239408"
-#define DISK_ID		     "6065357928630931884"
+#define LABELLED_AS(id, labels, print) "{\"id\":\"" id "\",\"labels\":{" labels "},\"labelFingerprint\":\"" print "\"}"
+#define LABELLED(id, labels)	       LABELLED_AS(id, labels, "bmV3")
+#define VM_ID			       "513480616758239408"
+#define DISK_ID			       "6065357928630931884"
 
 Test(gcp_flow, a_claim_is_told_by_the_label)
 {
@@ -253,11 +254,37 @@ Test(gcp_flow, a_release_ends_when_no_claim_of_ours_is_there)
 {
 	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r1\"")), FF_M_NOT_DONE);
 	cr_expect_str_eq(fact("fingerprint"), "bmV3");
-	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED(VM_ID, "")), FF_M_DONE);
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED_AS(VM_ID, "", "b2xk")), FF_M_DONE);
 	cr_expect_eq(
 		LOOKED(GCP_RELEASE, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r0\"")), FF_M_DONE, "not ours to remove");
 	cr_expect_eq(LOOKED(GCP_RELEASE, 404, "{}"), FF_M_DONE);
 	cr_expect_eq(LOOKED(GCP_RELEASE_DISK, 200, LABELLED(DISK_ID, "\"fixfleet-run\":\"r1\"")), FF_M_NOT_DONE);
+}
+
+/* seed 900001289: the answer to the claim was cut off, and the claim came when its release had found none */
+Test(gcp_flow, a_claim_whose_answer_was_lost_may_still_come)
+{
+	kit_read(cloud, &k, KIT_ACTED, GCP_CLAIM, LOST("reset"));
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED_AS(VM_ID, "\"env\":\"prod\"", "42WmSpB8rSM=")), FF_M_WAIT);
+	k.wall_ms += 59000;
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED_AS(VM_ID, "\"env\":\"prod\"", "42WmSpB8rSM=")), FF_M_WAIT);
+	k.wall_ms += 1000;
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED_AS(VM_ID, "\"env\":\"prod\"", "42WmSpB8rSM=")), FF_M_DONE);
+	cr_expect_null(json_object_get(k.facts, "unsure"));
+}
+
+/* seed 900003402: the claim took longer than patience for it, and its release found none */
+Test(gcp_flow, a_claim_that_is_under_way_is_waited_for_before_its_release)
+{
+	struct ff_ask ask;
+
+	cr_assert_eq(ACTED(GCP_CLAIM, 200, OPERATION("PENDING", "")), FF_M_STARTED);
+	ask = kit_look(cloud, &k, GCP_RELEASE);
+	kit_ask_is(&ask, "GET", ZONE "/operations/operation-1");
+	ff_ask_release(&ask);
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, OPERATION("RUNNING", "")), FF_M_WAIT);
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, OPERATION("DONE", "")), FF_M_WAIT);
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r1\"")), FF_M_NOT_DONE);
 }
 
 /* ---------------------------------------------------------------- stop, take out */
@@ -583,6 +610,19 @@ Test(gcp_flow, a_stop_that_is_under_way_is_waited_for_before_the_start)
 	cr_expect_eq(LOOKED(GCP_START, 200, OPERATION("DONE", "")), FF_M_WAIT);
 	cr_expect_null(fact("op/path"));
 	cr_expect_eq(LOOKED(GCP_START, 200, INSTANCE("RUNNING", ATTACHED)), FF_M_DONE);
+}
+
+/* a snapshot that did not get done kept its VM from being started */
+Test(gcp_flow, a_snapshot_that_is_under_way_keeps_no_vm_from_its_start)
+{
+	struct ff_ask ask;
+
+	cr_assert_eq(ACTED(GCP_BACKUP, 200, OPERATION("PENDING", "")), FF_M_STARTED);
+	ask = kit_look(cloud, &k, GCP_START);
+	kit_ask_is(&ask, "GET", VM_PATH);
+	ff_ask_release(&ask);
+	cr_expect_eq(LOOKED(GCP_START, 200, INSTANCE("TERMINATED", ATTACHED)), FF_M_WAIT);
+	cr_expect_str_eq(fact("see"), "serial");
 }
 
 Test(gcp_flow, a_stopped_vm_may_have_no_serial_output)
