@@ -26,7 +26,7 @@ struct ff_act {
 	struct ff_one **ones;
 	size_t count;
 	unsigned polls;
-	bool stale; /* it was not sent: what it was to be done upon was seen too long ago */
+	bool stale; /* it was not sent: what it was to be done upon was seen too long ago, or is not to be begun */
 };
 
 static const struct ff_step *row_of(const struct ff_act *act)
@@ -239,15 +239,20 @@ static bool stale(struct ff_engine *e, void *owner)
 	for (size_t i = 0; i < act->count; i++) {
 		int64_t fresh_ms = ff_one_row(act->ones[i])->fresh_ms;
 
-		act->stale = act->stale || (fresh_ms > 0 && ff_now(e) - act->ones[i]->looked_ms > fresh_ms);
+		act->stale = act->stale || ff_wave_bars(act->ones[i]) ||
+			     (fresh_ms > 0 && ff_now(e) - act->ones[i]->looked_ms > fresh_ms);
 	}
 	return act->stale;
 }
 
 static void look_again(struct ff_engine *e, struct ff_act *act)
 {
-	for (size_t i = 0; i < act->count; i++)
-		ff_one_look(e, act->ones[i]);
+	for (size_t i = 0; i < act->count; i++) {
+		if (ff_wave_bars(act->ones[i]))
+			ff_wave_bar(e, act->ones[i]);
+		else
+			ff_one_look(e, act->ones[i]);
+	}
 	act_free(e, act);
 }
 

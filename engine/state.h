@@ -543,6 +543,9 @@ void ff_wave_count(struct ff_wave *wave, enum ff_outcome outcome);
 void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcome outcome);
 /** End those who wait where too many failed. */
 void ff_waves_close(struct ff_engine *e);
+/* Is it one that nothing was changed of yet, and now nothing may be? Then ff_wave_bar() is its end. */
+bool ff_wave_bars(const struct ff_one *one);
+void ff_wave_bar(struct ff_engine *e, struct ff_one *one);
 
 /* ---------------------------------------------------------------- resume.c */
 

@@ -87,22 +87,38 @@ static size_t limit_of(const struct ff_engine *e, const struct ff_wave *wave)
 	return part > e->max_failures ? part : e->max_failures;
 }
 
-/* None of the provider's begins any more: those who wait say why. */
+bool ff_wave_bars(const struct ff_one *one)
+{
+	return one->scope->wave->closed && !one->touched && one->attempted == 0;
+}
+
+void ff_wave_bar(struct ff_engine *e, struct ff_one *one)
+{
+	ff_auto_free char *why =
+		ff_printf("not begun: %zu failures reached --max-failures", one->scope->wave->failures);
+
+	ff_one_end(e, one, FF_O_SKIPPED, why);
+}
+
+/* None of the provider's begins any more: those who wait say why, for whatever they wait. Who is looked at, or waits
+ * for its request's budget, says so when that is over. */
 static void close_wave(struct ff_engine *e, struct ff_wave *wave)
 {
 	wave->closed = true;
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
-		ff_auto_free char *why = NULL;
 
-		if (one->state != FF_ONE_WAITING || one->scope->wave != wave)
+		if (one->scope->wave != wave || !ff_wave_bars(one))
 			continue;
-		if (one->rescue != NULL)
+		if (one->state == FF_ONE_QUEUED)
+			ff_one_leave_group(e, one);
+		else if (one->state != FF_ONE_WAITING)
+			continue;
+		else if (one->rescue != NULL)
 			ff_one_queue_remove(&one->rescue->waiting, one);
 		else
 			ff_one_queue_remove(&e->ready, one);
-		why = ff_printf("not begun: %zu failures reached --max-failures", wave->failures);
-		ff_one_end(e, one, FF_O_SKIPPED, why);
+		ff_wave_bar(e, one);
 	}
 }
 

@@ -5,6 +5,7 @@ static struct ff_step steps[ROWS];
 static struct ff_provider provider;
 static const int back[] = {CLAIM, STOP, SWAP, START, VERIFY, RELEASE, FF_STEP_NONE};
 static const int tidy[] = {DELETE, FF_STEP_NONE};
+static unsigned max_failures;
 
 static void setup_flow(void)
 {
@@ -16,6 +17,8 @@ static void setup_flow(void)
 	provider.steps = steps;
 	provider.rollback = back;
 	provider.cleanup = tidy;
+	provider.recover = tidy;
+	max_failures = 0;
 }
 
 TestSuite(engine_flow, .init = setup_flow, .fini = teardown);
@@ -29,6 +32,7 @@ static void open_flow(enum ff_flow flow, unsigned parallel, const char *more)
 		.flow = flow,
 		.journal = true,
 		.parallel = parallel,
+		.max_failures = max_failures,
 		.event = on_event,
 		.event_arg = &w};
 
@@ -117,6 +121,70 @@ Test(engine_flow, parallel_limits_how_many_are_under_way)
 	state_of(&w, "a")->copied = state_of(&w, "b")->copied = true;
 	world_finish(&w);
 	expect_requests(&w, "look/delete/a delete:a look/delete/b delete:b");
+}
+
+/* ---- too many failed: whoever was not changed yet is not changed any more, wherever it waits */
+
+Test(engine_flow, who_is_only_looked_at_when_the_limit_is_reached_is_not_begun)
+{
+	RULES({"POST https://toy.test/claim:a", .body = "failed"},
+		{"look/claim/b", .body = "not-done", .latency_ms = 5000});
+	steps[CLAIM].flags = FF_LOOK_FIRST;
+	max_failures = 1;
+	open_flow(FF_FLOW_ROLLBACK, 0, "b");
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "claim");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	cr_expect_eq(traced(&w, "claim:b"), 0);
+}
+
+Test(engine_flow, who_waits_for_its_budget_when_the_limit_is_reached_is_not_begun)
+{
+	RULES({"POST https://toy.test/stop:a", .body = "failed"});
+	steps[CLAIM].act = toy_move;
+	max_failures = 1;
+	open_flow(FF_FLOW_ROLLBACK, 0, "b");
+	w.cloud->moves = 1;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	cr_expect_eq(traced(&w, "claim:b"), 0);
+}
+
+static const char *two_keys(const struct ff_member *m)
+{
+	return m->vm->name[0] == 'a' ? "a" : "b and c";
+}
+
+/* b's claim was lost, and is asked for again when its budget lets it: c must not come along then. */
+Test(engine_flow, who_waits_for_its_group_when_the_limit_is_reached_is_not_begun)
+{
+	RULES({"POST https://toy.test/stop:a", .body = "failed", .latency_ms = 4000},
+		{"POST https://toy.test/claim:b", .transport = FF_T_BROKEN, .times = 1},
+		{"look/claim/c", .body = "not-done", .latency_ms = 3000}, {"look/claim/", .body = "not-done"});
+	steps[CLAIM].act = toy_move;
+	steps[CLAIM].group = two_keys;
+	steps[CLAIM].group_max = 4;
+	steps[CLAIM].flags = FF_LOOK_FIRST;
+	max_failures = 1;
+	open_flow(FF_FLOW_ROLLBACK, 0, "bc");
+	w.cloud->moves = 2;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
+	expect_outcome(&w, "b", FF_O_ROLLED_BACK, ""); /* what is under way comes to its end */
+	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	cr_expect_eq(traced(&w, "claim:b"), 2);
+	cr_expect_eq(traced(&w, "claim:c"), 0);
+}
+
+/* Each ends as failed-home there, and the next one's disk is no less away. */
+Test(engine_flow, who_is_brought_home_by_its_tags_is_no_failure_for_the_next)
+{
+	max_failures = 1;
+	open_flow(FF_FLOW_RECOVER, 1, "bc");
+	world_finish(&w);
+	for (const char *name = "a\0b\0c\0"; *name != '\0'; name += 2)
+		expect_outcome(&w, name, FF_O_FAILED_HOME, "brought home by its tags");
 }
 
 Test(engine_flow, a_flow_that_is_not_offered_has_no_rows)
