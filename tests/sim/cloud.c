@@ -324,6 +324,8 @@ void vw_send(void *self, struct ff_ask *ask, ff_answered_fn *done, void *arg)
 			x->ask.body != NULL && x->ask.body[0] == 'A' ? x->ask.body : "");
 	part = (size_t)(sim_part_of(vw->sim, &x->request) - vw->sim->parts);
 	vw->calls[part]++;
+	if (x->ask.mutates && vw->leaves != NULL)
+		vw->leaves(host, vw->sim->parts[part].cloud->name, &x->ask);
 	line = &host->lines[part][x->ask.held];
 	if (line->first == NULL)
 		line->first = x;

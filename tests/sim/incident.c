@@ -319,6 +319,23 @@ static void plan_break(struct course *c, struct vw_host *host)
 	}
 }
 
+/* As the command line has them: 5 or 10 % where nothing is said, a number, a part, no limit at all. */
+static void plan_waves(struct vw_incident *i, struct vw_waves *w)
+{
+	uint64_t kind = draw(i, 100);
+
+	w->canary = kind < 50 ? 1 : kind < 75 ? 2 + (unsigned)draw(i, 4) : 0;
+	kind = draw(i, 100);
+	if (kind < 40) {
+		w->max_failures = 5;
+		w->max_failures_percent = 10;
+	} else if (kind < 60) {
+		w->max_failures = 1 + (unsigned)draw(i, 5);
+	} else if (kind < 80) {
+		w->max_failures_percent = 1 + (unsigned)draw(i, 100);
+	}
+}
+
 static void plan(struct course *c)
 {
 	static const char *const permissions[] = {"POST */powerOff*", "POST */start*", "PATCH */virtualMachines/vm*",
@@ -366,6 +383,8 @@ static void plan(struct course *c)
 		f->counts[VW_F_OPERATOR]++;
 		i->second = 1;
 	}
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		plan_waves(i, &i->waves[h]);
 }
 
 /* ---------------------------------------------------------------- its course */
@@ -388,7 +407,11 @@ static void start_again(struct course *c, struct vw_host *host)
 static void begin(struct course *c, struct vw_host *host)
 {
 	static const char *const runs[] = {"run-1", "run-2"};
-	struct vw_run run = {.run = runs[host->number], .max_failures = 0};
+	const struct vw_waves *waves = &c->i.waves[host->number];
+	struct vw_run run = {.run = runs[host->number],
+		.canary = waves->canary,
+		.max_failures = waves->max_failures,
+		.max_failures_percent = waves->max_failures_percent};
 	struct ff_err err = {0};
 
 	for (size_t k = 0; k < c->i.vw->sim->part_count; k++) {
@@ -548,6 +571,8 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		c.start_ms[0] = VW_BEGAN;
 		c.progress_ms = VW_BEGAN;
 		at(&c, 0, ACT_NOTHING);
+		c.i.vw->incident = &c.i;
+		c.i.vw->leaves = vw_waves_hear;
 		plan(&c);
 		run(&c);
 		if (!result->failed)
@@ -563,8 +588,11 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		if (options->story && c.i.vw->hosts[h]->journal.len > 0)
 			fprintf(stderr, "== journal of %s\n%s", c.i.vw->hosts[h]->run, c.i.vw->hosts[h]->journal.text);
 	}
-	for (size_t h = 0; h < VW_HOSTS_MAX; h++)
+	for (size_t h = 0; h < VW_HOSTS_MAX; h++) {
 		free(c.i.ends[h].order);
+		ff_table_free(&c.i.waves[h].known, NULL);
+		ff_table_free(&c.i.waves[h].begun, NULL);
+	}
 	ff_table_free(&c.i.touched_by_hand, NULL);
 	ff_table_free(&c.i.sick, NULL);
 	json_decref(c.i.before);

@@ -46,11 +46,22 @@ struct vw_incident {
 		size_t count, ended;
 	} ends[VW_HOSTS_MAX];
 	unsigned last_end;
+	struct vw_waves { /* what each operator asked for, and whom his run has begun */
+		unsigned canary, max_failures, max_failures_percent;
+		struct ff_table known, begun; /* "cloud name" of all that its changes named; "cloud id" */
+	} waves[VW_HOSTS_MAX];
 };
 void vw_wrong(struct vw_incident *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** After every step: the model's own violations, requests without intent. */
 void vw_judge_step(struct vw_incident *i);
 /** At rest. */
 void vw_judge_end(struct vw_incident *i);
+
+/* ---------------------------------------------------------------- inside: waves.c */
+
+/** A change leaves: whom does it begin, and may it? vw->leaves of an incident. */
+void vw_waves_hear(struct vw_host *host, const char *cloud, const struct ff_ask *ask);
+/** Did so many of that cloud's VMs fail in the host's run that none of them may be begun any more? */
+bool vw_waves_closed(const struct vw_incident *i, size_t h, const char *cloud);
 
 #endif

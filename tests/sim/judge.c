@@ -249,6 +249,10 @@ static void judge_untouched(
 	const char *name = ff_json_str(was, "name");
 	bool hand = by_hand(i, cloud, name);
 
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		if (says(said->by[h], "--max-failures") && !vw_waves_closed(i, h, cloud))
+			vw_wrong(i, "%s %s: nothing reached the limit, and it is said: %s", cloud, name,
+				said->by[h]->reason);
 	if (hand)
 		return;
 	if (ff_json_int(is, "stops", 0) != 0 || ff_json_int(is, "starts", 0) != ff_json_int(was, "starts", 0))
@@ -330,6 +334,8 @@ static void judge_sick(struct vw_incident *i, const char *cloud, const char *nam
 	 */
 	if (any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && says(e, "rescue VM"))))
 		return;
+	if (says(e, "--max-failures")) /* judged where it is said */
+		return;
 	vw_wrong(i, "%s %s: could have been mended, and is %s: %s", cloud, name,
 		e != NULL ? ff_outcome_name(e->outcome) : "passed over", e != NULL ? e->reason : "");
 }
@@ -355,6 +361,15 @@ static void judge_snapshots(struct vw_incident *i, const char *cloud, const json
 	ff_table_free(&seen, NULL);
 }
 
+/* Whose word counts for what a run has made: another run may have mended the VM since. */
+static const struct ff_ended *word_of(const struct vw_incident *i, const struct said *said, const char *run)
+{
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		if (said->by[h] != NULL && ff_streq(i->vw->hosts[h]->run, run))
+			return said->by[h];
+	return said->end;
+}
+
 /* Copies are the OS disk of their VM, or told of. */
 static void judge_copies(struct vw_incident *i, const json_t *state)
 {
@@ -363,6 +378,7 @@ static void judge_copies(struct vw_incident *i, const json_t *state)
 
 	json_array_foreach ((json_t *)ff_json_at(state, "azure/disks"), k, disk) {
 		struct said said;
+		const struct ff_ended *e;
 		ff_auto_free char *vm = NULL;
 		const char *of = ff_json_str(disk, "tags/fixfleet-vm");
 
@@ -370,11 +386,10 @@ static void judge_copies(struct vw_incident *i, const json_t *state)
 			continue;
 		vm = ff_strdup(of != NULL && strrchr(of, '/') != NULL ? strrchr(of, '/') + 1 : of);
 		ask_runs(i, "azure", vm != NULL ? vm : "", &said);
-		if (said.end == NULL || (!says(said.end, "copy") && !says(said.end, "detach")))
-			if (!i->revoked && !by_hand(i, "azure", vm != NULL ? vm : ""))
-				vw_wrong(i, "azure: copy '%s' of '%s' is left over, and nobody says so: %s",
-					ff_json_str(disk, "name"), vm != NULL ? vm : "?",
-					said.end != NULL ? said.end->reason : "");
+		e = word_of(i, &said, ff_json_str(disk, "created_by_run"));
+		if (!says(e, "copy") && !says(e, "detach") && !i->revoked && !by_hand(i, "azure", vm != NULL ? vm : ""))
+			vw_wrong(i, "azure: copy '%s' of '%s' is left over, and nobody says so: %s",
+				ff_json_str(disk, "name"), vm != NULL ? vm : "?", e != NULL ? e->reason : "");
 	}
 }
 

@@ -260,7 +260,9 @@ int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err 
 		.dev_root = "/dev",
 		.journal = true,
 		.parallel = run->parallel,
-		.max_failures = run->max_failures};
+		.canary = run->canary,
+		.max_failures = run->max_failures,
+		.max_failures_percent = run->max_failures_percent};
 	struct ff_scope_options options = {
 		.run = run->run, .no_backup = run->no_backup, .project = "p1", .subscription = SIM_AZURE_SUBSCRIPTION};
 

@@ -159,7 +159,7 @@ struct vw_run {
 	const char *run;
 	bool azure, aws, gcp;		    /* which scopes */
 	const struct ff_strv *azure_groups; /* NULL: the whole subscription */
-	unsigned parallel, max_failures;
+	unsigned parallel, canary, max_failures, max_failures_percent;
 	bool no_backup;
 };
 
@@ -206,7 +206,9 @@ struct vw {
 	struct vw_faults faults;
 	struct sim_fault fault; /* for the request that arrives */
 	bool garble;
-	void *incident;
+	/* told of every change that leaves a host; NULL: nobody */
+	void (*leaves)(struct vw_host *host, const char *cloud, const struct ff_ask *ask);
+	void *incident; /* whose it is */
 	int64_t rtt_ms; /* of a request, give or take a quarter */
 	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
