@@ -25,6 +25,9 @@ expect 3 env AZURE_CLIENT_CERTIFICATE_PATH="$T/nothing.pem" "$FIXFLEET" $azure; 
 unset AZURE_CLIENT_CERTIFICATE_PATH
 expect 0 env AZURE_FEDERATED_TOKEN_FILE="$T/token" "$FIXFLEET" $azure; said "signed in with workload identity"
 expect 0 env -u AZURE_TENANT_ID -u AZURE_CLIENT_ID "$FIXFLEET" $azure; said "signed in with managed identity"
+# on a rescue VM nothing is configured at all: the metadata service knows the subscription, too
+expect 0 env -u AZURE_TENANT_ID -u AZURE_CLIENT_ID -u AZURE_SUBSCRIPTION_ID "$FIXFLEET" $azure; said "signed in with managed identity"
+[ "$(sim_state '.requests["instance metadata"]')" = 1 ] || fail "the metadata service is asked for the subscription only where it is not known"
 
 # az: a stand-in that hands on a token as the real one prints it
 mkdir -p "$T/bin"
