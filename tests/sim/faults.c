@@ -151,6 +151,8 @@ void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates)
 
 	vw->garble = false;
 	vw->arrived++;
+	if (vw->at_request != NULL)
+		vw->at_request(vw, mutates);
 	if (revoked(vw, request)) {
 		kind = VW_F_REVOKED;
 	} else if (!exactly(vw, &kind)) {

@@ -560,6 +560,7 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 
 	c.i.vw = vw_new(seed);
 	c.i.vw->trace = options->story;
+	c.i.vw->at_request = options->at_request;
 	c.i.vw->rtt_ms = options->cloud != NULL ? 100 : 20 + (int64_t)draw(&c.i, 400);
 	choose_clouds(&c.i, there);
 	scenario = make_fleet(&c.i, seed, there);

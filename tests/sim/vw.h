@@ -209,6 +209,8 @@ struct vw {
 	/* told of every change that leaves a host; NULL: nobody */
 	void (*leaves)(struct vw_host *host, const char *cloud, const struct ff_ask *ask);
 	void *incident; /* whose it is */
+	/* told of each request that arrives, before a fault may meet it; NULL: nobody */
+	void (*at_request)(struct vw *vw, bool mutates);
 	int64_t rtt_ms; /* of a request, give or take a quarter */
 	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
