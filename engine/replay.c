@@ -324,7 +324,9 @@ static int on_admit(struct ff_replay *r, const struct ff_node *record, struct ff
 		return wrong(record, err, "its VM was begun already");
 	if (ff_time_parse(ff_node_str(record, "t"), &wall_ms) < 0 || wall_ms <= 0)
 		return wrong(record, err, "its time cannot be read");
-	trace_of(r, one)->begun_ms = wall_ms;
+	*trace_of(r, one) = (struct ff_replayed){.vm = trace_of(r, one)->vm, .begun_ms = wall_ms};
+	one->row = FF_STEP_NONE; /* it may have been begun before, and have died before anything was done to it */
+	one->at = -1;
 	return take_place(r, one, record, err);
 }
 

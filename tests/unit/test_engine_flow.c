@@ -195,6 +195,34 @@ Test(engine_flow, a_flow_that_is_not_offered_has_no_rows)
 	expect_requests(&w, "");
 }
 
+/* It dies when the first row is done that only looks, and once more: the third begins it as the first did. */
+Test(engine_flow, who_was_only_checked_is_begun_once_more_after_each_resume)
+{
+	static const int checked[] = {VERIFY, CLAIM, STOP, SWAP, START, RELEASE, FF_STEP_NONE};
+	struct ff_err err = {0};
+
+	RULES({"look/verify/a", .body = "done"}, {"look/claim/a", .body = "not-done", .latency_ms = 60000, .times = 2});
+	provider.rollback = checked;
+	steps[CLAIM].flags = FF_LOOK_FIRST;
+	open_flow(FF_FLOW_ROLLBACK, 0, "");
+	world_repair(&w);
+	for (int n = 1; n <= 2; n++) {
+		ff_engine_turn(w.engine);
+		while (traced(&w, "look/claim/a") < n)
+			cr_assert(world_step(&w));
+		w.synced = w.journal.len;
+		world_dies(&w);
+		open_flow(FF_FLOW_ROLLBACK, 0, "");
+		world_run(&w, FF_PHASE_FOUND);
+		cr_assert_eq(ff_engine_resume(w.engine, w.journal.text, w.journal.len, &err), 0, "%s", err.text);
+	}
+	ff_engine_turn(w.engine);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "a", FF_O_ROLLED_BACK, "");
+	cr_expect_eq(traced(&w, "look/verify/a"), 3);
+	cr_expect_eq(traced(&w, "POST https://toy.test/claim:a"), 1);
+}
+
 Test(engine_flow, the_facts_of_the_recall_are_the_facts)
 {
 	json_t *facts = json_pack("{s:s}", "from", "recall");
