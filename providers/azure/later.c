@@ -253,6 +253,10 @@ json_t *azure_recall(const struct ff_cloud *cloud, const struct ff_vm *vm, enum 
 			azure_id_name(now));
 		return NULL;
 	}
+	if (flow == FF_FLOW_ROLLBACK && *vm->state == '\0') { /* whether to stop and start it is not known either */
+		ff_fail(err, FF_E_TRANSIENT, "its power state could not be read: try again");
+		return NULL;
+	}
 	facts = vm->facts ? json_deep_copy(vm->facts) : json_object();
 	ff_json_set_str(facts, "of", run);
 	ff_json_set_str(facts, flow == FF_FLOW_ROLLBACK ? "target" : "left", before);

@@ -299,6 +299,27 @@ Test(azure_later, a_disk_without_room_for_the_mark_is_not_marked)
 	ff_azure.close(cloud);
 }
 
+/* It would be taken for stopped, and be found running when its disk is to be swapped. */
+Test(azure_later, who_may_run_or_not_is_not_rolled_back)
+{
+	ff_auto_json json_t *past = NULL, *tidy = NULL;
+	struct ff_err err;
+	struct ff_vm *vm;
+
+	world("", "", "");
+	past = repaired();
+	tidy = recall_ok(FF_FLOW_ROLLBACK, "run-1", past);
+	json_decref(tidy);
+	vm = vm_of("web-1");
+	vm->state[0] = '\0'; /* as found where the instance view could not be read */
+	cr_expect_null(ff_azure.recall(w.cloud, vm, FF_FLOW_ROLLBACK, "run-1", false, past, NULL, &err));
+	cr_expect_eq(err.class, FF_E_TRANSIENT);
+	cr_expect_not_null(strstr(err.text, "power state could not be read"), "%s", err.text);
+	tidy = ff_azure.recall(w.cloud, vm, FF_FLOW_CLEANUP, "run-1", false, past, NULL, &err);
+	cr_expect_not_null(tidy, "%s", err.text);
+	world_end();
+}
+
 Test(azure_later, what_cannot_be_rolled_back_or_cleaned_up_says_why)
 {
 	ff_auto_json json_t *past = NULL, *facts = NULL;
