@@ -13,6 +13,7 @@
  *   schedule.c  rescue VMs, slots, admission                           record.c   the journal's records
  *   wave.c      canaries, doubling, too many failures
  *   resume.c    going on with a run: its VMs and the cloud             replay.c   its records, one after the other
+ *   later.c     whom a rollback or a cleanup is done to
  */
 #ifndef ENGINE_STATE_H
 #define ENGINE_STATE_H
