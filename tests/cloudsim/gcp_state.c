@@ -64,6 +64,7 @@ static json_t *disk_state(const struct sim *sim, const struct gcp *gc, const str
 	ff_json_set_int(o, "size_gb", d->size_gb);
 	ff_json_set_int(o, "iops", d->iops);
 	ff_json_set_str(o, "kms", d->kms);
+	ff_json_set_str(o, "snapshot", d->snapshot);
 	return o;
 }
 

@@ -25,6 +25,8 @@ struct course {
 	unsigned resumes[VW_HOSTS_MAX], crashes_left;
 	int64_t progress_ms;
 	size_t progress;
+	struct vw_later later; /* past NULL: not yet */
+	struct vw_host *actor; /* who is interrupted, and whose clock jumps */
 };
 
 void vw_wrong(struct vw_incident *i, const char *fmt, ...)
@@ -202,6 +204,7 @@ static void choose_clouds(struct vw_incident *i, bool there[3])
 struct act {
 	struct vw_event event;
 	struct course *c;
+	struct vw_host *host;
 	enum { ACT_NOTHING, ACT_HUMAN, ACT_INTERRUPT, ACT_CLOCK } what;
 };
 
@@ -262,7 +265,7 @@ static void human(struct course *c)
 static void happens(struct vw *vw, struct vw_event *event)
 {
 	struct act *a = (struct act *)event;
-	struct vw_host *host = vw->hosts[0];
+	struct vw_host *host = a->host;
 
 	if (a->what == ACT_HUMAN) {
 		human(a->c);
@@ -284,6 +287,7 @@ static void at(struct course *c, int64_t after_ms, int what)
 	a->event.run = happens;
 	a->event.free = act_free;
 	a->c = c;
+	a->host = c->actor;
 	a->what = what;
 	vw_event_add(c->i.vw, &a->event, c->i.vw->now_ms + after_ms);
 }
@@ -336,6 +340,42 @@ static void plan_waves(struct vw_incident *i, struct vw_waves *w)
 	}
 }
 
+/* What happens to one operator's run, or while it goes on. */
+static void plan_acts(struct course *c)
+{
+	struct vw_incident *i = &c->i;
+
+	if (chance(i, 10))
+		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
+	if (chance(i, 3))
+		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
+	if (chance(i, 10))
+		at(c, (int64_t)draw(i, 400000), ACT_CLOCK);
+	for (unsigned n = chance(i, 15) ? 1 + (unsigned)draw(i, 3) : 0; n > 0; n--)
+		at(c, (int64_t)draw(i, 500000), ACT_HUMAN);
+}
+
+static void plan_revoking(struct vw_incident *i, const char *const *permissions, size_t n)
+{
+	struct vw_faults *f = &i->vw->faults;
+
+	if (!chance(i, 12))
+		return;
+	f->revoked = permissions[draw(i, n)];
+	f->revoked_ms = i->vw->now_ms + (int64_t)draw(i, 400000);
+	f->restored_ms = chance(i, 50) ? f->revoked_ms + (int64_t)draw(i, 3600000) : INT64_MAX;
+	i->revoked = true;
+}
+
+static void plan_faults(struct vw_incident *i)
+{
+	struct vw_faults *f = &i->vw->faults;
+
+	f->permille = chance(i, 70) ? 1 + (unsigned)draw(i, chance(i, 30) ? 200 : 40) : 0;
+	f->worker_permille = chance(i, 30) ? 1 + (unsigned)draw(i, 100) : 0;
+	f->left = 1 + (unsigned)draw(i, 10 + 2 * i->r->vms);
+}
+
 static void plan(struct course *c)
 {
 	static const char *const permissions[] = {"POST */powerOff*", "POST */start*", "PATCH */virtualMachines/vm*",
@@ -354,27 +394,11 @@ static void plan(struct course *c)
 		}
 		return;
 	}
-	if (chance(i, 70))
-		f->permille = 1 + (unsigned)draw(i, chance(i, 30) ? 200 : 40);
-	if (chance(i, 30))
-		f->worker_permille = 1 + (unsigned)draw(i, 100);
-	f->left = 1 + (unsigned)draw(i, 10 + 2 * i->r->vms);
-	if (chance(i, 12)) {
-		f->revoked = permissions[draw(i, FF_COUNT(permissions))];
-		f->revoked_ms = VW_BEGAN + (int64_t)draw(i, 400000);
-		f->restored_ms = chance(i, 50) ? f->revoked_ms + (int64_t)draw(i, 3600000) : INT64_MAX;
-		i->revoked = true;
-	}
+	plan_faults(i);
+	plan_revoking(i, permissions, FF_COUNT(permissions));
 	c->crashes_left = chance(i, 50) ? 1 + (unsigned)draw(i, 3) : 0;
 	plan_break(c, i->vw->hosts[0]);
-	if (chance(i, 10))
-		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
-	if (chance(i, 3))
-		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
-	if (chance(i, 10))
-		at(c, (int64_t)draw(i, 400000), ACT_CLOCK);
-	for (unsigned n = chance(i, 15) ? 1 + (unsigned)draw(i, 3) : 0; n > 0; n--)
-		at(c, (int64_t)draw(i, 500000), ACT_HUMAN);
+	plan_acts(c);
 	if (chance(i, 12)) {
 		c->stage[1] = OFF;
 		vw_host_new(i->vw);
@@ -406,18 +430,24 @@ static void start_again(struct course *c, struct vw_host *host)
 
 static void begin(struct course *c, struct vw_host *host)
 {
-	static const char *const runs[] = {"run-1", "run-2"};
+	static const char *const runs[VW_HOSTS_MAX] = {"run-1", "run-2", "later-1", "later-2"};
 	const struct vw_waves *waves = &c->i.waves[host->number];
 	struct vw_run run = {.run = runs[host->number],
 		.canary = waves->canary,
 		.max_failures = waves->max_failures,
 		.max_failures_percent = waves->max_failures_percent};
+	const struct vw_later *later = &c->later;
 	struct ff_err err = {0};
 
 	for (size_t k = 0; k < c->i.vw->sim->part_count; k++) {
 		run.azure = run.azure || ff_streq(c->i.vw->sim->parts[k].cloud->name, "azure");
 		run.aws = run.aws || ff_streq(c->i.vw->sim->parts[k].cloud->name, "aws");
 		run.gcp = run.gcp || ff_streq(c->i.vw->sim->parts[k].cloud->name, "gcp");
+	}
+	if (later->host == host) {
+		run.past = later->past;
+		run.flow = later->flow;
+		run.meant = later->meant;
 	}
 	c->stage[host->number] = FINDING;
 	for (size_t k = 0; k < c->i.vw->sim->bucket_count; k++) /* a new process does not know what it was told */
@@ -443,6 +473,7 @@ static void found(struct course *c, struct vw_host *host)
 {
 	bool all = true;
 	struct ff_err err = {0};
+	int rc;
 
 	for (size_t s = 0; s < ff_engine_scope_count(host->engine); s++)
 		all = all && ff_engine_scope_error(host->engine, s) == NULL;
@@ -452,7 +483,10 @@ static void found(struct course *c, struct vw_host *host)
 		return;
 	}
 	c->stage[host->number] = RUNNING;
-	if (vw_host_go_on(host, &err) < 0) {
+	rc = vw_host_go_on(host, &err);
+	if (rc > 0) { /* "nothing to roll back; nothing was changed" */
+		c->stage[host->number] = DONE;
+	} else if (rc < 0) {
 		/* "try again", it says: whose the credentials are was not to be learned */
 		if (err.class == FF_E_TRANSIENT ||
 			(err.class == FF_E_LOCAL && strstr(err.text, "interrupted") != NULL)) {
@@ -551,6 +585,103 @@ static void run(struct course *c)
 	settle(vw);
 }
 
+/* ---------------------------------------------------------------- what comes after */
+
+/* The faults and the hands of before are history; what they left in the clouds is not. */
+static void begin_anew(struct course *c)
+{
+	struct vw_incident *i = &c->i;
+	struct vw_faults *f = &i->vw->faults;
+
+	c->later.all = c->later.all && i->touched_by_hand.count == 0 && i->second == 0;
+	i->operations_lost = i->operations_lost || f->counts[VW_F_OP_HANGS] + f->counts[VW_F_OP_LATE] > 0;
+	for (size_t k = 0; k < VW_F_COUNT; k++)
+		i->r->counts[k] += f->counts[k];
+	memset(f->counts, 0, sizeof(f->counts));
+	f->refused_twice = false;
+	f->revoked = NULL;
+	i->revoked = false;
+	ff_table_free(&i->touched_by_hand, NULL);
+	c->progress_ms = i->vw->now_ms;
+}
+
+static void plan_later(struct course *c, struct vw_host *host)
+{
+	static const char *const permissions[] = {"POST */powerOff*", "POST */start*", "PATCH */virtualMachines/vm*",
+		"PATCH */disks/*", "DELETE *", "POST / *Action=AttachVolume*", "POST / *Action=DetachVolume*",
+		"POST / *Action=CreateVolume*", "POST / *Action=DeleteSnapshot*", "POST / *Action=DeleteVolume*",
+		"POST / *Action=ModifyInstanceAttribute*", "POST / *Action=CreateTags*", "POST */attachDisk*",
+		"POST */detachDisk*", "POST */disks", "POST */setLabels*", "POST */stop*", "GET *"};
+	struct vw_incident *i = &c->i;
+
+	c->actor = host;
+	plan_faults(i);
+	plan_revoking(i, permissions, FF_COUNT(permissions));
+	c->crashes_left = chance(i, 50) ? 1 + (unsigned)draw(i, 3) : 0;
+	plan_break(c, host);
+	plan_acts(c);
+	plan_waves(i, &i->waves[host->number]);
+	c->start_ms[host->number] = i->vw->now_ms + (int64_t)draw(i, 3600000);
+	at(c, c->start_ms[host->number] - i->vw->now_ms, ACT_NOTHING);
+}
+
+/* The operator wants these stopped, healthy or not; no other. */
+static void demand(struct vw_incident *i, const struct vw_later *later)
+{
+	for (size_t k = 0; later->flow == FF_FLOW_ROLLBACK && k < later->past->count; k++) {
+		const struct ff_past_vm *vm = &later->past->vms[k];
+		enum ff_outcome o = ff_outcome_from_name(vm->outcome);
+		ff_auto_json json_t *act = NULL;
+		struct ff_err err;
+
+		if ((later->meant >> k % 64 & 1) == 0 || (o != FF_O_REPAIRED && o != FF_O_FAILED_HOME))
+			continue;
+		act = json_pack("{s:s, s:s, s:s}", "op", "demand", "cloud", vm->provider, "vm", vm->name);
+		if (sim_human(i->vw->sim, i->vw->now_ms, act, &err) < 0)
+			vw_wrong(i, "%s", err.text);
+	}
+}
+
+/* The flow for the run of that host: all of it, or some VMs. */
+static void come_after(struct course *c, enum ff_flow flow, const struct vw_host *of, bool all)
+{
+	struct vw_incident *i = &c->i;
+	struct ff_past past = {0};
+	struct ff_err err = {0};
+
+	if (ff_past_read(of->journal.text, of->journal.len, &past, &err) < 0 || ff_later_check(&past, "", &err) < 0) {
+		ff_past_release(&past); /* nothing was begun */
+		return;
+	}
+	c->later = (struct vw_later){.flow = flow,
+		.past = &past,
+		.first = i->before,
+		.before = sim_state(i->vw->sim),
+		.host = vw_host_new(i->vw),
+		.all = all,
+		.meant = flow == FF_FLOW_CLEANUP || chance(i, 50) ? UINT64_MAX : draw(i, UINT64_MAX)};
+	begin_anew(c);
+	demand(i, &c->later);
+	plan_later(c, i->vw->hosts[i->vw->host_count - 1]);
+	run(c);
+	if (!i->r->failed)
+		vw_judge_later(i, &c->later);
+	json_decref(c->later.before);
+	c->later = (struct vw_later){0};
+	ff_past_release(&past);
+}
+
+static void what_comes_after(struct course *c)
+{
+	struct vw_incident *i = &c->i;
+	const struct vw_host *of = i->vw->hosts[draw(i, i->vw->host_count)];
+
+	if (i->r->failed || i->o->cloud != NULL)
+		return;
+	if (chance(i, 25))
+		come_after(c, FF_FLOW_ROLLBACK, of, true);
+}
+
 void vw_incident(uint64_t seed, const struct vw_incident_options *options, struct vw_incident_result *result)
 {
 	struct course c = {.i = {.o = options, .r = result, .random = seed ^ 0xA5A5A5A5u}};
@@ -572,12 +703,14 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		c.start_ms[0] = VW_BEGAN;
 		c.progress_ms = VW_BEGAN;
 		at(&c, 0, ACT_NOTHING);
+		c.actor = c.i.vw->hosts[0];
 		c.i.vw->incident = &c.i;
 		c.i.vw->leaves = vw_waves_hear;
 		plan(&c);
 		run(&c);
 		if (!result->failed)
 			vw_judge_end(&c.i);
+		what_comes_after(&c);
 	}
 	for (size_t k = 0; k < VW_F_COUNT; k++)
 		result->counts[k] += c.i.vw->faults.counts[k];

@@ -40,9 +40,10 @@ struct vw_incident {
 	json_t *before;			 /* the model's state at the begin */
 	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
 	struct ff_table sick;		 /* and of those that can be mended, and are to be */
-	bool revoked, operation_lost;
-	unsigned second; /* run of a second operator */
-	struct vw_ends { /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */
+	bool revoked;
+	bool operations_lost; /* before the faults were counted anew: some of them end late or never */
+	unsigned second;      /* run of a second operator */
+	struct vw_ends {      /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */
 		unsigned *order;
 		size_t count, ended;
 	} ends[VW_HOSTS_MAX];
@@ -52,11 +53,41 @@ struct vw_incident {
 		struct ff_table known, begun; /* "cloud name" of all that its changes named; "cloud id" */
 	} waves[VW_HOSTS_MAX];
 };
+/* A run that comes after another one: what was meant, and the model's state before it. */
+struct vw_later {
+	enum ff_flow flow;
+	const struct ff_past *past; /* of the other run */
+	uint64_t meant;
+	bool all;	     /* nobody else had a hand in it: each that is meant and was repaired is to be taken */
+	const json_t *first; /* the model's state before all */
+	json_t *before;
+	const struct vw_host *host;
+};
+
 void vw_wrong(struct vw_incident *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** After every step: the model's own violations, requests without intent. */
 void vw_judge_step(struct vw_incident *i);
-/** At rest. */
+/** At rest after a repair. */
 void vw_judge_end(struct vw_incident *i);
+/** Is the disk, when `same_disk`, and its attachment as they were? false: said. */
+bool vw_judge_attached(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, bool same_disk);
+/** No tag of others is lost, and no claim is left but what `e` says. */
+void vw_judge_tags(
+	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct ff_ended *e);
+/** A VM that is said to be stuck: is there a cause? */
+void vw_judge_stuck(struct vw_incident *i, const char *cloud, const json_t *is, const struct ff_ended *e);
+bool vw_by_hand(const struct vw_incident *i, const char *cloud, const char *name);
+bool vw_says(const struct ff_ended *e, const char *word);
+/** So little went wrong that everything is to come to its good end. */
+bool vw_was_mild(const struct vw_incident *i);
+bool vw_any_fault(const struct vw_incident *i);
+struct vw_disk *vw_content_of(const struct vw_incident *i, const json_t *vm);
+const json_t *vw_vm_named(const json_t *vms, const char *name);
+
+/* ---------------------------------------------------------------- inside: judge_later.c */
+
+/** At rest after a rollback or a cleanup. */
+void vw_judge_later(struct vw_incident *i, const struct vw_later *later);
 
 /* ---------------------------------------------------------------- inside: waves.c */
 

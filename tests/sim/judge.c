@@ -67,6 +67,7 @@ struct said {
 	const struct ff_ended *end; /* the last that did something; NULL: nobody */
 	unsigned order;
 	bool any, mended; /* mended: by one of them */
+	bool written;	  /* by one of them, though it went home as failed */
 };
 
 static size_t find_ended(const struct ff_result *r, const char *cloud, const char *name)
@@ -105,6 +106,7 @@ static void ask_runs(const struct vw_incident *i, const char *cloud, const char 
 		if (e == NULL || e->outcome == FF_O_SKIPPED || e->outcome == FF_O_NONE)
 			continue;
 		said->mended = said->mended || e->outcome == FF_O_REPAIRED || strstr(e->reason, "mended and home");
+		said->written = said->written || said->mended || ff_has_prefix(e->reason, "repair: ");
 		if (is_later(said, e, order)) {
 			said->end = e;
 			said->order = order;
@@ -119,7 +121,13 @@ static const char *const attachments[][6] = {
 	{"gcp", "boot/disk", "boot/device_name", "boot/auto_delete", "boot/mode", "boot/interface"},
 };
 
-static bool attached_as_before(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is)
+/* Which disk it is; on Azure the copy is another one by design. */
+static bool is_disk(const char *member)
+{
+	return ff_streq(member, "root/volume") || ff_streq(member, "boot/disk");
+}
+
+bool vw_judge_attached(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, bool same_disk)
 {
 	const char *name = ff_json_str(was, "name");
 
@@ -129,6 +137,8 @@ static bool attached_as_before(struct vw_incident *i, const char *cloud, const j
 		for (size_t k = 1; k < FF_COUNT(attachments[c]) && attachments[c][k] != NULL; k++) {
 			const json_t *a = ff_json_at(was, attachments[c][k]), *b = ff_json_at(is, attachments[c][k]);
 
+			if (!same_disk && is_disk(attachments[c][k]))
+				continue;
 			if (b == NULL || !json_equal((json_t *)a, (json_t *)b)) {
 				ff_auto_free char *x = a != NULL ? ff_json_text(a) : ff_strdup("-");
 				ff_auto_free char *y = b != NULL ? ff_json_text(b) : ff_strdup("-");
@@ -141,19 +151,19 @@ static bool attached_as_before(struct vw_incident *i, const char *cloud, const j
 	return true;
 }
 
-static bool by_hand(const struct vw_incident *i, const char *cloud, const char *name)
+bool vw_by_hand(const struct vw_incident *i, const char *cloud, const char *name)
 {
 	ff_auto_free char *key = ff_printf("%s %s", cloud, name);
 
 	return ff_table_get(&i->touched_by_hand, key) != NULL;
 }
 
-static bool says(const struct ff_ended *e, const char *word)
+bool vw_says(const struct ff_ended *e, const char *word)
 {
 	return e != NULL && strstr(e->reason, word) != NULL;
 }
 
-static struct vw_disk *content_of(const struct vw_incident *i, const json_t *vm)
+struct vw_disk *vw_content_of(const struct vw_incident *i, const json_t *vm)
 {
 	const char *image = ff_json_str(vm, "os_disk/image");
 
@@ -168,7 +178,7 @@ static bool is_original(const char *cloud, const json_t *vm)
 }
 
 /* The claim is gone and nothing of others is lost; `release` may have failed and said so. */
-static void judge_tags(
+void vw_judge_tags(
 	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct ff_ended *e)
 {
 	const char *kind = ff_streq(cloud, "gcp") ? "labels" : "tags";
@@ -176,12 +186,12 @@ static void judge_tags(
 	const char *key;
 	json_t *value;
 
-	if (by_hand(i, cloud, ff_json_str(was, "name")))
+	if (vw_by_hand(i, cloud, ff_json_str(was, "name")))
 		return;
 	json_object_foreach (json_object_get(was, kind), key, value)
-		if (!json_equal(value, json_object_get(tags, key)))
+		if (!ff_has_prefix(key, "fixfleet-") && !json_equal(value, json_object_get(tags, key)))
 			vw_wrong(i, "%s %s: %s '%s' is lost", cloud, ff_json_str(was, "name"), kind, key);
-	if (says(e, "release") || says(e, "claim"))
+	if (vw_says(e, "release") || vw_says(e, "claim"))
 		return;
 	json_object_foreach (tags, key, value)
 		if (ff_has_prefix(key, "fixfleet-run") && json_string_length(value) > 0)
@@ -192,7 +202,19 @@ static void judge_tags(
 /* Later than anybody waits, or never. */
 static bool operations_end_badly(const struct vw_incident *i)
 {
-	return i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_LATE] > 0;
+	return i->operations_lost || i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_LATE] > 0;
+}
+
+void vw_judge_stuck(struct vw_incident *i, const char *cloud, const json_t *is, const struct ff_ended *e)
+{
+	const char *name = ff_json_str(is, "name");
+
+	if (i->revoked || vw_by_hand(i, cloud, name))
+		return;
+	if (ff_json_bool(is, "own_disk", false) && !operations_end_badly(i) && i->vw->faults.counts[VW_F_OP_FAILS] == 0)
+		vw_wrong(i, "%s %s: said to be stuck, and its disk is home: %s", cloud, name, e->reason);
+	if (!operations_end_badly(i))
+		vw_wrong(i, "%s %s: stuck without a cause: %s", cloud, name, e->reason);
 }
 
 static void judge_end_of(
@@ -200,16 +222,12 @@ static void judge_end_of(
 {
 	const struct ff_ended *e = said->end;
 	const char *name = ff_json_str(was, "name"), *reason = e->reason;
-	const struct vw_disk *disk = content_of(i, is);
-	bool runs = ff_streq(ff_json_str(is, "power"), "running"), hand = by_hand(i, cloud, name);
+	const struct vw_disk *disk = vw_content_of(i, is);
+	bool runs = ff_streq(ff_json_str(is, "power"), "running"), hand = vw_by_hand(i, cloud, name);
 	bool home = ff_json_bool(is, "own_disk", false);
 
 	if (e->outcome == FF_O_STUCK) {
-		if (home && !i->revoked && !hand &&
-			!(operations_end_badly(i) || i->vw->faults.counts[VW_F_OP_FAILS] > 0))
-			vw_wrong(i, "%s %s: said to be stuck, and its disk is home: %s", cloud, name, reason);
-		if (!i->revoked && !hand && !operations_end_badly(i))
-			vw_wrong(i, "%s %s: stuck without a cause: %s", cloud, name, reason);
+		vw_judge_stuck(i, cloud, is, e);
 		return;
 	}
 	if (!home) {
@@ -220,9 +238,9 @@ static void judge_end_of(
 		}
 		return;
 	}
-	if (!attached_as_before(i, cloud, was, is))
+	if (!vw_judge_attached(i, cloud, was, is, true))
 		i->r->disks_lost++;
-	judge_tags(i, cloud, was, is, e);
+	vw_judge_tags(i, cloud, was, is, e);
 	if (disk == NULL) {
 		vw_wrong(i, "%s %s: nothing is known of its disk's content", cloud, name);
 		return;
@@ -232,14 +250,14 @@ static void judge_end_of(
 			disk->half ? "half mended" : "bad");
 	if (e->outcome == FF_O_REPAIRED && !runs && !hand)
 		vw_wrong(i, "%s %s: said to be repaired, and it is %s", cloud, name, ff_json_str(is, "power"));
-	if (e->outcome == FF_O_CLEAN && disk->mends > 0 && !said->mended)
+	if (e->outcome == FF_O_CLEAN && disk->mends > 0 && !said->written)
 		vw_wrong(i, "%s %s: said to be clean, and its disk was written", cloud, name);
 	if (disk->half && ff_streq(cloud, "azure"))
 		vw_wrong(i, "%s %s: runs on a copy that is half mended", cloud, name);
 	if (!said->mended && !is_original(cloud, is))
 		vw_wrong(i, "%s %s: %s, and its OS disk is a copy: %s", cloud, name, ff_outcome_name(e->outcome),
 			reason);
-	if (!runs && !hand && !i->revoked && !says(e, "start") && !says(e, "not finished"))
+	if (!runs && !hand && !i->revoked && !vw_says(e, "start") && !vw_says(e, "not finished"))
 		vw_wrong(i, "%s %s: %s, and not running: %s", cloud, name, ff_outcome_name(e->outcome), reason);
 }
 
@@ -247,10 +265,10 @@ static void judge_untouched(
 	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct said *said)
 {
 	const char *name = ff_json_str(was, "name");
-	bool hand = by_hand(i, cloud, name);
+	bool hand = vw_by_hand(i, cloud, name);
 
 	for (size_t h = 0; h < i->vw->host_count; h++)
-		if (says(said->by[h], "--max-failures") && !vw_waves_closed(i, h, cloud))
+		if (vw_says(said->by[h], "--max-failures") && !vw_waves_closed(i, h, cloud))
 			vw_wrong(i, "%s %s: nothing reached the limit, and it is said: %s", cloud, name,
 				said->by[h]->reason);
 	if (hand)
@@ -263,8 +281,8 @@ static void judge_untouched(
 		i->r->disks_lost++;
 		vw_wrong(i, "%s %s: nobody says that it was touched, and its disk is not home", cloud, name);
 	}
-	attached_as_before(i, cloud, was, is);
-	judge_tags(i, cloud, was, is, said->by[0]);
+	vw_judge_attached(i, cloud, was, is, true);
+	vw_judge_tags(i, cloud, was, is, said->by[0]);
 }
 
 /* Nothing is left on a rescue VM, unless somebody says so. */
@@ -276,16 +294,16 @@ static void judge_rescue(struct vw_incident *i, const char *cloud, const json_t 
 		const struct ff_result *r = i->vw->hosts[h]->engine ? ff_engine_result(i->vw->hosts[h]->engine) : NULL;
 
 		for (size_t k = 0; r != NULL && k < r->count; k++)
-			told = told || r->ended[k].outcome == FF_O_STUCK || says(&r->ended[k], "detach") ||
-			       says(&r->ended[k], "delete-copy");
+			told = told || r->ended[k].outcome == FF_O_STUCK || vw_says(&r->ended[k], "detach") ||
+			       vw_says(&r->ended[k], "delete-copy");
 	}
 	if (json_array_size(json_object_get(is, "data_disks")) != json_array_size(json_object_get(was, "data_disks")) &&
-		!told && !by_hand(i, cloud, ff_json_str(was, "name")) &&
+		!told && !vw_by_hand(i, cloud, ff_json_str(was, "name")) &&
 		ff_table_get(&i->touched_by_hand, cloud) == NULL)
 		vw_wrong(i, "%s %s: something is left on it, and nobody says so", cloud, ff_json_str(was, "name"));
 }
 
-static const json_t *vm_named(const json_t *vms, const char *name)
+const json_t *vw_vm_named(const json_t *vms, const char *name)
 {
 	const json_t *vm;
 	size_t k;
@@ -300,7 +318,7 @@ static const json_t *vm_named(const json_t *vms, const char *name)
  * What runs come through by themselves, as long as it is not much: a VM that can be mended is to be mended then. A
  * token that is refused at once again after a new sign-in is none of it: the run gives up there, by design.
  */
-static bool was_mild(const struct vw_incident *i)
+bool vw_was_mild(const struct vw_incident *i)
 {
 	static const enum vw_fault_kind mild[] = {VW_F_THROTTLED, VW_F_RETRY_AFTER, VW_F_SERVER_ERROR,
 		VW_F_UNAUTHORIZED, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_TRUNCATED, VW_F_GARBLED, VW_F_LATE,
@@ -311,10 +329,10 @@ static bool was_mild(const struct vw_incident *i)
 		all += i->vw->faults.counts[k];
 	for (size_t k = 0; k < FF_COUNT(mild); k++)
 		passing += i->vw->faults.counts[mild[k]];
-	return all == passing && all <= MILD_MAX && !i->vw->faults.refused_twice;
+	return all == passing && all <= MILD_MAX && !i->vw->faults.refused_twice && !i->operations_lost;
 }
 
-static bool any_fault(const struct vw_incident *i)
+bool vw_any_fault(const struct vw_incident *i)
 {
 	uint64_t all = 0;
 
@@ -328,13 +346,13 @@ static void judge_sick(struct vw_incident *i, const char *cloud, const char *nam
 	ff_auto_free char *key = ff_printf("%s %s", cloud, name);
 	const struct ff_ended *e = said->end != NULL ? said->end : said->by[0];
 
-	if (ff_table_get(&i->sick, key) == NULL || !was_mild(i) || (e != NULL && e->outcome == FF_O_REPAIRED))
+	if (ff_table_get(&i->sick, key) == NULL || !vw_was_mild(i) || (e != NULL && e->outcome == FF_O_REPAIRED))
 		return;
 	/* evidence that could not be read, a rescue VM that was not found, a torn tail with the plan: not begun at all
 	 */
-	if (any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && says(e, "rescue VM"))))
+	if (vw_any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && vw_says(e, "rescue VM"))))
 		return;
-	if (says(e, "--max-failures")) /* judged where it is said */
+	if (vw_says(e, "--max-failures")) /* judged where it is said */
 		return;
 	vw_wrong(i, "%s %s: could have been mended, and is %s: %s", cloud, name,
 		e != NULL ? ff_outcome_name(e->outcome) : "passed over", e != NULL ? e->reason : "");
@@ -387,7 +405,8 @@ static void judge_copies(struct vw_incident *i, const json_t *state)
 		vm = ff_strdup(of != NULL && strrchr(of, '/') != NULL ? strrchr(of, '/') + 1 : of);
 		ask_runs(i, "azure", vm != NULL ? vm : "", &said);
 		e = word_of(i, &said, ff_json_str(disk, "created_by_run"));
-		if (!says(e, "copy") && !says(e, "detach") && !i->revoked && !by_hand(i, "azure", vm != NULL ? vm : ""))
+		if (!vw_says(e, "copy") && !vw_says(e, "detach") && !i->revoked &&
+			!vw_by_hand(i, "azure", vm != NULL ? vm : ""))
 			vw_wrong(i, "azure: copy '%s' of '%s' is left over, and nobody says so: %s",
 				ff_json_str(disk, "name"), vm != NULL ? vm : "?", e != NULL ? e->reason : "");
 	}
@@ -405,7 +424,7 @@ void vw_judge_end(struct vw_incident *i)
 		size_t k;
 
 		json_array_foreach ((json_t *)before, k, was) {
-			const json_t *is = vm_named(after, ff_json_str(was, "name"));
+			const json_t *is = vw_vm_named(after, ff_json_str(was, "name"));
 			struct said said;
 
 			if (is == NULL) {

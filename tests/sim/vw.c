@@ -67,6 +67,7 @@ static void host_free(struct vw_host *host)
 	vw_workers_free(host);
 	ff_buf_free(&host->journal);
 	ff_buf_free(&host->fault_text);
+	ff_later_release(&host->later);
 	json_decref(host->recipes);
 	free(host->run);
 	free(host);
@@ -256,6 +257,8 @@ static int add_scope(struct vw_host *host, const char *name, const struct ff_sco
 int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err *err)
 {
 	struct ff_engine_config config = {.run = run->run,
+		.flow = run->flow,
+		.of = run->past != NULL ? run->past->run : NULL,
 		.recipes = host->recipes,
 		.dev_root = "/dev",
 		.journal = true,
@@ -268,6 +271,12 @@ int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err 
 
 	free(host->run);
 	host->run = ff_strdup(run->run);
+	host->past = run->past;
+	host->meant = run->meant;
+	ff_later_release(&host->later);
+	host->later.flow = run->flow;
+	if (run->past != NULL)
+		json_array_clear(host->recipes);
 	host->life++;
 	host->engine = ff_engine_new(&host->world, &config);
 	if (run->azure_groups != NULL)
@@ -280,12 +289,30 @@ int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err 
 	return 0;
 }
 
+static int come_after(struct vw_host *host, struct ff_err *err)
+{
+	struct ff_later *later = &host->later;
+	struct ff_err why;
+	int rc;
+
+	for (size_t n = 0; n < host->past->count; n++)
+		if (host->meant >> n % 64 & 1)
+			ff_later_take(later, host->engine, host->past, &host->past->vms[n], &why);
+	if (later->count == 0)
+		return 1;
+	rc = ff_engine_repair(host->engine, later->vms, later->count, NULL, err);
+	host->dirty = true;
+	return rc;
+}
+
 int vw_host_repair(struct vw_host *host, struct ff_err *err)
 {
 	struct ff_selected *selected = NULL;
 	size_t n = 0;
 	int rc;
 
+	if (host->past != NULL)
+		return come_after(host, err);
 	for (size_t s = 0; s < ff_engine_scope_count(host->engine); s++) {
 		struct ff_vm **vms;
 		size_t count;

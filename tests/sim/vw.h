@@ -22,12 +22,13 @@
 #include "engine/table.h"
 
 #include "fixfleet/engine.h"
+#include "fixfleet/later.h"
 #include "fixfleet/mem.h"
 #include "fixfleet/world.h"
 
 #define VW_BASE	     "https://cloud.sim"    /* all clouds are there; who a request is for shows its path */
 #define VW_BEGAN     INT64_C(1721368800000) /* 2024-07-19T06:00:00Z */
-#define VW_HOSTS_MAX 2
+#define VW_HOSTS_MAX 4
 
 struct vw;
 struct vw_host;
@@ -161,6 +162,10 @@ struct vw_run {
 	const struct ff_strv *azure_groups; /* NULL: the whole subscription */
 	unsigned parallel, canary, max_failures, max_failures_percent;
 	bool no_backup;
+	/* a rollback or a cleanup: of that run, of which VM n is meant where bit n % 64 is set. NULL: a repair */
+	const struct ff_past *past;
+	enum ff_flow flow;
+	uint64_t meant;
 };
 
 struct vw_host {
@@ -182,6 +187,9 @@ struct vw_host {
 		struct vw_exchange *first, *last;
 	} lines[SIM_PARTS_MAX][2]; /* for connections, as the runtime has them; [1]: answers that are held back */
 	json_t *recipes;
+	const struct ff_past *past; /* of the vw_run */
+	uint64_t meant;
+	struct ff_later later;
 	/* where this machine breaks: at the n-th of its sends, appends, syncs, counted over all its lives; 0: not */
 	struct vw_break {
 		uint64_t send_before, send_after, append, sync;
@@ -232,12 +240,15 @@ int64_t vw_between(struct vw *vw, int64_t low, int64_t high);
 struct vw_host *vw_host_new(struct vw *vw);
 /** Start an engine with the scopes of `run`; it begins to find at once. */
 int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err *err);
-/** Repair all that is affected, as `fixfleet --yes` does. Only in FF_PHASE_FOUND. */
+/**
+ * Repair all that is affected, as `fixfleet --yes` does; or take back or clean up after what is meant of the run of
+ * before. Only in FF_PHASE_FOUND. 0; 1: there is nothing to take back or clean up; -1 with err.
+ */
 int vw_host_repair(struct vw_host *host, struct ff_err *err);
 void vw_host_end(struct vw_host *host);
 /** It dies: the engine is gone, the journal is what was durable, and up to `torn` bytes of what was not. */
 void vw_host_crash(struct vw_host *host, bool torn);
-/** In FF_PHASE_FOUND: go on with the journal, or repair where nothing was begun. */
+/** In FF_PHASE_FOUND: go on with the journal, or as vw_host_repair() where nothing was begun. */
 int vw_host_go_on(struct vw_host *host, struct ff_err *err);
 /** Everything that happens at the next moment. false: nothing will ever happen again. */
 bool vw_step(struct vw *vw);
