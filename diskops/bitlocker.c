@@ -7,7 +7,7 @@
 #include "fixfleet/secret.h"
 #include "fve_key.h"
 #include "nbd.h"
-#include "part.h"
+#include "table.h"
 
 #define NAMED_MAX 6 /* protectors named in a text */
 
@@ -74,20 +74,20 @@ static void judge(struct locked *l)
 		explain(l, ff_printf("no key was given (protectors: %s)", protectors));
 }
 
-static void look_at(struct job *job, struct store *store, const struct part *part)
+static void look_at(struct job *job, struct store *store, const struct table_part *part)
 {
-	struct window w = {.store = store, .at = part->at};
+	struct window w = {.store = store, .at = part->start_bytes};
 	uint8_t boot[512];
 	struct locked *l;
 	struct ff_err err;
 
-	if (part->bytes < sizeof(boot) || read_window(&w, 0, boot, sizeof(boot), &err) < 0 || !fve_is_one(boot) ||
+	if (part->size_bytes < sizeof(boot) || read_window(&w, 0, boot, sizeof(boot), &err) < 0 || !fve_is_one(boot) ||
 		job->locked_count >= BITLOCKER_VOLUMES_MAX)
 		return;
 	job->locked = ff_realloc(job->locked, job->locked_count + 1, sizeof(*job->locked));
 	l = &job->locked[job->locked_count++];
-	*l = (struct locked){.part_number = part->number, .at = part->at};
-	l->readable = fve_parse(&l->fve, read_window, &w, part->bytes, &err) == 0;
+	*l = (struct locked){.part_number = part->number, .at = part->start_bytes};
+	l->readable = fve_parse(&l->fve, read_window, &w, part->size_bytes, &err) == 0;
 	if (l->readable)
 		judge(l);
 	else
@@ -96,23 +96,23 @@ static void look_at(struct job *job, struct store *store, const struct part *par
 
 void bitlocker_find(struct job *job)
 {
-	struct part parts[PARTS_MAX];
+	struct table table;
 	struct ff_err err;
 	struct store *store = store_open(job, false, &err);
 	struct window w = {.store = store};
-	int count;
+	const struct table_part *part = NULL, whole = {.size_bytes = store ? store_bytes(store) : 0};
 
 	if (store == NULL) {
 		job->store_why = ff_printf("could not be looked at: %s", err.text);
 		return;
 	}
-	count = part_list(parts, read_window, &w, store_bytes(store), &err);
-	if (count == 0) {
-		parts[0] = (struct part){.bytes = store_bytes(store)};
-		count = 1;
+	if (table_read(&table, read_window, &w, whole.size_bytes, &err) == 0) {
+		part = table_next(&table, NULL, whole.size_bytes);
+		if (part == NULL)
+			look_at(job, store, &whole);
 	}
-	for (int i = 0; i < count; i++)
-		look_at(job, store, &parts[i]);
+	for (; part != NULL; part = table_next(&table, part, whole.size_bytes))
+		look_at(job, store, part);
 	store_close(store);
 }
 

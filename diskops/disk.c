@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "device.h"
-#include "part.h"
 #include "scan.h"
 
 static bool is_raw(const struct job *job)
@@ -28,16 +27,13 @@ unsigned disk_number(const struct scan *s, const char *partition)
 /* Where a partition of the disk itself begins; -1: it is another device, or not known here. */
 static int64_t start_of(const struct scan *s, const char *partition, unsigned number)
 {
+	const struct table_part *part = table_part(&s->table, number);
+
 	if (!is_raw(s->job))
 		return -1;
 	if (number == 0)
 		return ff_streq(partition, s->job->device) ? 0 : -1;
-	if (disk_number(s, partition) != number)
-		return -1;
-	for (size_t i = 0; i < s->start_count; i++)
-		if (s->starts[i].number == number)
-			return (int64_t)s->starts[i].at;
-	return -1;
+	return part != NULL && disk_number(s, partition) == number ? (int64_t)part->start_bytes : -1;
 }
 
 int scan_read(const struct scan *s, const char *partition, unsigned number, uint64_t offset, void *bytes, size_t len,
@@ -61,6 +57,16 @@ int scan_read(const struct scan *s, const char *partition, unsigned number, uint
 	return 0;
 }
 
+static int read_disk(void *arg, uint64_t offset, void *bytes, size_t len, struct ff_err *err)
+{
+	const struct scan *s = arg;
+	size_t got = 0;
+
+	if (scan_read(s, s->job->device, 0, offset, bytes, len, &got, err) < 0)
+		return -1;
+	return got == len ? 0 : ff_fail(err, FF_E_DISK, "unreadable: it ends before its size");
+}
+
 /*
  * The partition table, before any partition is mounted: a volume of a dynamic disk or of Storage Spaces may have a
  * mirror elsewhere, half a volume must not be written.
@@ -68,18 +74,15 @@ int scan_read(const struct scan *s, const char *partition, unsigned number, uint
 int disk_look(struct scan *s, struct ff_err *err)
 {
 	const struct table_part *beyond;
-	ff_auto_free uint8_t *bytes = ff_calloc(1, TABLE_BYTES);
 	int64_t size = (int64_t)s->job->file_bytes;
-	size_t got = 0;
 
 	if (!is_raw(s->job))
 		size = guestfs_blockdev_getsize64(s->a->g, s->job->device);
 	if (size < 0)
 		return appliance_fail(s->a, err, FF_E_DISK, "unreadable");
-	if (scan_read(s, s->job->device, 0, 0, bytes, TABLE_BYTES, &got, err) < 0)
-		return -1;
-	table_parse(&s->table, bytes, got);
 	s->disk_bytes = (uint64_t)size;
+	if (table_read(&s->table, read_disk, s, s->disk_bytes, err) < 0)
+		return -1;
 	beyond = table_beyond(&s->table, s->disk_bytes);
 	if (s->job->list)
 		return 0;
@@ -97,27 +100,16 @@ int disk_look(struct scan *s, struct ff_err *err)
 
 /* ---------------------------------------------------------------- partitions */
 
-static int read_host(void *arg, uint64_t offset, void *bytes, size_t len, struct ff_err *err)
-{
-	const struct scan *s = arg;
-
-	return device_read(s->job, offset, bytes, len) == (ssize_t)len ? 0 : ff_fail(err, FF_E_DISK, "unreadable: %m");
-}
-
 /* As Linux numbers them, without asking the appliance. */
-static int host_partitions(struct scan *s, struct ff_strv *names, struct ff_err *err)
+static void host_partitions(const struct scan *s, struct ff_strv *names)
 {
-	int count = part_list(s->starts, read_host, s, s->disk_bytes, err);
+	const struct table_part *part = NULL;
 
-	if (count < 0)
-		return -1;
-	s->start_count = (size_t)count;
-	for (int i = 0; i < count; i++)
-		ff_strv_addf(names, "%s%u", s->job->device, s->starts[i].number);
-	return 0;
+	while ((part = table_next(&s->table, part, s->disk_bytes)) != NULL)
+		ff_strv_addf(names, "%s%u", s->job->device, part->number);
 }
 
-static int appliance_partitions(struct scan *s, struct ff_strv *names, struct ff_err *err)
+static int appliance_partitions(const struct scan *s, struct ff_strv *names, struct ff_err *err)
 {
 	char **all = guestfs_list_partitions(s->a->g);
 
@@ -130,9 +122,11 @@ static int appliance_partitions(struct scan *s, struct ff_strv *names, struct ff
 	return 0;
 }
 
-int disk_partitions(struct scan *s, struct ff_strv *names, struct ff_err *err)
+int disk_partitions(const struct scan *s, struct ff_strv *names, struct ff_err *err)
 {
-	if ((is_raw(s->job) ? host_partitions : appliance_partitions)(s, names, err) < 0)
+	if (is_raw(s->job))
+		host_partitions(s, names);
+	else if (appliance_partitions(s, names, err) < 0)
 		return -1;
 	if (names->count == 0)
 		ff_strv_add(names, s->job->device);

@@ -7,14 +7,6 @@
 #include "scan.h"
 #include "version.h"
 
-static const struct table_part *part_of(const struct table *t, unsigned number)
-{
-	for (size_t i = 0; i < t->count; i++)
-		if (t->parts[i].number == number)
-			return &t->parts[i];
-	return NULL;
-}
-
 /* What libblkid calls it; it knows neither BitLocker before 2.33 nor an NTFS that is damaged. The caller frees. */
 static char *file_system(const struct scan *s, const char *partition, enum volume_kind volume)
 {
@@ -48,7 +40,7 @@ static json_t *protectors(const struct scan *s, unsigned number)
 
 void list_partition(struct scan *s, const char *partition, unsigned number, enum volume_kind volume)
 {
-	const struct table_part *part = part_of(&s->table, number);
+	const struct table_part *part = table_part(&s->table, number);
 	ff_auto_free char *fs = file_system(s, partition, volume);
 	ff_auto_free char *label = fs && volume != VOLUME_BITLOCKER ? guestfs_vfs_label(s->a->g, partition) : NULL;
 	int64_t bytes = guestfs_blockdev_getsize64(s->a->g, partition);

@@ -7,7 +7,6 @@
 
 #include "appliance.h"
 #include "outbox.h"
-#include "part.h"
 #include "table.h"
 
 /* What the first sector of a partition says it is. */
@@ -27,8 +26,6 @@ struct scan {
 	/* the disk so far */
 	struct table table;
 	uint64_t disk_bytes;
-	struct part starts[PARTS_MAX]; /* of a raw disk: where its partitions are */
-	size_t start_count;
 	json_t *parts; /* of a job that lists: an entry a partition */
 	char *refs;    /* the first partition with ReFS; NULL: none */
 	unsigned ntfs, bitlocker_number;
@@ -57,7 +54,7 @@ char *scan_part_name(unsigned number);
 int disk_look(struct scan *s, struct ff_err *err);
 
 /** The disk's partitions as the appliance calls them; the disk itself when it has none. 0, or -1 with err. */
-int disk_partitions(struct scan *s, struct ff_strv *names, struct ff_err *err);
+int disk_partitions(const struct scan *s, struct ff_strv *names, struct ff_err *err);
 
 /** The number of a partition of that disk: "/dev/sda3" of "/dev/sda" is 3. 0 when it is of another disk. */
 unsigned disk_number(const struct scan *s, const char *partition);

@@ -1,10 +1,9 @@
 /*
- * Disks that the worker reads itself: partition tables, BitLocker metadata, startup keys. The input is a boot sector
+ * What the worker reads of BitLocker: metadata, startup keys. The input is a boot sector
  * and, behind it, a metadata area, which stands where the boot sector's three places say if those are places on the
  * disk. The area's checksum is made right, so that what it protects is reached.
  */
 #include "diskops/fve_key.h"
-#include "diskops/part.h"
 #include "fixfleet/secret.h"
 #include "fuzz.h"
 
@@ -79,12 +78,10 @@ static void check(const struct fve *fve)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct part parts[PARTS_MAX];
 	struct fve fve;
 	struct ff_err err = {0};
 	char id[FVE_GUID_BYTES];
 	uint8_t key[32];
-	int count;
 
 	if (fve_bek(data, size, id, key, &err) < 0)
 		FUZZ_CHECK_ERR(err);
@@ -97,12 +94,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK_ERR(err);
 	else
 		check(&fve);
-	if (size > BOOT_BYTES) /* as a table: what follows the first sector */
-		memcpy(disk + BOOT_BYTES, data + BOOT_BYTES,
-			size - BOOT_BYTES < DISK_BYTES / 2 ? size - BOOT_BYTES : DISK_BYTES / 2);
-	count = part_list(parts, read_disk, NULL, DISK_BYTES, &err);
-	FUZZ_CHECK(count >= 0 && count <= PARTS_MAX, "%d partitions", count);
-	for (int i = 0; i < count; i++)
-		FUZZ_CHECK(parts[i].bytes > 0 && parts[i].at + parts[i].bytes <= DISK_BYTES, "partition %d", i);
 	return 0;
 }

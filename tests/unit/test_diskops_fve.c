@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "diskops/nbd.h"
-#include "diskops/part.h"
 #include "fixfleet/json.h"
 #include "fixfleet/mem.h"
 #include "fixfleet/secret.h"
@@ -476,61 +475,4 @@ Test(fve, cryptsetup_agrees_with_the_volumes_that_are_tested_with)
 		cr_expect_eq(run(argv), 0, "%s", methods[i].what);
 		unmake(&m);
 	}
-}
-
-/* ---------------------------------------------------------------- partition tables */
-
-static void put_entry(uint8_t *sector, int i, uint8_t type, uint32_t first, uint32_t count)
-{
-	uint8_t *p = sector + 446 + 16 * i;
-
-	p[4] = type;
-	memcpy(p + 8, &first, 4);
-	memcpy(p + 12, &count, 4);
-	sector[510] = 0x55;
-	sector[511] = 0xaa;
-}
-
-Test(part, numbers_primary_and_logical_partitions_as_linux_does)
-{
-	struct bytes b = {ff_calloc(1024 * 512, 1), 1024 * 512};
-	struct part parts[PARTS_MAX];
-	struct ff_err err = {0};
-
-	put_entry(b.p, 0, 0x07, 10, 20);
-	put_entry(b.p, 2, 0x0f, 100, 800);
-	put_entry(b.p, 3, 0x07, 1000, 500); /* beyond the disk */
-	put_entry(b.p + 100 * 512, 0, 0x07, 2, 50);
-	put_entry(b.p + 100 * 512, 1, 0x05, 200, 100);
-	put_entry(b.p + 300 * 512, 0, 0x07, 2, 60);
-	cr_assert_eq(part_list(parts, read_bytes, &b, b.len, &err), 3);
-	cr_expect(parts[0].number == 1 && parts[0].at == 10 * 512 && parts[0].bytes == 20 * 512);
-	cr_expect(parts[1].number == 5 && parts[1].at == 102 * 512 && parts[1].bytes == 50 * 512);
-	cr_expect(parts[2].number == 6 && parts[2].at == 302 * 512 && parts[2].bytes == 60 * 512);
-	put_entry(b.p + 300 * 512, 1, 0x05, 200, 100); /* a chain that leads back to itself */
-	cr_expect_gt(part_list(parts, read_bytes, &b, b.len, &err), 3);
-	free(b.p);
-}
-
-Test(part, survives_any_bytes)
-{
-	struct bytes b = {ff_calloc(64 * 512, 1), 64 * 512};
-	struct part parts[PARTS_MAX];
-
-	srand(11);
-	for (int n = 0; n < 20000; n++) {
-		struct ff_err err = {0};
-		int count;
-
-		for (size_t i = 0; i < b.len; i += 1 + (size_t)rand() % 64)
-			b.p[i] = (uint8_t)rand();
-		b.p[510] = 0x55;
-		b.p[511] = 0xaa;
-		b.p[450] = n % 3 == 0 ? 0xee : n % 3 == 1 ? 0x05 : 0x07;
-		memcpy(b.p + 512, "EFI PART", n % 2 ? 8 : 3);
-		count = part_list(parts, read_bytes, &b, b.len, &err);
-		for (int i = 0; i < count; i++)
-			cr_assert(parts[i].at < b.len && parts[i].bytes <= b.len - parts[i].at);
-	}
-	free(b.p);
 }

@@ -1,4 +1,4 @@
-/* What the first bytes say: formats of images, partition tables, whether an NTFS was left in order. */
+/* What the first bytes say: formats of images, whether an NTFS was left in order. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 
 #include "diskops/image.h"
 #include "diskops/ntfs.h"
-#include "diskops/table.h"
 #include "fixfleet/mem.h"
 
 /* ---------------------------------------------------------------- images */
@@ -69,92 +68,13 @@ Test(image, is_known_by_its_bytes_and_stands_alone)
 	unlink(path);
 }
 
-/* ---------------------------------------------------------------- tables */
+/* ---------------------------------------------------------------- NTFS */
 
 static void put32(uint8_t *p, uint32_t v)
 {
 	for (int i = 0; i < 4; i++)
 		p[i] = (uint8_t)(v >> (8 * i));
 }
-
-static void mbr_part(uint8_t *disk, unsigned number, uint8_t type, uint32_t start, uint32_t sectors)
-{
-	uint8_t *p = disk + 446 + (number - 1) * 16;
-
-	p[4] = type;
-	put32(p + 8, start);
-	put32(p + 12, sectors);
-	disk[510] = 0x55;
-	disk[511] = 0xaa;
-}
-
-Test(table, of_an_mbr)
-{
-	uint8_t disk[TABLE_BYTES] = {0};
-	struct table table;
-
-	table_parse(&table, disk, sizeof(disk));
-	cr_expect(table.kind == TABLE_NONE && table.blank);
-	mbr_part(disk, 1, 0x07, 2048, 4096);
-	mbr_part(disk, 3, 0x42, 8192, 100);
-	disk[446] = 0x80; /* active */
-	table_parse(&table, disk, sizeof(disk));
-	cr_assert(table.kind == TABLE_MBR && table.count == 2 && !table.blank);
-	cr_expect(table.parts[0].number == 1 && table.parts[0].type == PART_BASIC);
-	cr_expect(table.parts[0].start_bytes == 2048 * 512 && table.parts[0].size_bytes == 4096 * 512);
-	cr_expect(table.parts[1].number == 3 && table_has(&table, PART_DYNAMIC));
-	cr_expect(table_beyond(&table, (8192 + 100) * 512) == NULL);
-	cr_expect(table_beyond(&table, (8192 + 100) * 512 - 1) == &table.parts[1]);
-	/* the boot sector of a file system ends like one, and is none */
-	memcpy(disk + 3, "NTFS    ", 8);
-	table_parse(&table, disk, sizeof(disk));
-	cr_expect(table.kind == TABLE_NONE);
-	memset(disk + 3, 0, 8);
-	disk[446] = 'e';
-	table_parse(&table, disk, sizeof(disk));
-	cr_expect(table.kind == TABLE_NONE);
-}
-
-Test(table, of_a_gpt_with_sectors_of_either_size)
-{
-	static const uint8_t spaces[16] = {
-		0x8f, 0xaf, 0x5c, 0xe7, 0x80, 0xf6, 0xee, 0x4c, 0xaf, 0xa3, 0xb0, 0x01, 0xe5, 0x6e, 0xfc, 0x2d};
-
-	for (unsigned sector = 512; sector <= 4096; sector *= 8) {
-		uint8_t disk[TABLE_BYTES] = {0};
-		struct table table;
-
-		mbr_part(disk, 1, 0xee, 1, 0xffffffff);
-		memcpy(disk + sector, "EFI PART", 8);
-		disk[sector + 72] = 2;
-		disk[sector + 80] = 128;
-		disk[sector + 84] = 128;
-		memcpy(disk + 2 * sector + 128, spaces, 16);
-		disk[2 * sector + 128 + 33] = 1; /* from 256 to 511 */
-		disk[2 * sector + 128 + 40] = 0xff;
-		disk[2 * sector + 128 + 41] = 1;
-		table_parse(&table, disk, sizeof(disk));
-		cr_assert(table.kind == TABLE_GPT && table.count == 1, "%u", sector);
-		cr_expect(table.parts[0].number == 2 && table.parts[0].type == PART_SPACES);
-		cr_expect(table.parts[0].start_bytes == 256 * (uint64_t)sector);
-		cr_expect(table.parts[0].size_bytes == 256 * (uint64_t)sector);
-		/* one that goes round the end of all numbers is none */
-		memcpy(disk + 2 * sector, spaces, 16);
-		memset(disk + 2 * sector + 40, 0xff, 8);
-		table_parse(&table, disk, sizeof(disk));
-		cr_expect_eq(table.count, 1, "%zu", table.count);
-		/* cut off anywhere it gives fewer, and is not read beyond its end */
-		for (size_t len = 0; len < 2 * (size_t)sector + 256; len++) {
-			uint8_t *part = memcpy(ff_calloc(len + 1, 1), disk, len);
-
-			table_parse(&table, part, len);
-			cr_expect(table.count == 0 || len == 512 || table.kind == TABLE_MBR, "%zu", len);
-			free(part);
-		}
-	}
-}
-
-/* ---------------------------------------------------------------- NTFS */
 
 Test(ntfs, numbers_that_cannot_be_are_refused)
 {
