@@ -11,10 +11,11 @@
 
 #include <stdlib.h>
 
-#define TAG_LAG_MS  2000 /* seconds at most are reported, facts section 5; AWS_LAG_MS is far on the safe side */
-#define ON_WAY_MS   1500 /* of a request, until it takes effect */
-#define MOMENT_MS   (2 * TAG_LAG_MS + AWS_CLAIM_FRESH_MS + ON_WAY_MS)
-#define LAG_LOOK_MS 1500
+#define TAG_LAG_MS     2000 /* seconds at most are reported, facts section 5; AWS_LAG_MS is far on the safe side */
+#define ON_WAY_MS      1500 /* of a request, until it takes effect */
+#define MOMENT_MS      (2 * TAG_LAG_MS + AWS_CLAIM_FRESH_MS + ON_WAY_MS)
+#define LAG_LOOK_MS    1500
+#define STATUS_LOOK_MS 10000
 
 char *aws_root_tag(const struct ff_member *m)
 {
@@ -72,11 +73,15 @@ AWS_ACTED_FN(aws_claim_acted)
 static void see_status(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
 	bool began = aws_since(m, "claim_ms", wall_ms) < AWS_LAG_MS;
+	const char *status = aws_xml_str(node, "instanceStatus/status");
 
 	/* a rollback does not ask how it is */
-	if (!began && ff_json_str(m->facts, "of") == NULL && m->vm->health == FF_AFFECTED &&
-		ff_streq(aws_xml_str(node, "instanceStatus/status"), "ok"))
+	if (began || ff_json_str(m->facts, "of") != NULL || m->vm->health != FF_AFFECTED)
+		aws_other_side(v);
+	else if (ff_streq(status, "ok"))
 		aws_failed(v, FF_E_CONFLICT, "it passes its instance status check by now");
+	else if (ff_streq(status, "initializing")) /* neither sick nor well */
+		aws_wait(v, STATUS_LOOK_MS, "it was started since it was found, and its status check says nothing yet");
 	else
 		aws_other_side(v);
 }

@@ -333,6 +333,9 @@ static const struct look_case {
 	{AWS_CLAIM, "{\"side\":true,\"claim_ms\":-70000}", INSTANCE("running", MAPPED("/dev/sda1", "attached", "true")),
 		FF_M_WAIT, "!side"},
 	{AWS_CLAIM, "{\"claim_ms\":-70000}", STATUS("running", "ok", "ok"), FF_M_FAILED, NULL},
+	/* simulation, seed 920003780: another run had mended and started it, and was not sure of it */
+	{AWS_CLAIM, "{}", STATUS("running", "initializing", "ok"), FF_M_WAIT, "!side"},
+	{AWS_CLAIM, "{\"claim_ms\":-5000}", STATUS("running", "initializing", "ok"), FF_M_WAIT, "side"},
 	{AWS_RELEASE, "{}", INSTANCE("running", RUN_TAG("run-1")), FF_M_NOT_DONE, NULL},
 	{AWS_RELEASE, "{}", INSTANCE("running", RUN_TAG("run-2")), FF_M_DONE, NULL},
 	{AWS_RELEASE, "{}", INSTANCE("running", ""), FF_M_DONE, NULL},
