@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHANGING_MS 5000 /* a VM that is between two states */
+#define CHANGING_MS 5000  /* a VM that is between two states */
+#define SICK_MS	    10000 /* a VM that may come up, or not */
 
 /* ---------------------------------------------------------------- the VM */
 
@@ -147,6 +148,7 @@ static void still_sick(const struct ff_member *m, int64_t wall_ms, const struct 
 {
 	ff_auto_json json_t *body = NULL;
 	struct gcp_serial serial;
+	enum ff_health health;
 	enum ff_class class;
 
 	*v = (struct ff_verdict){0};
@@ -157,12 +159,20 @@ static void still_sick(const struct ff_member *m, int64_t wall_ms, const struct 
 		gcp_unseen(v, class, &err);
 		return;
 	}
-	if (gcp_serial_answer(body, 0, &serial) == FF_HEALTHY) {
+	health = gcp_serial_answer(body, 0, &serial);
+	if (health == FF_HEALTHY) {
 		gcp_failed(v, FF_E_CONFLICT, "it has come up by itself, its guest agent has spoken");
 		return;
 	}
 	gcp_forget(m, v, "see");
-	gcp_not_done(m, wall_ms, v);
+	if (health == FF_AFFECTED) {
+		gcp_not_done(m, wall_ms, v);
+		return;
+	}
+	/* the loop that was found is gone from the output: a start has begun it anew, and may be one that succeeds */
+	ff_fail(&v->err, FF_E_TRANSIENT,
+		"it was started since it was found, and does not show yet whether it comes up");
+	gcp_wait(v, SICK_MS);
 }
 
 /* Running: is it still the VM that was found? Its attachment is recorded afresh, as it is the one to restore. */
