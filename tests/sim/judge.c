@@ -348,9 +348,10 @@ static void judge_sick(struct vw_incident *i, const char *cloud, const char *nam
 
 	if (ff_table_get(&i->sick, key) == NULL || !vw_was_mild(i) || (e != NULL && e->outcome == FF_O_REPAIRED))
 		return;
-	/* evidence that could not be read, a rescue VM that was not found, a torn tail with the plan: not begun at all
-	 */
-	if (vw_any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && vw_says(e, "rescue VM"))))
+	/* evidence that could not be read, a rescue VM that was not found, a torn tail with the plan: not begun at all.
+	 * Whose addresses could not be read may have one that it would lose. */
+	if (vw_any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && vw_says(e, "rescue VM")) ||
+				       vw_says(e, "--allow-deallocate")))
 		return;
 	if (vw_says(e, "--max-failures")) /* judged where it is said */
 		return;
