@@ -678,8 +678,21 @@ static void what_comes_after(struct course *c)
 
 	if (i->r->failed || i->o->cloud != NULL)
 		return;
-	if (chance(i, 25))
+	if (chance(i, 25)) {
 		come_after(c, FF_FLOW_ROLLBACK, of, true);
+		if (!i->r->failed && chance(i, 50)) /* after it, or after the repair all the same */
+			come_after(c, FF_FLOW_CLEANUP, chance(i, 70) ? i->vw->hosts[i->vw->host_count - 1] : of, false);
+	} else if (chance(i, 33)) {
+		come_after(c, FF_FLOW_CLEANUP, of, true);
+	}
+}
+
+static void hear(struct vw_host *host, const char *cloud, const struct ff_ask *ask)
+{
+	struct course *c = host->vw->incident;
+
+	vw_waves_hear(&c->i, host, cloud, ask);
+	vw_later_hear(&c->i, &c->later, host, ask);
 }
 
 void vw_incident(uint64_t seed, const struct vw_incident_options *options, struct vw_incident_result *result)
@@ -704,8 +717,8 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		c.progress_ms = VW_BEGAN;
 		at(&c, 0, ACT_NOTHING);
 		c.actor = c.i.vw->hosts[0];
-		c.i.vw->incident = &c.i;
-		c.i.vw->leaves = vw_waves_hear;
+		c.i.vw->incident = &c;
+		c.i.vw->leaves = hear;
 		plan(&c);
 		run(&c);
 		if (!result->failed)

@@ -86,13 +86,16 @@ const json_t *vw_vm_named(const json_t *vms, const char *name);
 
 /* ---------------------------------------------------------------- inside: judge_later.c */
 
+/** A change leaves: of a cleanup's hosts only deletions do, of what is attached to nothing. */
+void vw_later_hear(
+	struct vw_incident *i, const struct vw_later *later, const struct vw_host *host, const struct ff_ask *ask);
 /** At rest after a rollback or a cleanup. */
 void vw_judge_later(struct vw_incident *i, const struct vw_later *later);
 
 /* ---------------------------------------------------------------- inside: waves.c */
 
-/** A change leaves: whom does it begin, and may it? vw->leaves of an incident. */
-void vw_waves_hear(struct vw_host *host, const char *cloud, const struct ff_ask *ask);
+/** A change leaves: whom does it begin, and may it? */
+void vw_waves_hear(struct vw_incident *i, const struct vw_host *host, const char *cloud, const struct ff_ask *ask);
 /** Did so many of that cloud's VMs fail in the host's run that none of them may be begun any more? */
 bool vw_waves_closed(const struct vw_incident *i, size_t h, const char *cloud);
 

@@ -166,6 +166,36 @@ static void judge_things(
 	}
 }
 
+/* Is that what the deletion names? The path ends with it, or the form has it. */
+static bool is_named(const struct ff_ask *ask, const char *id)
+{
+	const char *name = strrchr(id, '/') != NULL ? strrchr(id, '/') + 1 : id, *last;
+	ff_auto_free char *path = ff_strndup(ask->url, strcspn(ask->url, "?"));
+	ff_auto_free char *member = ff_printf("VolumeId=%s", id);
+
+	last = strrchr(path, '/');
+	return (last != NULL && ff_strcaseeq(last + 1, name)) || (ask->body != NULL && strstr(ask->body, member));
+}
+
+void vw_later_hear(
+	struct vw_incident *i, const struct vw_later *later, const struct vw_host *host, const struct ff_ask *ask)
+{
+	ff_auto_json json_t *now = NULL;
+	const json_t *thing;
+	size_t k;
+
+	if (later->host != host || later->flow != FF_FLOW_CLEANUP)
+		return;
+	if (!ff_streq(ask->method, "DELETE") && (ask->body == NULL || strstr(ask->body, "Action=Delete") == NULL))
+		vw_wrong(i, "%s: a cleanup changes something: %s %s", host->run, ask->method, ask->url);
+	now = sim_state(i->vw->sim);
+	for (size_t n = 0; n < FF_COUNT(kinds); n++)
+		json_array_foreach ((json_t *)list_of(now, &kinds[n]), k, thing)
+			if (holder_of(&kinds[n], thing) != NULL && is_named(ask, ff_json_str(thing, kinds[n].id)))
+				vw_wrong(i, "%s: '%s' is to be deleted, and is attached to '%s'", host->run,
+					ff_json_str(thing, kinds[n].id), holder_of(&kinds[n], thing));
+}
+
 /* ---------------------------------------------------------------- VMs */
 
 static bool same(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const char *member)

@@ -109,7 +109,7 @@ static void note(struct vw_incident *i, const struct vw_host *host, const char *
 	ff_table_set(&w->begun, key, i);
 }
 
-void vw_waves_hear(struct vw_host *host, const char *cloud, const struct ff_ask *ask)
+void vw_waves_hear(struct vw_incident *i, const struct vw_host *host, const char *cloud, const struct ff_ask *ask)
 {
 	for (size_t c = 0; c < FF_COUNT(places); c++) {
 		const char *text = places[c].in_form ? ask->body : ask->url;
@@ -121,7 +121,7 @@ void vw_waves_hear(struct vw_host *host, const char *cloud, const struct ff_ask 
 
 			text += places[c].in_form ? 1 : strlen(places[c].before);
 			name = ff_strndup(text, strcspn(text, places[c].after));
-			note(host->vw->incident, host, cloud, name);
+			note(i, host, cloud, name);
 		}
 	}
 }
