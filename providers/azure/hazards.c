@@ -207,6 +207,10 @@ static void ade_hazards(const struct ff_cloud *cloud, struct ff_vm *vm)
 	else
 		azure_hazard(vm, false, "ade",
 			"the OS disk is encrypted by Azure Disk Encryption; its key is asked of key vault %s", host);
+	/* github.com/Azure/azure-powershell/pull/11037; only the disk's own record has a version */
+	if (ff_json_at(vm->facts, "disk/ade/keys/0") != NULL && ff_json_str(settings, "version") == NULL)
+		azure_hazard(vm, false, "ade-no-version",
+			"the OS disk's encryption settings have no version: Azure may refuse to attach its copy");
 }
 
 /* ---------------------------------------------------------------- what lies around it */

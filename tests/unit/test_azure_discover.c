@@ -239,6 +239,11 @@ Test(azure_discover, hazards_are_named_and_those_that_forbid_skip)
 			"{\"disks\":[{\"name\":\"WEB-os\",\"encryptionSettings\":[{\"enabled\":true," ADE_KEY(
 				"https://v.vault.azure.net/secrets/a/b") "}]}]}",
 			false},
+		{"ade-no-version", NULL, NULL,
+			DISK("web", "",
+				",\"encryptionSettingsCollection\":{\"enabled\":true,\"encryptionSettings\":[{" ADE_KEY(
+					"https://v.vault.azure.net/secrets/a/b") "}]}"),
+			PLAIN, false},
 		{"confidential", NULL, NULL,
 			DISK("web", "",
 				",\"securityProfile\":{\"securityType\":\"ConfidentialVM_"
