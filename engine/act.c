@@ -245,8 +245,10 @@ static bool stale(struct ff_engine *e, void *owner)
 	return act->stale;
 }
 
-static void look_again(struct ff_engine *e, struct ff_act *act)
+/* The request's turn in its budgets is kept for the one that comes instead. */
+static void look_again(struct ff_engine *e, struct ff_act *act, size_t drawn)
 {
+	act->ones[0]->drawn = (uint8_t)drawn;
 	for (size_t i = 0; i < act->count; i++) {
 		if (ff_wave_bars(act->ones[i]))
 			ff_wave_bar(e, act->ones[i]);
@@ -269,7 +271,7 @@ static void acted(struct ff_engine *e, void *owner, const struct ff_reply *reply
 			act->ones[i]->touched = true;
 	}
 	if (act->stale && reply->answer == NULL) {
-		look_again(e, act);
+		look_again(e, act, reply->drawn);
 		return;
 	}
 	if (surely_without_effect(reply)) {
@@ -350,6 +352,17 @@ static int leaving(struct ff_engine *e, void *owner, struct ff_ask *ask, struct 
 	return 0;
 }
 
+static size_t take_drawn(const struct ff_act *act)
+{
+	size_t drawn = 0;
+
+	for (size_t i = 0; i < act->count; i++) {
+		drawn = act->ones[i]->drawn > drawn ? act->ones[i]->drawn : drawn;
+		act->ones[i]->drawn = 0;
+	}
+	return drawn;
+}
+
 static void act_send(struct ff_engine *e, struct ff_act *act)
 {
 	struct ff_ask ask;
@@ -369,6 +382,7 @@ static void act_send(struct ff_engine *e, struct ff_act *act)
 			.vm = act->ones[0]->vm,
 			.what = row_of(act)->name,
 			.sign = true,
+			.drawn = take_drawn(act),
 			.until_ms = until_of(act),
 			.leaving = leaving,
 			.stale = stale,

@@ -96,7 +96,7 @@ void ff_calls_release(struct ff_engine *e)
 
 static void finish(struct ff_engine *e, struct ff_call *call, enum ff_class class, const struct ff_err *err)
 {
-	struct ff_reply reply = {.class = class, .ask = &call->ask, .held_ms = call->held_ms};
+	struct ff_reply reply = {.class = class, .ask = &call->ask, .held_ms = call->held_ms, .drawn = call->drawn};
 
 	if (err != NULL)
 		reply.err = *err;
@@ -129,7 +129,7 @@ void ff_call_fail_later(struct ff_engine *e, struct ff_call *call, const struct 
 	ff_task_queue(&e->tasks, &call->task, FF_LANE_NOW);
 }
 
-bool ff_call_stale(struct ff_engine *e, struct ff_call *call)
+static bool stale(struct ff_engine *e, const struct ff_call *call)
 {
 	return call->o.stale != NULL && call->o.stale(e, call->o.owner);
 }
@@ -150,7 +150,7 @@ static void go(struct ff_engine *e, struct ff_call *call)
 	struct ff_scope *scope = call->o.scope;
 	struct ff_err err = {0};
 
-	if (ff_call_stale(e, call)) {
+	if (stale(e, call)) {
 		unhold(call);
 		ff_call_give_room(e, call);
 		ff_fail(&err, FF_E_TRANSIENT, "%s waited too long", call->o.what);
@@ -350,6 +350,7 @@ void ff_call_start(struct ff_engine *e, const struct ff_call_options *options, s
 	call->o = *options;
 	call->ask = *ask;
 	*ask = (struct ff_ask){0};
+	call->drawn = options->drawn < call->ask.cost_count ? options->drawn : call->ask.cost_count;
 	call->stage = FF_CALL_GOING;
 	call->all_next = e->calls;
 	call->all_link = &e->calls;

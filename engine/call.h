@@ -34,8 +34,6 @@ struct ff_call *ff_call_queue_take(struct ff_call_queue *q);
 
 /** From now on it waits by order (a budget, a token, Retry-After), which is not held against it. */
 void ff_call_hold(struct ff_call *call);
-/** Its asker does not want it sent any more. */
-bool ff_call_stale(struct ff_engine *e, struct ff_call *call);
 /** It is not out any more: the next one of its scope may go. */
 void ff_call_give_room(struct ff_engine *e, struct ff_call *call);
 /** It will not be sent: its asker hears of it from the call's own task. */

@@ -123,7 +123,7 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 		return;
 	one->until_ms = ff_now(e) + patience_ms(e, row);
 	one->rounds = one->pauses = one->unseen = 0;
-	one->attempts = 0;
+	one->attempts = one->drawn = 0;
 	one->confirmed = one->same_token = one->alone = one->look_alone = one->late = one->busy = false;
 	free(FF_STEAL(one->last));
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);

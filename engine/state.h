@@ -186,6 +186,7 @@ struct ff_one {
 	uint8_t outcome, goal, class; /* class: enum ff_class, why it turned home or was skipped */
 	uint8_t rounds, pauses, unseen;
 	uint8_t kept_times; /* resumed: how often files were kept before */
+	uint8_t drawn;	    /* tokens that this row's next act has: it looks again when its turn has come */
 	bool planned : 1;
 	bool homeward : 1;   /* walking back */
 	bool tail : 1;	     /* its disk is home, something after failed: only what tidies up is still done */
@@ -308,6 +309,7 @@ struct ff_reply {
 	const struct ff_ask *ask;
 	const struct ff_answer *answer; /* NULL: it was never sent (`err` says why) */
 	int64_t held_ms;		/* it waited that long by order: budgets, Retry-After, signing in */
+	size_t drawn;			/* never sent: tokens of the ask's first costs that it has drawn */
 };
 typedef void ff_replied_fn(struct ff_engine *e, void *owner, const struct ff_reply *reply);
 
@@ -316,6 +318,7 @@ struct ff_call_options {
 	const struct ff_vm *vm; /* for what is said about it; may be NULL */
 	const char *what;	/* "stop", "sign in"; borrowed, static */
 	bool sign;		/* false: signing in itself */
+	size_t drawn;		/* tokens of the first costs that were drawn for it already */
 	int64_t until_ms;	/* patience for repeats; waits by order prolong it */
 	/**
 	 * Called once, when nothing but the journal keeps it from leaving: may change the ask (more members), and
@@ -323,8 +326,8 @@ struct ff_call_options {
 	 */
 	int (*leaving)(struct ff_engine *e, void *owner, struct ff_ask *ask, struct ff_err *err);
 	/**
-	 * Asked before each sending, repeats too: must it not leave any more? Then it ends without an answer, and has
-	 * drawn on no budget. NULL: never.
+	 * Asked before each sending, repeats too: must it not leave any more? Then it ends without an answer, and the
+	 * reply says what it has drawn: that is for the request that comes instead. NULL: never.
 	 */
 	bool (*stale)(struct ff_engine *e, void *owner);
 	ff_replied_fn *replied; /* called once, from a task of its own */

@@ -196,7 +196,7 @@ Test(engine_look, what_is_fresh_is_not_looked_at_again)
 	cr_expect_eq(looks_at_a_throttled_copy(18000), 1);
 }
 
-Test(engine_look, who_looks_again_has_not_drawn_on_the_budget)
+Test(engine_look, who_looks_again_has_not_drawn_on_the_budget_in_vain)
 {
 	RULES({"POST https://toy.test/attach:", .latency_ms = 100});
 	open_with(VERIFY, 100, 3);
@@ -209,4 +209,21 @@ Test(engine_look, who_looks_again_has_not_drawn_on_the_budget)
 	for (const char *name = "a\0b\0c\0"; *name != '\0'; name += 2)
 		expect_outcome(&w, name, FF_O_REPAIRED, "");
 	cr_expect_lt(w.now_ms, 120000, "%" PRId64, w.now_ms);
+}
+
+Test(engine_look, who_waited_too_long_for_its_turn_looks_again_and_keeps_it)
+{
+	RULES({"POST https://toy.test/copy:", .latency_ms = 100});
+	open_with(VERIFY, 100, 12);
+	w.cloud->moves = 1;
+	steps[COPY].act = toy_move;
+	steps[ATTACH].act = steps[DETACH].act = toy_act;
+	steps[COPY].flags |= FF_LOOK_FIRST;
+	steps[COPY].fresh_ms = 4000;
+	world_finish(&w);
+	for (char name[] = "a"; name[0] <= 'l'; name[0]++)
+		expect_outcome(&w, name, FF_O_REPAIRED, "");
+	cr_expect_eq(traced(&w, "/look/copy/a"), 1);
+	cr_expect_eq(traced(&w, "/look/copy/l"), 2, "however long the line is");
+	cr_expect_lt(w.now_ms, 100000, "%" PRId64, w.now_ms);
 }
