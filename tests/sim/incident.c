@@ -1,4 +1,4 @@
-/* A random incident: its fleet, its plan, its course. */
+/* A random incident: what happens when, and its course. */
 #include "incident.h"
 
 #include <stdarg.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "disks.h"
-#include "fleet.h"
 
 #include "fixfleet/json.h"
 
@@ -40,163 +39,6 @@ void vw_wrong(struct vw_incident *i, const char *fmt, ...)
 	i->r->failed = true;
 	if (i->r->why.len < 8192)
 		ff_buf_addf(&i->r->why, "%9.3f %s\n", (double)(i->vw->now_ms - VW_BEGAN) / 1000, text);
-}
-
-/* The plan's own random numbers: what the engine draws does not change the plan. */
-static uint64_t draw(struct vw_incident *i, uint64_t below)
-{
-	uint64_t z = (i->random += 0x9E3779B97F4A7C15u);
-
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-	return (z ^ (z >> 31)) % below;
-}
-
-static bool chance(struct vw_incident *i, unsigned percent)
-{
-	return draw(i, 100) < percent;
-}
-
-/* ---------------------------------------------------------------- the fleet */
-
-static unsigned fleet_size(struct vw_incident *i)
-{
-	uint64_t kind = draw(i, 100);
-
-	if (i->o->vms > 0)
-		return i->o->vms;
-	return kind < 70   ? 1 + (unsigned)draw(i, 4)
-	       : kind < 92 ? 5 + (unsigned)draw(i, 10)
-	       : kind < 99 ? 15 + (unsigned)draw(i, 35)
-			   : 50 + (unsigned)draw(i, 151);
-}
-
-static const char *one_of(struct vw_incident *i, const char *const *words, size_t n)
-{
-	return words[draw(i, n)];
-}
-#define ONE_OF(i, ...)                                                                                                 \
-	one_of(i, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *))
-
-/* Some VMs are well, some disks unreadable, some are attached in their own way, some must not be touched. */
-static void vary_vm(struct vw_incident *i, const char *cloud, json_t *vm)
-{
-	bool azure = ff_streq(cloud, "azure"), aws = ff_streq(cloud, "aws");
-	json_t *disk = json_object_get(vm, azure ? "os_disk" : aws ? "root" : "boot");
-	struct vw_disk *content = vw_disk_of(i->vw, ff_json_str(disk, "image"));
-
-	if (content == NULL || i->o->cloud != NULL)
-		return;
-	if (chance(i, 12))
-		content->bad = false;
-	else if (chance(i, 4))
-		content->unreadable = true;
-	if (chance(i, 20)) {
-		if (azure)
-			ff_json_set_str(disk, "delete_option", ONE_OF(i, "Delete", "Detach"));
-		else if (aws)
-			ff_json_set_bool(disk, "delete_on_termination", false);
-		else
-			ff_json_set_bool(disk, "auto_delete", false);
-	}
-	if (chance(i, 20)) {
-		if (azure)
-			ff_json_set_str(disk, "caching", ONE_OF(i, "None", "ReadOnly"));
-		else if (aws)
-			ff_json_set_str(disk, "device", "/dev/xvda");
-		else
-			ff_json_set_str(disk, "device_name", "my-boot");
-	}
-	if (chance(i, 15))
-		ff_json_set_new(vm, azure || aws ? "tags" : "labels", json_pack("{s:s}", "owner", "ops"));
-	if (chance(i, 4))
-		ff_json_set_bool(vm, "spot", true);
-}
-
-static void note_sick(struct vw_incident *i, const char *cloud, const json_t *vm)
-{
-	static const char *const disks[] = {"os_disk/image", "root/image", "boot/image"};
-	ff_auto_free char *key = ff_printf("%s %s", cloud, ff_json_str(vm, "name"));
-	const struct vw_disk *content = NULL;
-
-	for (size_t k = 0; k < FF_COUNT(disks) && content == NULL; k++)
-		content = vw_disk_of(i->vw, ff_json_str(vm, disks[k]));
-	if (content != NULL && content->bad && !content->unreadable && !ff_json_bool(vm, "spot", false))
-		ff_table_set(&i->sick, key, i);
-}
-
-static void vary_cloud(struct vw_incident *i, const char *cloud, json_t *part)
-{
-	if (i->o->cloud != NULL)
-		return;
-	if (ff_streq(cloud, "azure")) {
-		ff_json_set_str(part, "attach_api", ONE_OF(i, "allowed", "allowed", "subscription", "region"));
-		ff_json_set_str(part, "attach_batch", ONE_OF(i, "atomic", "partial"));
-		ff_json_set_str(part, "patch_tags", ONE_OF(i, "replace", "merge"));
-		ff_json_set_str(part, "concurrent", ONE_OF(i, "conflict", "preempt"));
-		ff_json_set_bool(part, "swap_needs_deallocate", chance(i, 15));
-		ff_json_set_int(part, "token_seconds", chance(i, 30) ? 400 : 3599);
-	} else if (ff_streq(cloud, "aws")) {
-		ff_json_set_new(part, "lag_ms",
-			json_pack("{s:I, s:I, s:I}", "instances", (json_int_t)draw(i, 8000), "volumes",
-				(json_int_t)draw(i, 4000), "tags", (json_int_t)draw(i, 2001)));
-	} else {
-		ff_json_set_str(part, "refusals", ONE_OF(i, "http", "operation"));
-		ff_json_set_str(part, "concurrent", ONE_OF(i, "queue", "refuse"));
-		ff_json_set_int(part, "token_seconds", chance(i, 30) ? 400 : 3599);
-	}
-}
-
-static const struct {
-	const char *name, *size;
-	void (*add)(struct vw *vw, json_t *scenario, const struct vw_fleet *fleet);
-} clouds[] = {
-	{"azure", "Standard_D4s_v3", vw_add_azure},
-	{"aws", "m5.large", vw_add_aws},
-	{"gcp", "n2-standard-4", vw_add_gcp},
-};
-
-static json_t *make_fleet(struct vw_incident *i, uint64_t seed, bool there[3])
-{
-	json_t *scenario = vw_scenario(seed), *vm;
-	size_t k;
-
-	for (size_t c = 0; c < 3; c++) {
-		struct vw_fleet f = {.zones = 1 + (unsigned)draw(i, 3), .rescues = 1 + chance(i, 20)};
-		json_t *part;
-
-		if (!there[c])
-			continue;
-		f.size = clouds[c].size;
-		f.vms = fleet_size(i);
-		if (i->o->cloud != NULL)
-			f.zones = f.rescues = 1;
-		i->r->vms += f.vms;
-		clouds[c].add(i->vw, scenario, &f);
-		part = json_object_get(scenario, clouds[c].name);
-		vary_cloud(i, clouds[c].name, part);
-		json_array_foreach (json_object_get(part, "vms"), k, vm) {
-			vary_vm(i, clouds[c].name, vm);
-			note_sick(i, clouds[c].name, vm);
-		}
-	}
-	return scenario;
-}
-
-static void choose_clouds(struct vw_incident *i, bool there[3])
-{
-	const char *one = i->o->cloud != NULL ? i->o->cloud : i->o->only;
-
-	if (one != NULL) {
-		for (size_t c = 0; c < 3; c++)
-			there[c] = ff_streq(clouds[c].name, one);
-		return;
-	}
-	there[draw(i, 3)] = true;
-	if (chance(i, 15))
-		there[draw(i, 3)] = true;
-	if (chance(i, 5))
-		there[0] = there[1] = there[2] = true;
 }
 
 /* ---------------------------------------------------------------- what happens by itself */
@@ -233,7 +75,7 @@ static void human(struct course *c)
 {
 	static const char *const ops[] = {"start", "stop", "detach", "touch-tags"};
 	struct vw_incident *i = &c->i;
-	const struct sim_part *part = &i->vw->sim->parts[draw(i, i->vw->sim->part_count)];
+	const struct sim_part *part = &i->vw->sim->parts[vw_draw(i, i->vw->sim->part_count)];
 	const json_t *vms = ff_json_at(i->before, part->cloud->name), *vm;
 	size_t seen = json_array_size(i->vw->sim->violations);
 	struct ff_err err;
@@ -242,8 +84,8 @@ static void human(struct course *c)
 	const char *op;
 
 	vms = json_object_get(vms, "vms");
-	vm = json_array_get(vms, draw(i, json_array_size(vms)));
-	op = ops[draw(i, 4)];
+	vm = json_array_get(vms, vw_draw(i, json_array_size(vms)));
+	op = ops[vw_draw(i, 4)];
 	if (ff_streq(op, "start") && !is_home(i->vw, part->cloud->name, ff_json_str(vm, "name")))
 		return;
 	act = json_pack("{s:s, s:s, s:s}", "op", op, "cloud", part->cloud->name, "vm", ff_json_str(vm, "name"));
@@ -270,7 +112,7 @@ static void happens(struct vw *vw, struct vw_event *event)
 	if (a->what == ACT_HUMAN) {
 		human(a->c);
 	} else if (a->what == ACT_CLOCK) {
-		host->skew_ms = (int64_t)draw(&a->c->i, 480000) - 240000;
+		host->skew_ms = (int64_t)vw_draw(&a->c->i, 480000) - 240000;
 		vw->faults.counts[VW_F_CLOCK_JUMP]++;
 	} else if (a->what == ACT_INTERRUPT && host->engine != NULL && !host->crashed) {
 		ff_engine_interrupt(host->engine);
@@ -297,46 +139,29 @@ static void at(struct course *c, int64_t after_ms, int what)
 static void plan_break(struct course *c, struct vw_host *host)
 {
 	struct vw_incident *i = &c->i;
-	uint64_t span = 20 + draw(i, 40 * i->r->vms + 40);
+	uint64_t span = 20 + vw_draw(i, 40 * i->r->vms + 40);
 
 	if (c->crashes_left == 0)
 		return;
 	c->crashes_left--;
-	switch (draw(i, 6)) {
+	switch (vw_draw(i, 6)) {
 	case 0:
-		host->crash.send_before = host->sends + 1 + draw(i, span);
+		host->crash.send_before = host->sends + 1 + vw_draw(i, span);
 		break;
 	case 1:
-		host->crash.send_after = host->sends + 1 + draw(i, span);
+		host->crash.send_after = host->sends + 1 + vw_draw(i, span);
 		break;
 	case 2:
-		host->crash.append = host->appends + 1 + draw(i, span);
+		host->crash.append = host->appends + 1 + vw_draw(i, span);
 		break;
 	case 3:
-		host->crash.sync = host->syncs + 1 + draw(i, span);
+		host->crash.sync = host->syncs + 1 + vw_draw(i, span);
 		break;
 	case 4:
-		host->append_fails = host->appends + 1 + draw(i, span);
+		host->append_fails = host->appends + 1 + vw_draw(i, span);
 		break;
 	default:
-		host->sync_fails = host->syncs + 1 + draw(i, span);
-	}
-}
-
-/* As the command line has them: 5 or 10 % where nothing is said, a number, a part, no limit at all. */
-static void plan_waves(struct vw_incident *i, struct vw_waves *w)
-{
-	uint64_t kind = draw(i, 100);
-
-	w->canary = kind < 50 ? 1 : kind < 75 ? 2 + (unsigned)draw(i, 4) : 0;
-	kind = draw(i, 100);
-	if (kind < 40) {
-		w->max_failures = 5;
-		w->max_failures_percent = 10;
-	} else if (kind < 60) {
-		w->max_failures = 1 + (unsigned)draw(i, 5);
-	} else if (kind < 80) {
-		w->max_failures_percent = 1 + (unsigned)draw(i, 100);
+		host->sync_fails = host->syncs + 1 + vw_draw(i, span);
 	}
 }
 
@@ -345,44 +170,18 @@ static void plan_acts(struct course *c)
 {
 	struct vw_incident *i = &c->i;
 
-	if (chance(i, 10))
-		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
-	if (chance(i, 3))
-		at(c, (int64_t)draw(i, 400000), ACT_INTERRUPT);
-	if (chance(i, 10))
-		at(c, (int64_t)draw(i, 400000), ACT_CLOCK);
-	for (unsigned n = chance(i, 15) ? 1 + (unsigned)draw(i, 3) : 0; n > 0; n--)
-		at(c, (int64_t)draw(i, 500000), ACT_HUMAN);
-}
-
-static void plan_revoking(struct vw_incident *i, const char *const *permissions, size_t n)
-{
-	struct vw_faults *f = &i->vw->faults;
-
-	if (!chance(i, 12))
-		return;
-	f->revoked = permissions[draw(i, n)];
-	f->revoked_ms = i->vw->now_ms + (int64_t)draw(i, 400000);
-	f->restored_ms = chance(i, 50) ? f->revoked_ms + (int64_t)draw(i, 3600000) : INT64_MAX;
-	i->revoked = true;
-}
-
-static void plan_faults(struct vw_incident *i)
-{
-	struct vw_faults *f = &i->vw->faults;
-
-	f->permille = chance(i, 70) ? 1 + (unsigned)draw(i, chance(i, 30) ? 200 : 40) : 0;
-	f->worker_permille = chance(i, 30) ? 1 + (unsigned)draw(i, 100) : 0;
-	f->left = 1 + (unsigned)draw(i, 10 + 2 * i->r->vms);
+	if (vw_chance(i, 10))
+		at(c, (int64_t)vw_draw(i, 400000), ACT_INTERRUPT);
+	if (vw_chance(i, 3))
+		at(c, (int64_t)vw_draw(i, 400000), ACT_INTERRUPT);
+	if (vw_chance(i, 10))
+		at(c, (int64_t)vw_draw(i, 400000), ACT_CLOCK);
+	for (unsigned n = vw_chance(i, 15) ? 1 + (unsigned)vw_draw(i, 3) : 0; n > 0; n--)
+		at(c, (int64_t)vw_draw(i, 500000), ACT_HUMAN);
 }
 
 static void plan(struct course *c)
 {
-	static const char *const permissions[] = {"POST */powerOff*", "POST */start*", "PATCH */virtualMachines/vm*",
-		"PUT */disks/*", "POST */attachDetachDataDisks*", "DELETE *", "POST / *Action=AttachVolume*",
-		"POST / *Action=DetachVolume*", "POST / *Action=StartInstances*",
-		"POST / *Action=ModifyInstanceAttribute*", "POST / *Action=CreateTags*", "POST */attachDisk*",
-		"POST */detachDisk*", "POST */setLabels*", "POST */stop*", "GET *"};
 	struct vw_incident *i = &c->i;
 	struct vw_faults *f = &i->vw->faults;
 
@@ -394,28 +193,27 @@ static void plan(struct course *c)
 		}
 		return;
 	}
-	plan_faults(i);
-	plan_revoking(i, permissions, FF_COUNT(permissions));
-	c->crashes_left = chance(i, 50) ? 1 + (unsigned)draw(i, 3) : 0;
+	vw_plan_faults(i, false);
+	c->crashes_left = vw_chance(i, 50) ? 1 + (unsigned)vw_draw(i, 3) : 0;
 	plan_break(c, i->vw->hosts[0]);
 	plan_acts(c);
-	if (chance(i, 12)) {
+	if (vw_chance(i, 12)) {
 		c->stage[1] = OFF;
 		vw_host_new(i->vw);
-		c->start_ms[1] = VW_BEGAN + (int64_t)draw(i, 300000);
+		c->start_ms[1] = VW_BEGAN + (int64_t)vw_draw(i, 300000);
 		at(c, c->start_ms[1] - VW_BEGAN, ACT_NOTHING);
 		f->counts[VW_F_OPERATOR]++;
 		i->second = 1;
 	}
 	for (size_t h = 0; h < i->vw->host_count; h++)
-		plan_waves(i, &i->waves[h]);
+		vw_plan_waves(i, &i->waves[h]);
 }
 
 /* ---------------------------------------------------------------- its course */
 
 static void start_again(struct course *c, struct vw_host *host)
 {
-	int64_t after_ms = 1000 + (int64_t)draw(&c->i, 300000);
+	int64_t after_ms = 1000 + (int64_t)vw_draw(&c->i, 300000);
 
 	c->stage[host->number] = OFF;
 	c->start_ms[host->number] = c->i.vw->now_ms + after_ms;
@@ -511,7 +309,7 @@ static void manage(struct course *c, struct vw_host *host)
 		vw->faults.counts[VW_F_CRASH]++;
 		if (c->i.o->story)
 			fprintf(stderr, "%9.3f %s crashes\n", (double)(vw->now_ms - VW_BEGAN) / 1000, host->run);
-		vw_host_crash(host, draw(&c->i, 2) == 0);
+		vw_host_crash(host, vw_draw(&c->i, 2) == 0);
 		if (c->i.o->cloud == NULL)
 			plan_break(c, host);
 		start_again(c, host);
@@ -607,21 +405,15 @@ static void begin_anew(struct course *c)
 
 static void plan_later(struct course *c, struct vw_host *host)
 {
-	static const char *const permissions[] = {"POST */powerOff*", "POST */start*", "PATCH */virtualMachines/vm*",
-		"PATCH */disks/*", "DELETE *", "POST / *Action=AttachVolume*", "POST / *Action=DetachVolume*",
-		"POST / *Action=CreateVolume*", "POST / *Action=DeleteSnapshot*", "POST / *Action=DeleteVolume*",
-		"POST / *Action=ModifyInstanceAttribute*", "POST / *Action=CreateTags*", "POST */attachDisk*",
-		"POST */detachDisk*", "POST */disks", "POST */setLabels*", "POST */stop*", "GET *"};
 	struct vw_incident *i = &c->i;
 
 	c->actor = host;
-	plan_faults(i);
-	plan_revoking(i, permissions, FF_COUNT(permissions));
-	c->crashes_left = chance(i, 50) ? 1 + (unsigned)draw(i, 3) : 0;
+	vw_plan_faults(i, true);
+	c->crashes_left = vw_chance(i, 50) ? 1 + (unsigned)vw_draw(i, 3) : 0;
 	plan_break(c, host);
 	plan_acts(c);
-	plan_waves(i, &i->waves[host->number]);
-	c->start_ms[host->number] = i->vw->now_ms + (int64_t)draw(i, 3600000);
+	vw_plan_waves(i, &i->waves[host->number]);
+	c->start_ms[host->number] = i->vw->now_ms + (int64_t)vw_draw(i, 3600000);
 	at(c, c->start_ms[host->number] - i->vw->now_ms, ACT_NOTHING);
 }
 
@@ -659,7 +451,7 @@ static void come_after(struct course *c, enum ff_flow flow, const struct vw_host
 		.before = sim_state(i->vw->sim),
 		.host = vw_host_new(i->vw),
 		.all = all,
-		.meant = flow == FF_FLOW_CLEANUP || chance(i, 50) ? UINT64_MAX : draw(i, UINT64_MAX)};
+		.meant = flow == FF_FLOW_CLEANUP || vw_chance(i, 50) ? UINT64_MAX : vw_draw(i, UINT64_MAX)};
 	begin_anew(c);
 	demand(i, &c->later);
 	plan_later(c, i->vw->hosts[i->vw->host_count - 1]);
@@ -674,15 +466,16 @@ static void come_after(struct course *c, enum ff_flow flow, const struct vw_host
 static void what_comes_after(struct course *c)
 {
 	struct vw_incident *i = &c->i;
-	const struct vw_host *of = i->vw->hosts[draw(i, i->vw->host_count)];
+	const struct vw_host *of = i->vw->hosts[vw_draw(i, i->vw->host_count)];
 
 	if (i->r->failed || i->o->cloud != NULL)
 		return;
-	if (chance(i, 25)) {
+	if (vw_chance(i, 25)) {
 		come_after(c, FF_FLOW_ROLLBACK, of, true);
-		if (!i->r->failed && chance(i, 50)) /* after it, or after the repair all the same */
-			come_after(c, FF_FLOW_CLEANUP, chance(i, 70) ? i->vw->hosts[i->vw->host_count - 1] : of, false);
-	} else if (chance(i, 33)) {
+		if (!i->r->failed && vw_chance(i, 50)) /* after it, or after the repair all the same */
+			come_after(
+				c, FF_FLOW_CLEANUP, vw_chance(i, 70) ? i->vw->hosts[i->vw->host_count - 1] : of, false);
+	} else if (vw_chance(i, 33)) {
 		come_after(c, FF_FLOW_CLEANUP, of, true);
 	}
 }
@@ -699,15 +492,13 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 {
 	struct course c = {.i = {.o = options, .r = result, .random = seed ^ 0xA5A5A5A5u}};
 	ff_auto_json json_t *scenario = NULL;
-	bool there[3] = {false};
 	struct ff_err err = {0};
 
 	c.i.vw = vw_new(seed);
 	c.i.vw->trace = options->story;
 	c.i.vw->at_request = options->at_request;
-	c.i.vw->rtt_ms = options->cloud != NULL ? 100 : 20 + (int64_t)draw(&c.i, 400);
-	choose_clouds(&c.i, there);
-	scenario = make_fleet(&c.i, seed, there);
+	c.i.vw->rtt_ms = options->cloud != NULL ? 100 : 20 + (int64_t)vw_draw(&c.i, 400);
+	scenario = vw_plan_fleet(&c.i, seed);
 	if (vw_open(c.i.vw, scenario, &err) < 0) {
 		vw_wrong(&c.i, "scenario: %s", err.text);
 	} else {

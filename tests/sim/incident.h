@@ -92,6 +92,17 @@ void vw_later_hear(
 /** At rest after a rollback or a cleanup. */
 void vw_judge_later(struct vw_incident *i, const struct vw_later *later);
 
+/* ---------------------------------------------------------------- inside: plan.c */
+
+/** A number below that, of the plan's own: what the engine draws does not change the plan. */
+uint64_t vw_draw(struct vw_incident *i, uint64_t below);
+bool vw_chance(struct vw_incident *i, unsigned percent);
+/** A scenario; its disks are made, and i->sick is filled. Owned. */
+json_t *vw_plan_fleet(struct vw_incident *i, uint64_t seed);
+void vw_plan_waves(struct vw_incident *i, struct vw_waves *w);
+/** Faults at requests and workers, and a permission that is revoked. `later`: for what comes after a repair. */
+void vw_plan_faults(struct vw_incident *i, bool later);
+
 /* ---------------------------------------------------------------- inside: waves.c */
 
 /** A change leaves: whom does it begin, and may it? */
