@@ -413,7 +413,7 @@ static void plan_later(struct course *c, struct vw_host *host)
 	plan_break(c, host);
 	plan_acts(c);
 	vw_plan_waves(i, &i->waves[host->number]);
-	c->start_ms[host->number] = i->vw->now_ms + (int64_t)vw_draw(i, 3600000);
+	c->start_ms[host->number] = i->vw->now_ms + (int64_t)vw_draw(i, 60000);
 	at(c, c->start_ms[host->number] - i->vw->now_ms, ACT_NOTHING);
 }
 

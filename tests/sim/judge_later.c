@@ -103,7 +103,7 @@ static void judge_gone(struct vw_incident *i, const struct vw_later *later, cons
 		vw_wrong(i, "%s: %s '%s' is gone, and its VM was not proved", kind->cloud, kind->list, id);
 }
 
-/* What is not attached is said to be left. */
+/* What is not attached is said to be left, unless a human has detached it. */
 static void judge_new(struct vw_incident *i, const struct vw_later *later, const struct ff_result *r,
 	const struct kind *kind, const json_t *thing)
 {
@@ -112,8 +112,8 @@ static void judge_new(struct vw_incident *i, const struct vw_later *later, const
 
 	if (later->flow != FF_FLOW_ROLLBACK || ff_streq(kind->list, "snapshots"))
 		vw_wrong(i, "%s: %s '%s' was made by a %s", kind->cloud, kind->list, id, ff_flow_name(later->flow));
-	else if (holder_of(kind, thing) == NULL && !i->revoked && !vw_says(e, "made") && !vw_says(e, "make") &&
-		 (e == NULL || (e->outcome != FF_O_STUCK && !vw_by_hand(i, kind->cloud, e->vm->name))))
+	else if (holder_of(kind, thing) == NULL && !i->revoked && i->touched_by_hand.count == 0 &&
+		 !vw_says(e, "made") && !vw_says(e, "make") && (e == NULL || e->outcome != FF_O_STUCK))
 		vw_wrong(i, "%s: '%s' of '%s' is left over, and nobody says so: %s", kind->cloud, id, vm ? vm : "?",
 			e != NULL ? e->reason : "");
 }
