@@ -173,6 +173,12 @@ static bool moves_disk(const struct ff_member *m)
 	}
 }
 
+/* What is not there any more is deleted: an earlier request of which nothing sensible was heard may have done it. */
+static bool deletes(const struct ff_member *m)
+{
+	return m->step == GCP_DELETE_LEFT || m->step == GCP_DELETE_MADE;
+}
+
 /* The cloud says no, to the request or at the end of its operation. */
 static void refused(const struct ff_member *m, int64_t wall_ms, bool busy, struct ff_verdict *v)
 {
@@ -193,6 +199,10 @@ static void refused(const struct ff_member *m, int64_t wall_ms, bool busy, struc
 	case FF_E_GONE:
 		if (moves_disk(m)) {
 			retry_later(m, wall_ms, v);
+			break;
+		}
+		if (v->err.class == FF_E_GONE && deletes(m)) {
+			v->meaning = FF_M_LOOK;
 			break;
 		}
 		/* fall through */

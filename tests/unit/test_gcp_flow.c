@@ -58,6 +58,19 @@ Test(gcp_flow, done_with_an_error_is_a_failure_although_http_says_200)
 	cr_expect_null(json_object_get(k.facts, "op"), "the same operation would be answered for ever");
 }
 
+/* The deletion before, of whose answer nothing could be read, was under way. */
+Test(gcp_flow, what_a_deletion_does_not_find_any_more_is_looked_for)
+{
+	static const int steps[] = {GCP_DELETE_LEFT, GCP_DELETE_MADE};
+
+	for (size_t i = 0; i < FF_COUNT(steps); i++) {
+		ACTED(steps[i], 200, OPERATION("PENDING", ""));
+		cr_expect_eq(POLLED(steps[i], 200, OPERATION_ERROR("RESOURCE_NOT_FOUND", "gone")), FF_M_LOOK);
+		cr_expect_eq(ACTED(steps[i], 404, HTTP_ERROR("404", "notFound", "gone")), FF_M_LOOK);
+		cr_expect_eq(ACTED(steps[i], 403, HTTP_ERROR("403", "forbidden", "no")), FF_M_FAILED);
+	}
+}
+
 Test(gcp_flow, a_resource_with_another_operation_is_busy_and_no_uncertainty)
 {
 	static const struct {
