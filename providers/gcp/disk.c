@@ -29,28 +29,43 @@ char *gcp_device_name(const struct ff_member *m)
 
 /* ---------------------------------------------------------------- take out */
 
+/* The rollback's disk may come yet: of its attach nothing was heard. */
+static bool may_come(const struct ff_member *m, int64_t wall_ms, struct ff_verdict *v)
+{
+	return m->step == GCP_TAKE_NEW_OUT && ff_streq(ff_json_str(m->facts, "at"), "returning") &&
+	       gcp_unheard(m, wall_ms, v);
+}
+
 int gcp_take_out_look(struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
+	if (m->step == GCP_TAKE_NEW_OUT && gcp_pending_look(cloud, m, ask))
+		return 0;
 	return gcp_vm_look(cloud, m, ask, err);
 }
 
 void gcp_take_out_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t wall_ms,
 	const struct ff_answer *answer, struct ff_verdict *v)
 {
-	ff_auto_json json_t *instance = gcp_vm_read(m, answer, v);
-	const char *status = ff_json_str(instance, "status");
+	ff_auto_json json_t *instance = NULL;
+	const char *status;
 	const json_t *attached;
 	enum gcp_home home;
 
 	(void)cloud;
+	if (m->step == GCP_TAKE_NEW_OUT && gcp_pending_looked(m, answer, v))
+		return;
+	instance = gcp_vm_read(m, answer, v);
 	if (instance == NULL)
 		return;
+	status = ff_json_str(instance, "status");
 	/* before this run has asked for anything: a disk that is on its way comes home, whoever claims it */
 	if (m->step == GCP_TAKE_OUT && ff_json_str(m->facts, "at") == NULL && gcp_taken_over(m, instance, v))
 		return;
 	home = gcp_home_of(instance, gcp_source(m), &attached);
 	if (home == GCP_FOREIGN)
 		gcp_failed(v, FF_E_CONFLICT, "its boot disk was changed since it was found");
+	else if (home == GCP_AWAY && may_come(m, wall_ms, v))
+		return;
 	else if (home == GCP_AWAY)
 		gcp_done(m, v);
 	else if (ff_streq(status, "RUNNING"))

@@ -326,12 +326,13 @@ static bool on_its_way(const struct ff_member *m)
 
 /*
  * A stop that is not over may end after the start found the VM running, and it would stand still then; a claim may come
- * after its release. Of a snapshot that does not get done no start needs to know.
+ * after its release, and the disk of a rollback after the one of before was put back. Of a snapshot that does not get
+ * done no start needs to know.
  */
 static bool may_be_pending(const struct ff_member *m)
 {
-	static const int behind[][2] = {
-		{GCP_START, GCP_STOP}, {GCP_RELEASE, GCP_CLAIM}, {GCP_RELEASE_DISK, GCP_CLAIM_DISK}};
+	static const int behind[][2] = {{GCP_START, GCP_STOP}, {GCP_RELEASE, GCP_CLAIM},
+		{GCP_RELEASE_DISK, GCP_CLAIM_DISK}, {GCP_TAKE_NEW_OUT, GCP_PUT_IN}};
 	const char *of = ff_json_str(m->facts, "op/of");
 
 	for (size_t i = 0; i < FF_COUNT(behind); i++)

@@ -58,6 +58,24 @@ Test(gcp_flow, done_with_an_error_is_a_failure_although_http_says_200)
 	cr_expect_null(json_object_get(k.facts, "op"), "the same operation would be answered for ever");
 }
 
+/* A rollback turned home with its attach under way: the disk of before would find the place taken. */
+Test(gcp_flow, the_new_disk_is_waited_for_before_the_old_one_is_put_back)
+{
+	struct ff_ask ask;
+
+	ACTED(GCP_PUT_IN, 200, OPERATION("PENDING", ""));
+	ask = kit_look(cloud, &k, GCP_TAKE_NEW_OUT);
+	cr_expect_not_null(strstr(ask.url, "/operations/operation-1"), "%s", ask.url);
+	ff_ask_release(&ask);
+	cr_expect_eq(LOOKED(GCP_TAKE_NEW_OUT, 200, OPERATION("RUNNING", "")), FF_M_WAIT);
+	cr_expect_eq(LOOKED(GCP_TAKE_NEW_OUT, 200, OPERATION("DONE", "")), FF_M_WAIT);
+	cr_expect_null(json_object_get(k.facts, "op"));
+	/* and where nothing was heard of the attach */
+	cr_expect_eq(LOOKED(GCP_TAKE_NEW_OUT, 200, INSTANCE("TERMINATED", "")), FF_M_WAIT);
+	k.wall_ms += 60000;
+	cr_expect_eq(LOOKED(GCP_TAKE_NEW_OUT, 200, INSTANCE("TERMINATED", "")), FF_M_DONE);
+}
+
 /* The deletion before, of whose answer nothing could be read, was under way. */
 Test(gcp_flow, what_a_deletion_does_not_find_any_more_is_looked_for)
 {
