@@ -29,7 +29,7 @@ int ntfs_geometry(const uint8_t *boot, size_t len, struct ntfs_geometry *g)
 {
 	uint32_t sector, per_cluster;
 	int8_t record;
-	uint64_t mft;
+	uint64_t mft, sectors;
 
 	if (len < NTFS_BOOT_BYTES || memcmp(boot + 3, "NTFS    ", 8) != 0)
 		return -1;
@@ -47,6 +47,8 @@ int ntfs_geometry(const uint8_t *boot, size_t len, struct ntfs_geometry *g)
 		return -1;
 	g->record_bytes = record < 0 ? 1U << -record : (uint32_t)record * g->cluster_bytes;
 	g->mft_bytes = mft * g->cluster_bytes;
+	sectors = le64(boot + 40);
+	g->volume_bytes = sectors < VOLUME_BYTES_MAX / sector ? sectors * sector : VOLUME_BYTES_MAX;
 	return g->record_bytes >= 512 && g->record_bytes <= NTFS_RECORD_MAX ? 0 : -1;
 }
 

@@ -15,7 +15,9 @@
 
 struct ntfs_geometry {
 	uint32_t cluster_bytes, record_bytes;
-	uint64_t mft_bytes; /* from the volume's begin */
+	uint64_t mft_bytes;    /* from the volume's begin */
+	uint64_t volume_bytes; /* that it says it has; the copy of its first sector, which stands behind them, not
+				  counted */
 };
 
 /** 0, or -1: it is no NTFS, or one with numbers that cannot be. */

@@ -22,6 +22,7 @@ struct scan {
 	unsigned number;      /* 0: the disk itself */
 	struct ff_strv roots; /* "/Windows", as spelled there */
 	int64_t build;	      /* of the first of them; -1: not known */
+	uint64_t ntfs_bytes;  /* that the NTFS looked at last says it has; 0: it cannot be told */
 
 	/* the disk so far */
 	struct table table;

@@ -8,6 +8,7 @@
 #include "bitlocker.h"
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
+#include "ntfs.h"
 #include "scan.h"
 #include "tree.h"
 
@@ -25,10 +26,10 @@ void scan_note(struct job *job, char *text_owned)
  * By the OEM name at offset 3: "NTFS    " and "-FVE-FS-" (Vista and later; only BitLocker To Go for removable drives
  * looks like FAT). libblkid would take four times as long and does not call an NTFS so whose file table is damaged.
  */
-static int volume_of(
-	const struct scan *s, const char *device, unsigned number, enum volume_kind *volume, struct ff_err *err)
+static int volume_of(struct scan *s, const char *device, unsigned number, enum volume_kind *volume, struct ff_err *err)
 {
-	char sector[BOOT_SECTOR_BYTES];
+	uint8_t sector[BOOT_SECTOR_BYTES];
+	struct ntfs_geometry g;
 	size_t got = 0;
 
 	*volume = VOLUME_OTHER;
@@ -40,6 +41,7 @@ static int volume_of(
 		*volume = VOLUME_BITLOCKER;
 	else if (got >= 11 && memcmp(sector + 3, "ReFS\0\0\0\0", 8) == 0)
 		*volume = VOLUME_REFS;
+	s->ntfs_bytes = ntfs_geometry(sector, got, &g) == 0 ? g.volume_bytes : 0;
 	return 0;
 }
 
@@ -81,17 +83,37 @@ static char *mount_complaint(const char *text)
 	return line ? ff_strndup(line, strcspn(line, "\n")) : ff_strdup("no reason given");
 }
 
-/* The type is given: nothing else is tried. An NTFS that cannot be mounted fails the disk only when no Windows is found
- * elsewhere: remember it. */
+/* A disk that was cut off, and its table made to fit: of the file system a part is not there. ntfs-3g refuses it as
+ * well, and says no more than that an argument is invalid. */
+static char *cut_off(const struct scan *s, const char *partition, unsigned number)
+{
+	const struct table_part *part = table_part(&s->table, number);
+	uint64_t room = part != NULL ? part->size_bytes : ff_streq(partition, s->job->device) ? s->disk_bytes : 0;
+
+	return room > 0 && s->ntfs_bytes > room
+		       ? ff_printf("it is truncated: it says that it has %" PRIu64 " bytes, there are %" PRIu64,
+				 s->ntfs_bytes, room)
+		       : NULL;
+}
+
+/* Mount it read-only. NULL, or why not. The type is given: nothing else is tried. */
+static char *mount_ntfs(const struct scan *s, const char *partition, unsigned number)
+{
+	char *why = cut_off(s, partition, number);
+
+	if (why == NULL && guestfs_mount_vfs(s->a->g, "ro", "ntfs-3g", partition, "/") < 0)
+		why = mount_complaint(guestfs_last_error(s->a->g));
+	return why;
+}
+
+/* An NTFS that cannot be mounted fails the disk only when no Windows is found elsewhere: remember it. */
 static int look_at_ntfs(struct scan *s, const char *partition, unsigned number, struct ff_err *err)
 {
-	ff_auto_free char *part = scan_part_name(number);
+	ff_auto_free char *part = scan_part_name(number), *why = mount_ntfs(s, partition, number);
 	int rc;
 
 	s->ntfs++;
-	if (guestfs_mount_vfs(s->a->g, "ro", "ntfs-3g", partition, "/") < 0) {
-		ff_auto_free char *why = mount_complaint(guestfs_last_error(s->a->g));
-
+	if (why != NULL) {
 		ff_fail(err, FF_E_DISK, "unreadable NTFS on %s: %s", part, why);
 		if (!appliance_alive(s->a))
 			return -1;

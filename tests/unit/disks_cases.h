@@ -99,6 +99,8 @@ const char disks_spec[] =
 	DISK("discard", "single") FILES(BAD("C-00000291-00000000-00000032.sys") ","
 		"{\"path\":\"hiberfil.sys\",\"head\":\"hibr\",\"mtime\":\"2024-07-19T04:00:00Z\",\"bytes\":8192}") ","
 	DISK("truncated", "single") ",\"damage\":\"truncate\"" FILES(BAD("C-00000291-00000000-00000032.sys")) ","
+	DISK("truncated-gpt", "esp") ",\"damage\":\"truncate\"" FILES(BAD("C-00000291-00000000-00000032.sys")) ","
+	DISK("shrunk", "single") ",\"damage\":\"shrink\"" FILES(BAD("C-00000291-00000000-00000032.sys")) ","
 	DISK("dynamic", "dynamic") FILES(BAD("C-00000291-00000000-00000032.sys")) ","
 	DISK("spaces", "spaces") "},"
 	DISK("refs", "refs") "},"
@@ -208,6 +210,12 @@ static const struct expected {
 		"gone:/Windows/System32/drivers/CrowdStrike/C-00000291-00000000-00000032.sys gone:/hiberfil.sys"},
 	{"truncated", "failed", "it is truncated: it ends after 100663296 bytes, its partition 1 after 134217728", 0, 0,
 		NULL, NULL},
+	{"truncated-gpt", "failed", "it is truncated: it ends after 100663296 bytes, its partition 3 after 116391936",
+		0, 0, NULL, NULL},
+	{"shrunk", "failed",
+		"unreadable NTFS on partition 1: it is truncated: it says that it has 133168640 bytes, there are "
+		"99614720",
+		0, 0, NULL, NULL},
 	{"dynamic", "failed", "it is a dynamic disk", 0, 0, NULL, NULL},
 	{"spaces", "failed", "it is part of a Storage Spaces pool", 0, 0, NULL, NULL},
 	{"refs", "failed", "the volume on partition 2 is ReFS", 0, 0, NULL, NULL},

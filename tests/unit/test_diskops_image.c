@@ -85,6 +85,10 @@ Test(ntfs, numbers_that_cannot_be_are_refused)
 	boot[64] = 0xf6; /* 2^10 */
 	cr_assert(ntfs_geometry(boot, sizeof(boot), &g) == 0);
 	cr_expect(g.cluster_bytes == 4096 && g.record_bytes == 1024 && g.mft_bytes == 4 * 4096);
+	memcpy(boot + 40, "\xff\xf7\x03", 3); /* 127 MiB but for the last sector, its copy */
+	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == 0 && g.volume_bytes == 127 * 1024 * 1024 - 512);
+	memset(boot + 40, 0xff, 8); /* more than there can be: no product overflows */
+	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == 0 && g.volume_bytes == (uint64_t)1 << 60);
 	cr_expect(ntfs_geometry(boot, 511, &g) == -1);
 	boot[13] = 0xf4; /* 2^12 sectors: clusters of 2 MiB */
 	cr_expect(ntfs_geometry(boot, sizeof(boot), &g) == 0 && g.cluster_bytes == 2 << 20);
