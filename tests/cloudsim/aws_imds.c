@@ -132,10 +132,11 @@ static void metadata(struct aw_call *c, const struct aw_vm *vm, const char *path
 bool aw_imds(struct aw_call *c)
 {
 	ff_auto_free char *path = ff_strndup(c->req->target, strcspn(c->req->target, "?"));
-	const struct aw_vm *vm = this_vm(c->aws);
+	const struct aw_vm *vm;
 
 	if (!ff_has_prefix(path, "/latest/"))
 		return false;
+	vm = this_vm(c->aws);
 	sim_count_request(c->sim, "aws metadata");
 	if (ff_streq(path, "/latest/api/token")) {
 		if (ff_streq(c->req->method, "PUT"))

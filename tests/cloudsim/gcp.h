@@ -30,6 +30,8 @@ struct gc_disk {
 	int64_t size_gb, created_ms, attached_ms, detached_ms; /* the last two 0: never */
 	enum gc_disk_status status;
 	bool regional, bad, multi_writer;
+	size_t users;		  /* so often it is attached */
+	struct gc_vm *user;	  /* and there, while it is known; otherwise gc_user_of() looks for it */
 	struct gc_vm *victim;	  /* whose boot disk it was when the scenario began; NULL */
 	struct gc_disk *origin;	  /* whose content it had when it was made of a snapshot; NULL */
 	char *snapshot;		  /* name of that; NULL */

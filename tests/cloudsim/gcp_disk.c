@@ -96,8 +96,10 @@ void gc_attach_now(
 		vm->disks[vm->disk_count] = a;
 	}
 	vm->disk_count++;
-	if (disk != NULL)
+	if (disk != NULL) {
 		disk->attached_ms = sim->now_ms;
+		disk->user = disk->users++ == 0 ? vm : NULL;
+	}
 	show_link(sim, gc, vm, &a, true);
 }
 
@@ -106,8 +108,11 @@ void gc_detach_now(struct sim *sim, struct gcp *gc, struct gc_vm *vm, struct gc_
 	size_t i = (size_t)(at - vm->disks);
 
 	show_link(sim, gc, vm, at, false);
-	if (at->disk != NULL)
+	if (at->disk != NULL) {
 		at->disk->detached_ms = sim->now_ms;
+		at->disk->users--;
+		at->disk->user = NULL;
+	}
 	free(at->device_name);
 	memmove(at, at + 1, (vm->disk_count - i - 1) * sizeof(*at));
 	vm->disk_count--;

@@ -96,8 +96,13 @@ struct gc_vm *gc_user_of(const struct gcp *gc, const struct gc_disk *disk, size_
 {
 	struct gc_vm *user = NULL;
 	size_t n = 0;
+	bool known = disk != NULL && (disk->users == 0 || (disk->user != NULL && !disk->user->gone));
 
-	for (size_t i = 0; i < gc->vm_count; i++) {
+	if (known) { /* of every disk in a list it is asked */
+		user = disk->user;
+		n = disk->users;
+	}
+	for (size_t i = 0; i < gc->vm_count && !known; i++) {
 		for (size_t k = 0; k < gc->vms[i]->disk_count && !gc->vms[i]->gone; k++) {
 			if (gc->vms[i]->disks[k].disk != disk)
 				continue;

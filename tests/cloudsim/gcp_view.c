@@ -229,17 +229,25 @@ json_t *gc_vm_json(const struct gcp *gc, const struct gc_vm *vm, int64_t now_ms)
 
 /* ---- disks, snapshots, groups */
 
+static void add_user(const struct gcp *gc, json_t *list, const struct gc_vm *vm)
+{
+	ff_auto_free char *path = gc_vm_path(gc, vm);
+
+	json_array_append_new(list, gc_url_json("%s", path));
+}
+
 static json_t *users(const struct gcp *gc, const struct gc_disk *d)
 {
 	json_t *list = json_array();
+	size_t count;
+	const struct gc_vm *user = gc_user_of(gc, d, &count);
 
-	for (size_t i = 0; i < gc->vm_count; i++) {
-		ff_auto_free char *path = gc_vm_path(gc, gc->vms[i]);
-
+	for (size_t i = 0; i < gc->vm_count && count > 1; i++)
 		for (size_t k = 0; k < gc->vms[i]->disk_count && !gc->vms[i]->gone; k++)
 			if (gc->vms[i]->disks[k].disk == d)
-				json_array_append_new(list, gc_url_json("%s", path));
-	}
+				add_user(gc, list, gc->vms[i]);
+	if (count == 1)
+		add_user(gc, list, user);
 	return list;
 }
 
