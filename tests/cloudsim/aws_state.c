@@ -131,7 +131,7 @@ static int detach_by_hand(struct sim *sim, struct aws *aws, struct aw_vm *vm, co
 		struct aw_vol *vol = aws->vols[i];
 		const struct aw_seen *held = aw_now(&vol->held);
 
-		if (held->vm != vm || vol == vm->root || (id != NULL && !ff_streq(vol->id, id)))
+		if (held->vm != vm || aw_is_successor(vol, vm->root) || (id != NULL && !ff_streq(vol->id, id)))
 			continue;
 		if (vol->op != NULL)
 			sim_op_fail(sim, vol->op, 409, "Cancelled", "It was given up.");
