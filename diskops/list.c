@@ -46,6 +46,8 @@ void list_partition(struct scan *s, const char *partition, unsigned number, enum
 	int64_t bytes = guestfs_blockdev_getsize64(s->a->g, partition);
 	json_t *entry = json_object();
 
+	if (bytes < 0) /* the kernel refuses the table of a disk that was cut off: it is as large as the table says */
+		bytes = part ? (int64_t)part->size_bytes : 0;
 	ff_json_set_int(entry, "number", number);
 	ff_json_set_int(entry, "start", part ? (int64_t)part->start_bytes : 0);
 	ff_json_set_int(entry, "size_bytes", bytes);

@@ -2,21 +2,21 @@
  * Going home, and ends. The rules:
  *
  *   1. A failed step turns the VM home: back over the rows that were attempted, last first, each row's undo once (an
- * undo that serves several rows runs at the first of them that is met). An undo looks before it acts, since the effect
- * may be there or not. Rows for VMs that ran are passed over for those that did not.
+ *      undo that serves several rows runs at the first of them that is met). An undo looks before it acts, since the
+ *      effect may be there or not. Rows for VMs that ran are passed over for those that did not.
  *   2. `clean` walks the same way; so does an interrupt before the disk was mended.
  *   3. An undo that holds the disk and fails for good ends the VM as stuck, at once: starting a VM without its disk, or
  *      removing the copy that it may run on, would make it worse. Any other undo that fails is noted, and the walk goes
- * on; but what is not as it was is not `clean`.
- * A token that is not taken is no failure for good while patience lasts, but where it is best effort.
+ *      on; but what is not as it was is not `clean`. Unless it is best effort, a token that is not taken is no failure
+ *      for good while patience lasts.
  *   4. A row marked as best effort that fails is noted, whichever way it goes.
  *   5. Once the mended disk is back in place nothing takes it away again. What fails after that (start, verify) ends as
  *      failed-home, and of the rows ahead only those that tidy up are still done.
  *   6. Nothing changed yet and the cloud says no (conflict, gone, denied): skipped. A refused request changes nothing;
- * one whose answer was lost may have. Where a repair has only claimed the VM and learns that it is another's, or well
- * by now, it is skipped too, and the claim is taken back.
- *   7. The slot on the rescue VM is free again when the disk was taken off it, or nothing was ever put there. Otherwise
- * it stays taken for this run.
+ *      one whose answer was lost may have. Where a repair has only claimed the VM and learns that it is another's, or
+ *      well by now, it is skipped too, and the claim is taken back.
+ *   7. The slot on the rescue VM is free again when the disk was taken off it, or nothing was ever put there.
+ *      Otherwise it stays taken for this run.
  */
 #include "state.h"
 
@@ -163,7 +163,7 @@ static void fail_homeward(struct ff_engine *e, struct ff_one *one, const struct 
 {
 	unsigned flags = ff_one_row(one)->flags;
 
-	/* a token that is not taken says nothing of the disk, and what comes next may need this: patience is for that */
+	/* a token that is not taken says nothing of the disk, and what comes next may need this: it is waited out */
 	if ((flags & FF_BEST_EFFORT) == 0 && err->class == FF_E_AUTH && ff_now(e) < one->until_ms) {
 		ff_one_heard(one, err);
 		ff_one_pause(e, one, 0, !ff_row_looks(ff_one_row(one)));

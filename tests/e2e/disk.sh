@@ -105,7 +105,10 @@ for image in bl.img plain.img; do
 done
 
 # -- once more there is nothing to do, and what there is can be listed
-expect 0 "$FIXFLEET" disk list $formats bl.qcow2 --output json
+cp --sparse=always raw.img cut.img
+truncate -s 70M cut.img # amid of its last partition
+expect 0 "$FIXFLEET" disk list $formats bl.qcow2 cut.img --output json
 json "$T/out" '[.instances[6].disk.partitions[] | select(.encryption != null) | .protectors[].kind] == ["recovery-password", "startup-key"]' "protectors in a qcow2"
 json "$T/out" 'all(.instances[0:6][]; .disk.table == "gpt" and ([.disk.partitions[] | .file_system] == ["ntfs", "vfat", null, "ntfs"])
 	and (.disk.partitions[3].windows == [{path: "/Windows", version: null}]))' "list"
+json "$T/out" '.instances[7].disk | .truncated and (.partitions | map(.size_bytes) | length == 3 and all(. > 0))' "a disk that was cut off"

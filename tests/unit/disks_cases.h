@@ -85,7 +85,7 @@ const char disks_spec[] =
 	DISK("directory", "single") FILES("{\"path\":\"" CS "C-00000291-dir.sys/inside\",\"bytes\":10,"
 		"\"mtime\":\"2024-07-19T04:09:00Z\"}") ","
 	/* more than libguestfs looks at in one call (1000), and than are told one by one (200) */
-	DISK("many", "single") FILES("{\"path\":\"" CS "C-00000291\",\"mtime\":\"2024-07-19T04:09:00Z\",\"repeat\":2500}") ","
+	DISK("many", "single") FILES("{\"path\":\"" CS "C-00000291\",\"mtime\":\"2024-07-19T04:09:00Z\",\"repeat\":10000}") ","
 	DISK("odd-files", "single") FILES(
 		ODD("C-00000291-readonly.sys", "\"attributes\":7,\"bytes\":100") ","
 		ODD("C-00000291-compressed.sys", "\"attributes\":2048,\"bytes\":300000") ","
@@ -196,7 +196,7 @@ static const struct expected {
 	{"versions", "repaired", "removed 1 file from /Contoso", 1, 1, versions, "gone:/Contoso/bad.sys"},
 
 	{"directory", "clean", "nothing to remove: no file of that name", 0, 1, NULL, NULL},
-	{"many", "repaired", "removed 2500 files from /Windows/System32/drivers/CrowdStrike", 2500, 1, NULL, NULL},
+	{"many", "repaired", "removed 10000 files from /Windows/System32/drivers/CrowdStrike", 10000, 1, NULL, NULL},
 	{"odd-files", "repaired", "removed 5 files", 5, 1, NULL,
 		"gone:/Windows/System32/drivers/CrowdStrike/C-00000291-$(reboot) --help.sys "
 		"gone:/Windows/System32/drivers/CrowdStrike/C-00000291-compressed.sys "
