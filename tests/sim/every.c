@@ -29,8 +29,10 @@ static void crashes(struct jobs_board *b, struct job *job, const char *cloud, ui
 
 	vw_incident(EVERY_SEED, &o, &plain);
 	for (uint64_t n = 1; n <= plain.sends || n <= plain.appends || n <= plain.syncs; n++) {
-		const struct vw_break at[] = {{.send_before = n}, {.send_after = n}, {.append = n}, {.sync = n}};
-		static const char *const names[] = {"send-before", "send-after", "append", "sync"};
+		const struct vw_break at[] = {{.send_before = n}, {.send_after = n}, {.append_before = n},
+			{.append_after = n}, {.sync_before = n}, {.sync_after = n}};
+		static const char *const names[] = {
+			"send-before", "send-after", "append-before", "append-after", "sync-before", "sync-after"};
 
 		for (size_t k = 0; k < FF_COUNT(at); k++) {
 			ff_auto_free char *how = ff_printf("--cloud %s --crash %s %" PRIu64, cloud, names[k], n);

@@ -152,10 +152,10 @@ static void plan_break(struct course *c, struct vw_host *host)
 		host->crash.send_after = host->sends + 1 + vw_draw(i, span);
 		break;
 	case 2:
-		host->crash.append = host->appends + 1 + vw_draw(i, span);
+		host->crash.append_before = host->appends + 1 + vw_draw(i, span);
 		break;
 	case 3:
-		host->crash.sync = host->syncs + 1 + vw_draw(i, span);
+		host->crash.sync_before = host->syncs + 1 + vw_draw(i, span);
 		break;
 	case 4:
 		host->append_fails = host->appends + 1 + vw_draw(i, span);

@@ -131,14 +131,21 @@ static enum vw_fault_kind fault_named(const char *name)
 
 static void read_crash(struct vw_break *crash, const char *what, uint64_t n)
 {
-	if (ff_streq(what, "send-before"))
-		crash->send_before = n;
-	else if (ff_streq(what, "send-after"))
-		crash->send_after = n;
-	else if (ff_streq(what, "append"))
-		crash->append = n;
-	else
-		crash->sync = n;
+	const struct {
+		const char *name;
+		uint64_t *at;
+	} points[] = {{"send-before", &crash->send_before}, {"send-after", &crash->send_after},
+		{"append-before", &crash->append_before}, {"append-after", &crash->append_after},
+		{"sync-before", &crash->sync_before}, {"sync-after", &crash->sync_after}};
+
+	for (size_t i = 0; i < FF_COUNT(points); i++) {
+		if (ff_streq(what, points[i].name)) {
+			*points[i].at = n;
+			return;
+		}
+	}
+	fprintf(stderr, "sim: '%s' is no point of a crash\n", what);
+	exit(2);
 }
 
 static void read_options(struct options *o, char **arg)

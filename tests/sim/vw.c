@@ -121,7 +121,7 @@ static int w_append(void *self, const char *line, size_t len, struct ff_err *err
 	struct vw_host *host = self;
 
 	host->appends++;
-	if (host->appends == host->crash.append)
+	if (host->appends == host->crash.append_before)
 		host->crashed = true;
 	if (host->crashed)
 		return 0;
@@ -136,6 +136,7 @@ static int w_append(void *self, const char *line, size_t len, struct ff_err *err
 		host->records += line[i] == '\n';
 	ff_buf_add(&host->journal, line, len);
 	vw_meter_out(host->vw);
+	host->crashed = host->killed = host->appends == host->crash.append_after;
 	return 0;
 }
 
@@ -144,7 +145,7 @@ static int w_sync(void *self, struct ff_err *err)
 	struct vw_host *host = self;
 
 	host->syncs++;
-	if (host->syncs == host->crash.sync)
+	if (host->syncs == host->crash.sync_before)
 		host->crashed = true;
 	if (host->crashed)
 		return 0;
@@ -154,6 +155,7 @@ static int w_sync(void *self, struct ff_err *err)
 		return ff_fail(err, FF_E_LOCAL, "input/output error");
 	}
 	host->synced = host->journal.len;
+	host->crashed = host->syncs == host->crash.sync_after;
 	return 0;
 }
 
@@ -348,7 +350,9 @@ void vw_host_crash(struct vw_host *host, bool torn)
 
 	vw_host_end(host);
 	vw_workers_stop(host); /* ssh and the workers end with it */
-	if (left > 0 && torn) {
+	if (host->killed) {
+		host->killed = false;
+	} else if (left > 0 && torn) {
 		host->vw->faults.counts[VW_F_TORN_TAIL]++;
 		left = (size_t)vw_between(host->vw, 0, (int64_t)left);
 	} else {

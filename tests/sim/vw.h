@@ -192,11 +192,12 @@ struct vw_host {
 	struct ff_later later;
 	/* where this machine breaks: at the n-th of its sends, appends, syncs, counted over all its lives; 0: not */
 	struct vw_break {
-		uint64_t send_before, send_after, append, sync;
+		uint64_t send_before, send_after, append_before, append_after, sync_before, sync_after;
 	} crash;
 	uint64_t append_fails, sync_fails; /* from that one on, until the engine is ended */
 	uint64_t appends;
 	bool crashed; /* nothing that the engine does has an effect any more */
+	bool killed;  /* only the process: what it has appended stays, though nobody made it durable */
 	bool journal_broken;
 	struct ff_buf fault_text; /* what it did wrong; empty: nothing */
 };
