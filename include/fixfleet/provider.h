@@ -21,6 +21,7 @@
 
 #include "fixfleet/ask.h"
 #include "fixfleet/err.h"
+#include "fixfleet/json.h"
 #include "fixfleet/keys.h"
 #include "fixfleet/mem.h"
 
@@ -108,9 +109,18 @@ struct ff_member {
 	int step;		    /* the row it stands in */
 	const char *run;	    /* the run's id: [a-z0-9-], at most 40 characters */
 	const char *by;		    /* who runs it, "user@host", for the claim; NULL: not known */
-	bool take_over;		    /* --take-over: another run's claim is replaced */
+	bool take_over;		    /* --take-over: another run's claim is replaced, whosever it is */
 	const char *token; /* a UUID, journaled with the intent; new for every new intent, kept for its repeats */
 };
+
+/**
+ * May the claim of that other run be replaced? With --take-over that of any; and always that of the run that a rollback
+ * is about ("of" of the facts): it has ended, and what is to be seen of its claim lags behind or was left over.
+ */
+static inline bool ff_may_replace_claim(const struct ff_member *m, const char *run)
+{
+	return m->take_over || ff_streq(run, ff_json_str(m->facts, "of"));
+}
 
 /* What an answer means for one member. */
 enum ff_meaning {

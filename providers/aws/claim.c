@@ -93,9 +93,9 @@ static void foreign(
 	const char *by = aws_tag(node, AWS_TAG_BY);
 	ff_auto_free char *clean = ff_printable(run), *whose = ff_printable(by ? by : "");
 
-	if (m->take_over && since == INT64_MAX)
+	if (ff_may_replace_claim(m, run) && since == INT64_MAX)
 		aws_verdict(v, FF_M_NOT_DONE);
-	else if (m->take_over && since < AWS_LAG_MS)
+	else if (ff_may_replace_claim(m, run) && since < AWS_LAG_MS)
 		aws_wait(v, LAG_LOOK_MS, "the tag is not to be seen yet");
 	else
 		aws_failed(v, FF_E_CONFLICT,

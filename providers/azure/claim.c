@@ -84,7 +84,7 @@ AZ_LOOKED_FN(azure_claim_looked)
 	state = ff_json_str(reply.body, "properties/provisioningState");
 	if (ff_strcaseeq(state, "Deleting"))
 		azure_failed(v, FF_E_GONE, "the VM is being deleted");
-	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run) && !m->take_over)
+	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run) && !ff_may_replace_claim(m, run))
 		foreign(v, run, azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_BY));
 	else if (!ff_strcaseeq(azure_os_disk_id(reply.body), ff_json_str(m->facts, "os_disk/managedDisk/id")))
 		azure_failed(v, FF_E_CONFLICT, "the VM's OS disk is another one since it was found: '%s'",

@@ -150,7 +150,7 @@ void gcp_claim_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 	run = ff_json_str(resource, "labels/" GCP_LABEL_RUN);
 	if (ff_streq(run, m->run))
 		gcp_done(m, v);
-	else if (run != NULL && !m->take_over)
+	else if (run != NULL && !ff_may_replace_claim(m, run))
 		foreign(v, &t, run, ff_json_str(resource, "labels/" GCP_LABEL_BY));
 	else
 		gcp_not_done(m, wall_ms, v);
@@ -164,7 +164,7 @@ GCP_ACT(claim)
 	json_t *labels;
 
 	(void)n;
-	if (run != NULL && !ff_streq(run, m->run) && !m->take_over) {
+	if (run != NULL && !ff_streq(run, m->run) && !ff_may_replace_claim(m, run)) {
 		struct ff_verdict v = {0};
 
 		foreign(&v, &t, run, ff_json_str(t.labels, GCP_LABEL_BY));

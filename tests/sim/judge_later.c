@@ -350,20 +350,20 @@ static void judge_vms(struct vw_incident *i, const struct vw_later *later, const
 	}
 }
 
-/* What the other run left behind on the VM or its disk, and told of. */
-static bool is_claimed(const json_t *cloud, const json_t *vm)
+/* By a third run; what the run that is rolled back has left of its claim bars nobody. */
+static bool is_claimed(const struct vw_later *later, const json_t *cloud, const json_t *vm)
 {
 	const json_t *disk = thing_with(json_object_get(cloud, "disks"), "name", ff_json_str(vm, "boot/disk"));
 	const char *const claims[] = {ff_json_str(vm, "labels/fixfleet-run"), ff_json_str(vm, "tags/fixfleet-run"),
 		ff_json_str(disk, "labels/fixfleet-run")};
 
 	for (size_t k = 0; k < FF_COUNT(claims); k++)
-		if (claims[k] != NULL && *claims[k] != '\0')
+		if (claims[k] != NULL && *claims[k] != '\0' && !ff_streq(claims[k], later->past->run))
 			return true;
 	return false;
 }
 
-/* Before this run: the other run's claim was left and told of, or its snapshot failed after it had been begun. */
+/* Before this run: a third run's claim, or the snapshot of the run of before failed after it had been begun. */
 static bool is_barred(const struct vw_later *later, const struct ff_ended *e)
 {
 	const json_t *cloud = ff_json_at(later->before, e->provider), *snapshot;
@@ -375,7 +375,7 @@ static bool is_barred(const struct vw_later *later, const struct ff_ended *e)
 			ff_streq(ff_json_str(snapshot, "created_by_run"), later->past->run) &&
 			ff_streq(ff_json_str(snapshot, "status"), "error"))
 			return true;
-	return is_claimed(cloud, vm);
+	return is_claimed(later, cloud, vm);
 }
 
 /* Where hardly anything went wrong, and for each that was mended and is meant. */

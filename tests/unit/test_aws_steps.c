@@ -525,6 +525,26 @@ Test(aws_steps, a_claim_is_taken_over_when_told_so)
 	}
 }
 
+/* simulation, seed 960000163: rolled back a second after it was released, and the tag was still to be seen */
+Test(aws_steps, the_claim_of_the_run_that_is_rolled_back_is_nobodys)
+{
+	static const struct {
+		const char *facts;
+		enum ff_meaning meaning;
+	} cases[] = {{"{\"side\":true,\"of\":\"run-3\"}", FF_M_FAILED},
+		{"{\"side\":true,\"of\":\"run-2\"}", FF_M_NOT_DONE},
+		{"{\"side\":true,\"of\":\"run-2\",\"claim_ms\":-2500}", FF_M_WAIT}};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct stage s;
+
+		stage_up(&s, AWS_CLAIM);
+		add_facts(s.facts, cases[i].facts);
+		cr_expect_eq(looked(&s, THEIRS, WALL_MS).meaning, cases[i].meaning, "%s", cases[i].facts);
+		stage_down(&s);
+	}
+}
+
 /* Deleted with the value that was written: another operator may go on with the run. */
 Test(aws_steps, a_claim_says_whose_it_is)
 {

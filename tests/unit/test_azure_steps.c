@@ -127,6 +127,14 @@ Test(azure_steps, a_dead_runs_claim_is_taken_over_when_told_so)
 	ff_ask_release(&ask);
 }
 
+Test(azure_steps, the_claim_of_the_run_that_is_rolled_back_is_nobodys)
+{
+	ff_json_set_str(k.facts, "of", "run-3");
+	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", CLAIMED_BY_EVE), FF_M_FAILED);
+	ff_json_set_str(k.facts, "of", "run-2");
+	cr_assert_eq(looked_vm(AZ_CLAIM, original, "running", CLAIMED_BY_EVE), FF_M_NOT_DONE);
+}
+
 Test(azure_steps, a_vm_that_recovered_meanwhile_is_not_claimed)
 {
 	ff_auto_free char *body = vm_answer(original, "running", "Ready", "2024-07-19T05:59:00Z", "");

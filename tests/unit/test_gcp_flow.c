@@ -266,6 +266,9 @@ Test(gcp_flow, a_claim_is_told_by_the_label)
 	cr_expect_eq(LOOKED(GCP_CLAIM, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r0\"")), FF_M_FAILED);
 	cr_expect_eq(k.v.err.class, FF_E_CONFLICT);
 	cr_expect_not_null(strstr(k.v.err.text, "'r0'"));
+	ff_json_set_str(k.facts, "of", "r0");
+	cr_expect_eq(LOOKED(GCP_CLAIM, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r0\"")), FF_M_NOT_DONE, "it has ended");
+	json_object_del(k.facts, "of");
 	cr_expect_eq(LOOKED(GCP_CLAIM, 200, LABELLED("1", "\"fixfleet-run\":\"r1\"")), FF_M_FAILED, "another VM");
 	cr_expect_eq(k.v.err.class, FF_E_GONE);
 }

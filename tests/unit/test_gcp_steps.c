@@ -113,6 +113,10 @@ Test(gcp_steps, a_claim_says_whose_it_is_and_is_taken_over_when_told_so)
 	ff_json_set_str(labels, GCP_LABEL_BY, "eve_laptop");
 	cr_expect_eq(ff_gcp.steps[GCP_CLAIM].act(cloud, &k.m, 1, &ask, &err), -1);
 	cr_expect_not_null(strstr(err.text, "claimed by run 'r0' of eve_laptop"), "%s", err.text);
+	ff_json_set_str(k.facts, "of", "r0"); /* rolled back: that run has ended */
+	ask = kit_act(cloud, &k, GCP_CLAIM);
+	ff_ask_release(&ask);
+	json_object_del(k.facts, "of");
 	k.m.take_over = true;
 	ask = kit_act(cloud, &k, GCP_CLAIM);
 	kit_body_is(&ask, "{\"labels\":{\"env\":\"prod\",\"fixfleet-run\":\"r1\",\"fixfleet-was\":\"running\","
