@@ -44,6 +44,21 @@ static void note_ends(struct vw_incident *i, size_t h)
 	}
 }
 
+/* What a run has left of its claims is nobody's to the rollback of that run: it has ended. */
+static bool replaces_what_was_left(const struct vw_incident *i, const char *violation)
+{
+	for (size_t h = 0; h < i->vw->host_count; h++) {
+		const struct vw_host *host = i->vw->hosts[h];
+		ff_auto_free char *was = host->past != NULL ? ff_printf("'%s'", host->past->run) : NULL;
+		ff_auto_free char *is = ff_printf("'%s'", host->run);
+
+		if (was != NULL && strstr(violation, "claim") != NULL && strstr(violation, was) != NULL &&
+			strstr(violation, is) != NULL)
+			return true;
+	}
+	return false;
+}
+
 void vw_judge_step(struct vw_incident *i)
 {
 	json_t *violations = i->vw->sim->violations;
@@ -55,7 +70,8 @@ void vw_judge_step(struct vw_incident *i)
 
 		/* what one operator was told the other cannot know, nor anybody what a human does meanwhile */
 		if ((i->second == 0 || strstr(text, "throttled: ") == NULL) &&
-			(i->touched_by_hand.count == 0 || strstr(text, "asked to start") == NULL))
+			(i->touched_by_hand.count == 0 || strstr(text, "asked to start") == NULL) &&
+			!replaces_what_was_left(i, text))
 			vw_wrong(i, "violation: %s", text);
 	}
 	json_array_clear(violations);
