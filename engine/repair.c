@@ -37,8 +37,16 @@ void ff_job_fail(struct ff_engine *e, struct ff_job *job, enum ff_class class, c
 	struct ff_one *one = job->one;
 	struct ff_err err;
 	bool dropped = job->dropped;
+	size_t told = job->kept_sent ? json_array_size(job->manifest) : 0;
 
 	ff_fail(&err, dropped ? FF_E_LOCAL : class, "%s", dropped ? job->drop_why : why);
+	if (told > 0) { /* where the disk itself goes home, its owner must know */
+		size_t len = strlen(err.text);
+
+		snprintf(err.text + len, sizeof(err.text) - len,
+			"; it had been told to remove %zu file%s, which %s in the quarantine", told,
+			told == 1 ? "" : "s", told == 1 ? "is" : "are");
+	}
 	ff_job_free(e, job);
 	if (dropped && one->turning)
 		ff_one_interrupt(e, one);

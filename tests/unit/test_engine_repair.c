@@ -161,6 +161,9 @@ Test(engine_repair, a_worker_that_dies_after_kept_is_not_tried_again)
 	world_finish(&w);
 	cr_expect_eq(traced(&w, "mend 1"), 1, "the copy may be half mended");
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "repair: worker");
+	cr_expect_not_null(
+		strstr(ended_of(&w, "a")->reason, "; it had been told to remove 1 file, which is in the quarantine"),
+		"%s", ended_of(&w, "a")->reason);
 	cr_expect(!state_of(&w, "a")->swapped);
 }
 
