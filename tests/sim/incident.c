@@ -12,6 +12,7 @@
 
 #define MINUTE_MS   ((int64_t)60 * 1000)
 #define DAY_MS	    ((int64_t)24 * 60 * MINUTE_MS)
+#define SEEN_MS	    10000 /* by then every answer tells what was done */
 #define STEPS_MAX   2000000
 #define RESUMES_MAX 60
 
@@ -91,6 +92,7 @@ static void human(struct course *c)
 	act = json_pack("{s:s, s:s, s:s}", "op", op, "cloud", part->cloud->name, "vm", ff_json_str(vm, "name"));
 	key = ff_printf("%s %s", part->cloud->name, ff_json_str(vm, "name"));
 	ff_table_set(&i->touched_by_hand, key, i);
+	i->hand_ms = i->vw->now_ms;
 	if (ff_has_prefix(ff_json_str(vm, "name"), "rescue"))
 		ff_table_set(&i->touched_by_hand, part->cloud->name, i);
 	if (sim_human(i->vw->sim, i->vw->now_ms, act, &err) == 0)
@@ -385,7 +387,8 @@ static void run(struct course *c)
 
 /* ---------------------------------------------------------------- what comes after */
 
-/* The faults and the hands of before are history; what they left in the clouds is not. */
+/* The faults and the hands of before are history; what they left in the clouds is not. Of what a hand has done a moment
+ * ago EC2's answers may not tell yet. */
 static void begin_anew(struct course *c)
 {
 	struct vw_incident *i = &c->i;
@@ -399,7 +402,8 @@ static void begin_anew(struct course *c)
 	f->refused_twice = false;
 	f->revoked = NULL;
 	i->revoked = false;
-	ff_table_free(&i->touched_by_hand, NULL);
+	if (i->vw->now_ms - i->hand_ms > SEEN_MS)
+		ff_table_free(&i->touched_by_hand, NULL);
 	c->progress_ms = i->vw->now_ms;
 }
 
