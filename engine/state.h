@@ -84,6 +84,7 @@ struct ff_wave {
 	const struct ff_provider *provider;
 	size_t selected, under_way, well, failures; /* well: came to a good end */
 	bool closed;				    /* so many failures that none of its VMs is begun any more */
+	bool swept;				    /* closed, and those who waited have been told */
 };
 
 struct ff_one;

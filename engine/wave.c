@@ -67,18 +67,6 @@ void ff_wave_count(struct ff_wave *wave, enum ff_outcome outcome)
 	wave->failures += ff_is_failure(outcome);
 }
 
-void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcome outcome)
-{
-	struct ff_wave *wave = one->scope->wave;
-
-	ff_wave_count(wave, outcome);
-	if (went_well(outcome) && wave->well == e->canary && e->waiting > 0)
-		ff_say(e, FF_EV_NOTE, one->scope, NULL, "%u canar%s up: the others begin", e->canary,
-			e->canary == 1 ? "y is" : "ies are");
-}
-
-/* ---------------------------------------------------------------- too many failures */
-
 /* 0: no limit. */
 static size_t limit_of(const struct ff_engine *e, const struct ff_wave *wave)
 {
@@ -86,6 +74,27 @@ static size_t limit_of(const struct ff_engine *e, const struct ff_wave *wave)
 
 	return part > e->max_failures ? part : e->max_failures;
 }
+
+static bool is_over(const struct ff_engine *e, const struct ff_wave *wave)
+{
+	size_t limit = limit_of(e, wave);
+
+	return limit > 0 && wave->failures >= limit;
+}
+
+void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcome outcome)
+{
+	struct ff_wave *wave = one->scope->wave;
+
+	ff_wave_count(wave, outcome);
+	/* at once: another's first request may leave in this very turn */
+	wave->closed = wave->closed || is_over(e, wave);
+	if (went_well(outcome) && wave->well == e->canary && e->waiting > 0)
+		ff_say(e, FF_EV_NOTE, one->scope, NULL, "%u canar%s up: the others begin", e->canary,
+			e->canary == 1 ? "y is" : "ies are");
+}
+
+/* ---------------------------------------------------------------- too many failures */
 
 bool ff_wave_bars(const struct ff_one *one)
 {
@@ -104,7 +113,7 @@ void ff_wave_bar(struct ff_engine *e, struct ff_one *one)
  * for its request's budget, says so when that is over. */
 static void close_wave(struct ff_engine *e, struct ff_wave *wave)
 {
-	wave->closed = true;
+	wave->closed = wave->swept = true;
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
 
@@ -126,9 +135,8 @@ void ff_waves_close(struct ff_engine *e)
 {
 	for (size_t i = 0; i < e->wave_count; i++) {
 		struct ff_wave *wave = e->waves[i];
-		size_t limit = limit_of(e, wave);
 
-		if (limit > 0 && wave->failures >= limit && !wave->closed)
+		if (is_over(e, wave) && !wave->swept)
 			close_wave(e, wave);
 	}
 }

@@ -151,6 +151,20 @@ Test(engine_flow, who_waits_for_its_budget_when_the_limit_is_reached_is_not_begu
 	cr_expect_eq(traced(&w, "claim:b"), 0);
 }
 
+/* sim, seed 147707596: the last failure and the turn of its request came at the same moment */
+Test(engine_flow, who_has_its_turn_when_the_limit_is_reached_is_not_begun)
+{
+	RULES({"POST https://toy.test/stop:a", .body = "failed", .latency_ms = 4600}); /* ends as b has its turn */
+	steps[CLAIM].act = toy_move;
+	max_failures = 1;
+	open_flow(FF_FLOW_ROLLBACK, 0, "b");
+	w.cloud->moves = 1;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	cr_expect_eq(traced(&w, "claim:b"), 0);
+}
+
 static const char *two_keys(const struct ff_member *m)
 {
 	return m->vm->name[0] == 'a' ? "a" : "b and c";
