@@ -363,7 +363,22 @@ static bool is_claimed(const struct vw_later *later, const json_t *cloud, const 
 	return false;
 }
 
-/* Before this run: a third run's claim, or the snapshot of the run of before failed after it had been begun. */
+/* What a rollback has left could not be tagged as its own, and it said so: its cleanup leaves that alone. */
+static bool is_unmarked(const struct vw_later *later, const struct ff_ended *e)
+{
+	for (size_t k = 0; k < later->past->count; k++) {
+		const struct ff_past_vm *vm = &later->past->vms[k];
+
+		if (ff_streq(vm->provider, e->provider) && ff_streq(vm->id, e->vm->id))
+			return vm->reason != NULL && strstr(vm->reason, "mark: ") != NULL;
+	}
+	return false;
+}
+
+/*
+ * Before this run: a third run's claim, the snapshot of the run of before failed after it had been begun, or what it
+ * has left is not marked.
+ */
 static bool is_barred(const struct vw_later *later, const struct ff_ended *e)
 {
 	const json_t *cloud = ff_json_at(later->before, e->provider), *snapshot;
@@ -375,7 +390,7 @@ static bool is_barred(const struct vw_later *later, const struct ff_ended *e)
 			ff_streq(ff_json_str(snapshot, "created_by_run"), later->past->run) &&
 			ff_streq(ff_json_str(snapshot, "status"), "error"))
 			return true;
-	return is_claimed(later, cloud, vm);
+	return is_claimed(later, cloud, vm) || is_unmarked(later, e);
 }
 
 /* Where hardly anything went wrong, and for each that was mended and is meant. */
