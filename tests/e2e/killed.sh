@@ -143,7 +143,7 @@ expect_end() {
 story() (
 	cloud=$1
 	T=$T/$cloud
-	SIM_NAME=e2e-$NAME-$cloud
+	SIM_NAME=e2e-$NAME.$cloud
 	seed=$((seed + $2))
 	began=$(date +%s)
 	life=0 kills=0 mending=0
