@@ -64,9 +64,13 @@ static void see_snapshots(const struct ff_member *m, int64_t wall_ms, const xmlN
 	for (; item != NULL; item = aws_xml_next(item)) {
 		const char *state = aws_xml_str(item, "status");
 
-		if (!ff_streq(aws_xml_str(item, "volumeId"), aws_volume(m)) || ff_streq(state, "error") ||
+		if (!ff_streq(aws_xml_str(item, "volumeId"), aws_volume(m)) ||
 			!ff_streq(aws_tag(item, AWS_TAG_RUN), m->run))
 			continue;
+		if (ff_streq(state, "error")) { /* another one is made; this one stays, and is told of */
+			ff_json_set_str(aws_patch(v), "failed_snapshot", aws_xml_str(item, "snapshotId"));
+			continue;
+		}
 		ff_json_set_str(aws_patch(v), "snapshot", aws_xml_str(item, "snapshotId"));
 		aws_verdict(v, FF_M_DONE);
 		return;

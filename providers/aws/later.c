@@ -81,6 +81,12 @@ static const xmlNode *find_left(const struct ff_member *m, const xmlNode *root, 
 	return item;
 }
 
+static void is_gone(struct ff_verdict *v)
+{
+	ff_json_set_bool(aws_patch(v), "deleted", true);
+	aws_verdict(v, FF_M_DONE);
+}
+
 /* Not the run's, or just asked to be deleted: the verdict is there. */
 static bool stays(const struct ff_member *m, int64_t wall_ms, const xmlNode *item, struct ff_verdict *v)
 {
@@ -100,7 +106,7 @@ static void see_snapshot(const struct ff_member *m, int64_t wall_ms, const xmlNo
 	const xmlNode *item = find_left(m, root, "snapshotSet/item", "snapshotId");
 
 	if (item == NULL)
-		aws_verdict(v, FF_M_DONE);
+		is_gone(v);
 	else if (!stays(m, wall_ms, item, v))
 		aws_verdict(v, FF_M_NOT_DONE);
 }
@@ -111,7 +117,7 @@ static void see_volume(const struct ff_member *m, int64_t wall_ms, const xmlNode
 	const char *state = aws_xml_str(item, "status"), *left = aws_text(m, "left");
 
 	if (item == NULL || ff_streq(state, "deleting") || ff_streq(state, "deleted"))
-		aws_verdict(v, FF_M_DONE);
+		is_gone(v);
 	else if (!ff_streq(state, "available"))
 		aws_failed(v, FF_E_CONFLICT, "volume '%s' is '%.40s': it stays", left, state);
 	else if (!stays(m, wall_ms, item, v))

@@ -34,11 +34,12 @@ void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct f
 	const char *at = ff_json_str(m->facts, "at"), *snapshot = ff_json_str(m->facts, "snapshot");
 	const char *volume = aws_volume(m), *device = aws_root_device(m);
 	const char *made = ff_json_str(m->facts, "made"), *replaced = ff_json_str(m->facts, "root/volume");
+	const char *failed = ff_json_str(m->facts, "failed_snapshot");
 
 	(void)cloud;
 	if (ff_json_str(m->facts, "left") != NULL) {
-		ff_buf_addf(text, "root volume '%s' is on the VM as %s; '%s' is left over", volume, device,
-			aws_text(m, "left"));
+		ff_buf_addf(text, "root volume '%s' is on the VM as %s; '%s' is %s", volume, device,
+			aws_text(m, "left"), ff_json_bool(m->facts, "deleted", false) ? "deleted" : "left over");
 		return;
 	}
 	if (made != NULL && ff_json_bool(m->facts, "in", false)) {
@@ -56,6 +57,8 @@ void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct f
 		ff_buf_addf(text, "root volume '%s' was last detached", volume);
 	if (snapshot != NULL)
 		ff_buf_addf(text, "; snapshot '%s'", snapshot);
+	if (failed != NULL)
+		ff_buf_addf(text, "; snapshot '%s' has failed and is left over", failed);
 	if (made != NULL)
 		ff_buf_addf(text, "; volume '%s' was made of it", made);
 }

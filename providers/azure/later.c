@@ -181,6 +181,7 @@ AZ_LOOKED_FN(azure_delete_left_looked)
 	(void)cloud;
 	azure_begin_look(&reply, wall_ms, answer, v);
 	if (reply.class == FF_E_GONE) {
+		ff_json_set_bool(azure_patch(v), "deleted", true);
 		azure_done(m, v);
 		return;
 	}

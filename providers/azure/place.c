@@ -38,7 +38,8 @@ void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct
 	}
 	ff_buf_addf(text, "OS disk '%s' is on the VM", azure_id_name(id));
 	if (left != NULL)
-		ff_buf_addf(text, "; disk '%s' is left over", azure_id_name(left));
+		ff_buf_addf(text, "; disk '%s' is %s", azure_id_name(left),
+			ff_json_bool(m->facts, "deleted", false) ? "deleted" : "left over");
 	if (attached && m->rescue != NULL)
 		ff_buf_addf(text, "; copy '%s' is on '%s', LUN %d", copy, m->rescue->name, m->slot);
 	else if (copied)

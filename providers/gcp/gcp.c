@@ -271,7 +271,8 @@ static void where(const struct ff_cloud *cloud, const struct ff_member *m, struc
 	if (snapshot != NULL)
 		ff_buf_addf(text, "; snapshot '%s'", gcp_last(snapshot));
 	if (left != NULL)
-		ff_buf_addf(text, "; '%s' is left over", gcp_last(left));
+		ff_buf_addf(text, "; '%s' is %s", gcp_last(left),
+			ff_json_bool(m->facts, "deleted", false) ? "deleted" : "left over");
 	if (made != NULL)
 		ff_buf_addf(text, "; disk '%s' was made of it", gcp_last(made));
 }

@@ -227,12 +227,13 @@ void gcp_release_looked(struct ff_cloud *cloud, const struct ff_member *m, int64
 		struct ff_err err = v->err;
 
 		gcp_unseen(v, class, &err);
-	} else if (!same_id(m, &t, resource) || !ff_streq(ff_json_str(resource, "labels/" GCP_LABEL_RUN), m->run)) {
-		if (!same_id(m, &t, resource) || !claim_may_come(m, &t, resource, wall_ms, v))
-			gcp_done(m, v); /* no claim, or not ours */
-	} else {
+	} else if (!same_id(m, &t, resource)) {
+		gcp_done(m, v);
+	} else if (ff_streq(ff_json_str(resource, "labels/" GCP_LABEL_RUN), m->run)) {
 		remember(m, v, &t, resource);
 		gcp_not_done(m, wall_ms, v);
+	} else if (!claim_may_come(m, &t, resource, wall_ms, v)) {
+		gcp_done(m, v); /* no claim, or not ours */
 	}
 }
 

@@ -372,8 +372,10 @@ void gcp_delete_left_looked(struct ff_cloud *cloud, const struct ff_member *m, i
 
 	(void)cloud;
 	if (!read_it(answer, &left, &gone, v)) {
-		if (gone)
+		if (gone) {
+			ff_json_set_bool(gcp_patch(v), "deleted", true);
 			gcp_done(m, v);
+		}
 		return;
 	}
 	if (json_array_size(json_object_get(left, "users")) > 0)

@@ -271,6 +271,15 @@ static inline void walk(struct one *o, const int *order)
 	walk_some(o, order, SIZE_MAX);
 }
 
+/* Does it say that of what the cleanup is about? */
+static inline void expect_where(const struct one *o, const char *words)
+{
+	ff_auto_buf where = {0};
+
+	PROVIDER.where(w.cloud, &o->m, &where);
+	cr_expect_not_null(strstr(where.text, words), "%s", where.text);
+}
+
 static inline struct one *one_new(json_t *facts_stolen, const char *run)
 {
 	struct one *o = ff_calloc(1, sizeof(*o));

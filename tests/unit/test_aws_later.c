@@ -80,7 +80,9 @@ Test(aws_later, what_runs_have_left_is_deleted)
 	sim_advance(w.sim, w.now += 120000);
 	world_look();
 	first = later(FF_FLOW_CLEANUP, "run-1", false, past, "run-3");
+	expect_where(first, "' is left over");
 	walk(first, ff_aws.cleanup);
+	expect_where(first, "' is deleted");
 	second = later(FF_FLOW_CLEANUP, "run-2", true, back->facts, "run-4");
 	walk(second, ff_aws.cleanup);
 	walk(second, ff_aws.cleanup); /* again: nothing to do */
@@ -90,6 +92,25 @@ Test(aws_later, what_runs_have_left_is_deleted)
 	one_free(back);
 	one_free(first);
 	one_free(second);
+	world_end();
+}
+
+/* The model's: EC2 gives a root volume away only while its VM is stopped, and that is the root now. */
+Test(aws_later, nobody_takes_the_root_that_a_rollback_made_by_hand)
+{
+	ff_auto_json json_t *past = NULL, *state = NULL;
+	ff_auto_json json_t *act = json_pack("{s:s, s:s, s:s}", "cloud", CLOUD, "op", "detach", "vm", "web");
+	struct ff_err err = {0};
+	struct one *back;
+
+	world("", "");
+	past = repaired();
+	back = later(FF_FLOW_ROLLBACK, "run-1", false, past, "run-2");
+	walk(back, ff_aws.rollback);
+	cr_expect_eq(sim_human(w.sim, w.now, act, &err), -1, "it was taken");
+	state = sim_state(w.sim);
+	cr_expect(ff_json_bool(state_vm(state), "own_disk", false));
+	one_free(back);
 	world_end();
 }
 

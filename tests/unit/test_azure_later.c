@@ -69,6 +69,14 @@ static void walk(struct one *o, const int *order)
 	}
 }
 
+static void expect_where(const struct one *o, const char *words)
+{
+	ff_auto_buf where = {0};
+
+	ff_azure.where(w.cloud, &o->m, &where);
+	cr_expect_not_null(strstr(where.text, words), "%s", where.text);
+}
+
 Test(azure_later, the_original_is_marked_when_the_copy_has_taken_its_place)
 {
 	ff_auto_json json_t *past = NULL, *state = NULL;
@@ -142,7 +150,9 @@ Test(azure_later, a_rollback_whose_disk_is_gone_touches_nothing)
 	past = repaired();
 	o = later(recall_ok(FF_FLOW_ROLLBACK, "run-1", past), "run-2");
 	tidy = later(recall_ok(FF_FLOW_CLEANUP, "run-1", past), "run-3");
+	expect_where(&tidy, "disk 'web-1-os' is left over");
 	walk(&tidy, ff_azure.cleanup);
+	expect_where(&tidy, "disk 'web-1-os' is deleted");
 	expect(&o, AZ_CHECK, FF_M_FAILED);
 	cr_expect_eq(o.v.err.class, FF_E_GONE);
 	one_free(&o);

@@ -292,6 +292,7 @@ Test(gcp_flow, a_release_ends_when_no_claim_of_ours_is_there)
 	cr_expect_eq(
 		LOOKED(GCP_RELEASE, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r0\"")), FF_M_DONE, "not ours to remove");
 	cr_expect_eq(LOOKED(GCP_RELEASE, 404, "{}"), FF_M_DONE);
+	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED("1", "\"fixfleet-run\":\"r1\"")), FF_M_DONE, "another VM's");
 	cr_expect_eq(LOOKED(GCP_RELEASE_DISK, 200, LABELLED(DISK_ID, "\"fixfleet-run\":\"r1\"")), FF_M_NOT_DONE);
 }
 
@@ -307,17 +308,25 @@ Test(gcp_flow, a_claim_whose_answer_was_lost_may_still_come)
 	cr_expect_null(json_object_get(k.facts, "unsure"));
 }
 
-/* seed 900003402: the claim took longer than patience for it, and its release found none */
-Test(gcp_flow, a_claim_that_is_under_way_is_waited_for_before_its_release)
+/* The operation that the act began is asked for by the look of what undoes it, until it is over. */
+static void expect_waits_for_what_is_under_way(int act, int look)
 {
 	struct ff_ask ask;
 
-	cr_assert_eq(ACTED(GCP_CLAIM, 200, OPERATION("PENDING", "")), FF_M_STARTED);
-	ask = kit_look(cloud, &k, GCP_RELEASE);
+	cr_assert_eq(ACTED(act, 200, OPERATION("PENDING", "")), FF_M_STARTED);
+	ask = kit_look(cloud, &k, look);
 	kit_ask_is(&ask, "GET", ZONE "/operations/operation-1");
 	ff_ask_release(&ask);
-	cr_expect_eq(LOOKED(GCP_RELEASE, 200, OPERATION("RUNNING", "")), FF_M_WAIT);
-	cr_expect_eq(LOOKED(GCP_RELEASE, 200, OPERATION("DONE", "")), FF_M_WAIT);
+	cr_expect_eq(LOOKED(look, 200, OPERATION("RUNNING", "")), FF_M_WAIT);
+	cr_expect_not_null(fact("op/path"));
+	cr_expect_eq(LOOKED(look, 200, OPERATION("DONE", "")), FF_M_WAIT);
+	cr_expect_null(fact("op/path"));
+}
+
+/* seed 900003402: the claim took longer than patience for it, and its release found none */
+Test(gcp_flow, a_claim_that_is_under_way_is_waited_for_before_its_release)
+{
+	expect_waits_for_what_is_under_way(GCP_CLAIM, GCP_RELEASE);
 	cr_expect_eq(LOOKED(GCP_RELEASE, 200, LABELLED(VM_ID, "\"fixfleet-run\":\"r1\"")), FF_M_NOT_DONE);
 }
 
@@ -635,16 +644,7 @@ Test(gcp_flow, a_vm_whose_boot_disk_is_not_back_is_not_started)
 
 Test(gcp_flow, a_stop_that_is_under_way_is_waited_for_before_the_start)
 {
-	struct ff_ask ask;
-
-	cr_assert_eq(ACTED(GCP_STOP, 200, OPERATION("PENDING", "")), FF_M_STARTED);
-	ask = kit_look(cloud, &k, GCP_START);
-	kit_ask_is(&ask, "GET", ZONE "/operations/operation-1");
-	ff_ask_release(&ask);
-	cr_expect_eq(LOOKED(GCP_START, 200, OPERATION("RUNNING", "")), FF_M_WAIT);
-	cr_expect_not_null(fact("op/path"));
-	cr_expect_eq(LOOKED(GCP_START, 200, OPERATION("DONE", "")), FF_M_WAIT);
-	cr_expect_null(fact("op/path"));
+	expect_waits_for_what_is_under_way(GCP_STOP, GCP_START);
 	cr_expect_eq(LOOKED(GCP_START, 200, INSTANCE("RUNNING", ATTACHED)), FF_M_DONE);
 }
 

@@ -49,7 +49,9 @@ Test(gcp_later, what_runs_have_left_is_deleted)
 	walk(back, ff_gcp.rollback);
 	world_look();
 	first = later(FF_FLOW_CLEANUP, "run-1", false, past, "run-3");
+	expect_where(first, "' is left over");
 	walk(first, ff_gcp.cleanup);
+	expect_where(first, "' is deleted");
 	second = later(FF_FLOW_CLEANUP, "run-2", true, back->facts, "run-4");
 	walk(second, ff_gcp.cleanup);
 	walk(second, ff_gcp.cleanup); /* again: nothing to do */
@@ -331,7 +333,6 @@ Test(gcp_later, a_disk_with_a_key_of_its_own_gives_it_to_the_new_one)
 {
 	static const struct ff_scope_options with_keys = {.csek_file = KEYS};
 	ff_auto_json json_t *past = NULL, *state = NULL;
-	ff_auto_buf where = {0};
 	struct ff_err err = {0};
 	struct one *o;
 
@@ -347,8 +348,7 @@ Test(gcp_later, a_disk_with_a_key_of_its_own_gives_it_to_the_new_one)
 	is(state_vm(state), "boot/disk", gcp_last(ff_json_str(o->facts, "new/path")));
 	is(state_vm(state), "power", "running");
 	cr_expect(ff_json_bool(state_vm(state), "bad", false), "the snapshot is from before the repair");
-	ff_gcp.where(w.cloud, &o->m, &where);
-	cr_expect_not_null(strstr(where.text, "has the customer-supplied key of 'web'"), "%s", where.text);
+	expect_where(o, "has the customer-supplied key of 'web'");
 	one_free(o);
 	world_look_with(&with_keys); /* the file does not name the new disk */
 	cr_expect_str_eq(vm_of("web")->disk_encryption, "csek");
