@@ -212,8 +212,6 @@ static int begin(struct later *l, struct options *o)
 	config.of = l->past.run;
 	config.run_dir = l->run_dir;
 	config.recipes = no_recipes;
-	if (!is_rollback(l)) /* what is deleted proves nothing by going first */
-		config.canary = 0;
 	if (find_begin(&f, o, &config, &err) < 0)
 		status = fail_with(&err);
 	else if ((status = find_all(&f, o)) == 0)

@@ -239,7 +239,7 @@ static bool stale(struct ff_engine *e, void *owner)
 	for (size_t i = 0; i < act->count; i++) {
 		int64_t fresh_ms = ff_one_row(act->ones[i])->fresh_ms;
 
-		act->stale = act->stale || ff_wave_bars(act->ones[i]) ||
+		act->stale = act->stale || ff_wave_bars(e, act->ones[i]) ||
 			     (fresh_ms > 0 && ff_now(e) - act->ones[i]->looked_ms > fresh_ms);
 	}
 	return act->stale;
@@ -250,7 +250,7 @@ static void look_again(struct ff_engine *e, struct ff_act *act, size_t drawn)
 {
 	act->ones[0]->drawn = (uint8_t)drawn;
 	for (size_t i = 0; i < act->count; i++) {
-		if (ff_wave_bars(act->ones[i]))
+		if (ff_wave_bars(e, act->ones[i]))
 			ff_wave_bar(e, act->ones[i]);
 		else
 			ff_one_look(e, act->ones[i]);

@@ -87,7 +87,8 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	if (config->flow != FF_FLOW_RECOVER) { /* there each is away: none is left so, whatever became of others */
 		e->max_failures = config->max_failures;
 		e->max_failures_percent = config->max_failures_percent;
-		e->canary = config->flow == FF_FLOW_CLEANUP ? 0 : config->canary; /* it changes no VM */
+		/* what is deleted proves nothing by going first */
+		e->canary = config->flow == FF_FLOW_CLEANUP ? 0 : config->canary;
 	}
 	e->verify_ms = config->verify_ms;
 	e->discard_hibernation = config->discard_hibernation;

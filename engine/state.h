@@ -83,8 +83,7 @@ struct ff_scope {
 struct ff_wave {
 	const struct ff_provider *provider;
 	size_t selected, under_way, well, failures; /* well: came to a good end */
-	bool closed;				    /* so many failures that none of its VMs is begun any more */
-	bool swept;				    /* closed, and those who waited have been told */
+	bool closed;				    /* too many of them: those who waited have been told */
 };
 
 struct ff_one;
@@ -549,7 +548,7 @@ void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcom
 /** End those who wait where too many failed. */
 void ff_waves_close(struct ff_engine *e);
 /* Is it one that nothing was changed of yet, and now nothing may be? Then ff_wave_bar() is its end. */
-bool ff_wave_bars(const struct ff_one *one);
+bool ff_wave_bars(const struct ff_engine *e, const struct ff_one *one);
 void ff_wave_bar(struct ff_engine *e, struct ff_one *one);
 
 /* ---------------------------------------------------------------- resume.c */

@@ -67,6 +67,18 @@ void ff_wave_count(struct ff_wave *wave, enum ff_outcome outcome)
 	wave->failures += ff_is_failure(outcome);
 }
 
+void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcome outcome)
+{
+	struct ff_wave *wave = one->scope->wave;
+
+	ff_wave_count(wave, outcome);
+	if (went_well(outcome) && wave->well == e->canary && e->waiting > 0)
+		ff_say(e, FF_EV_NOTE, one->scope, NULL, "%u canar%s up: the others begin", e->canary,
+			e->canary == 1 ? "y is" : "ies are");
+}
+
+/* ---------------------------------------------------------------- too many failures */
+
 /* 0: no limit. */
 static size_t limit_of(const struct ff_engine *e, const struct ff_wave *wave)
 {
@@ -82,29 +94,15 @@ static bool is_over(const struct ff_engine *e, const struct ff_wave *wave)
 	return limit > 0 && wave->failures >= limit;
 }
 
-void ff_wave_ended(struct ff_engine *e, const struct ff_one *one, enum ff_outcome outcome)
+bool ff_wave_bars(const struct ff_engine *e, const struct ff_one *one)
 {
-	struct ff_wave *wave = one->scope->wave;
-
-	ff_wave_count(wave, outcome);
-	/* at once: another's first request may leave in this very turn */
-	wave->closed = wave->closed || is_over(e, wave);
-	if (went_well(outcome) && wave->well == e->canary && e->waiting > 0)
-		ff_say(e, FF_EV_NOTE, one->scope, NULL, "%u canar%s up: the others begin", e->canary,
-			e->canary == 1 ? "y is" : "ies are");
-}
-
-/* ---------------------------------------------------------------- too many failures */
-
-bool ff_wave_bars(const struct ff_one *one)
-{
-	return one->scope->wave->closed && !one->touched && one->attempted == 0;
+	return is_over(e, one->scope->wave) && !one->touched && one->attempted == 0;
 }
 
 void ff_wave_bar(struct ff_engine *e, struct ff_one *one)
 {
-	ff_auto_free char *why =
-		ff_printf("not begun: %zu failures reached --max-failures", one->scope->wave->failures);
+	size_t n = one->scope->wave->failures;
+	ff_auto_free char *why = ff_printf("not begun: %zu failure%s reached --max-failures", n, n == 1 ? "" : "s");
 
 	ff_one_end(e, one, FF_O_SKIPPED, why);
 }
@@ -113,11 +111,11 @@ void ff_wave_bar(struct ff_engine *e, struct ff_one *one)
  * for its request's budget, says so when that is over. */
 static void close_wave(struct ff_engine *e, struct ff_wave *wave)
 {
-	wave->closed = wave->swept = true;
+	wave->closed = true;
 	for (size_t i = 0; i < e->one_count; i++) {
 		struct ff_one *one = &e->ones[i];
 
-		if (one->scope->wave != wave || !ff_wave_bars(one))
+		if (one->scope->wave != wave || !ff_wave_bars(e, one))
 			continue;
 		if (one->state == FF_ONE_QUEUED)
 			ff_one_leave_group(e, one);
@@ -136,7 +134,7 @@ void ff_waves_close(struct ff_engine *e)
 	for (size_t i = 0; i < e->wave_count; i++) {
 		struct ff_wave *wave = e->waves[i];
 
-		if (is_over(e, wave) && !wave->swept)
+		if (is_over(e, wave) && !wave->closed)
 			close_wave(e, wave);
 	}
 }

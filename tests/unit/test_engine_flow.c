@@ -125,30 +125,31 @@ Test(engine_flow, parallel_limits_how_many_are_under_way)
 
 /* ---- too many failed: whoever was not changed yet is not changed any more, wherever it waits */
 
+/* One failure is the limit, and it is a's: b waits meanwhile, and nothing is done to it. */
+static void expect_b_is_not_begun(const char *a_fails_at)
+{
+	max_failures = 1;
+	open_flow(FF_FLOW_ROLLBACK, 0, "b");
+	w.cloud->moves = 1;
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, a_fails_at);
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failure reached --max-failures");
+	cr_expect_eq(traced(&w, "claim:b"), 0);
+}
+
 Test(engine_flow, who_is_only_looked_at_when_the_limit_is_reached_is_not_begun)
 {
 	RULES({"POST https://toy.test/claim:a", .body = "failed"},
 		{"look/claim/b", .body = "not-done", .latency_ms = 5000});
 	steps[CLAIM].flags = FF_LOOK_FIRST;
-	max_failures = 1;
-	open_flow(FF_FLOW_ROLLBACK, 0, "b");
-	world_finish(&w);
-	expect_outcome(&w, "a", FF_O_FAILED_HOME, "claim");
-	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
-	cr_expect_eq(traced(&w, "claim:b"), 0);
+	expect_b_is_not_begun("claim");
 }
 
 Test(engine_flow, who_waits_for_its_budget_when_the_limit_is_reached_is_not_begun)
 {
 	RULES({"POST https://toy.test/stop:a", .body = "failed"});
 	steps[CLAIM].act = toy_move;
-	max_failures = 1;
-	open_flow(FF_FLOW_ROLLBACK, 0, "b");
-	w.cloud->moves = 1;
-	world_finish(&w);
-	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
-	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
-	cr_expect_eq(traced(&w, "claim:b"), 0);
+	expect_b_is_not_begun("stop");
 }
 
 /* sim, seed 147707596: the last failure and the turn of its request came at the same moment */
@@ -156,13 +157,7 @@ Test(engine_flow, who_has_its_turn_when_the_limit_is_reached_is_not_begun)
 {
 	RULES({"POST https://toy.test/stop:a", .body = "failed", .latency_ms = 4600}); /* ends as b has its turn */
 	steps[CLAIM].act = toy_move;
-	max_failures = 1;
-	open_flow(FF_FLOW_ROLLBACK, 0, "b");
-	w.cloud->moves = 1;
-	world_finish(&w);
-	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
-	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
-	cr_expect_eq(traced(&w, "claim:b"), 0);
+	expect_b_is_not_begun("stop");
 }
 
 static const char *two_keys(const struct ff_member *m)
@@ -186,7 +181,7 @@ Test(engine_flow, who_waits_for_its_group_when_the_limit_is_reached_is_not_begun
 	world_finish(&w);
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "stop");
 	expect_outcome(&w, "b", FF_O_ROLLED_BACK, ""); /* what is under way comes to its end */
-	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun: 1 failure reached --max-failures");
 	cr_expect_eq(traced(&w, "claim:b"), 2);
 	cr_expect_eq(traced(&w, "claim:c"), 0);
 }

@@ -258,7 +258,7 @@ Test(engine_run, one_clouds_failures_do_not_stop_another)
 	world_open(&w, 3, &config);
 	repair_two_scopes(another_cloud());
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy");
-	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failure reached --max-failures");
 	expect_outcome(&w, "c", FF_O_SKIPPED, "not begun");
 	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
 		expect_outcome(&w, name, FF_O_REPAIRED, "");
@@ -339,7 +339,7 @@ Test(engine_run, each_cloud_has_its_own_canary)
 	world_open(&w, 3, &(struct ff_engine_config){.canary = 1, .max_failures = 1});
 	repair_two_scopes(another_cloud());
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "did not prove");
-	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failures reached --max-failures");
+	expect_outcome(&w, "b", FF_O_SKIPPED, "not begun: 1 failure reached --max-failures");
 	for (const char *name = "x\0y\0z\0"; *name != '\0'; name += 2)
 		expect_outcome(&w, name, FF_O_REPAIRED, "");
 }
