@@ -92,6 +92,8 @@ static void human(struct course *c)
 	act = json_pack("{s:s, s:s, s:s}", "op", op, "cloud", part->cloud->name, "vm", ff_json_str(vm, "name"));
 	key = ff_printf("%s %s", part->cloud->name, ff_json_str(vm, "name"));
 	ff_table_set(&i->touched_by_hand, key, i);
+	free(i->hand);
+	i->hand = ff_strdup(key);
 	i->hand_ms = i->vw->now_ms;
 	if (ff_has_prefix(ff_json_str(vm, "name"), "rescue"))
 		ff_table_set(&i->touched_by_hand, part->cloud->name, i);
@@ -402,8 +404,9 @@ static void begin_anew(struct course *c)
 	f->refused_twice = false;
 	f->revoked = NULL;
 	i->revoked = false;
-	if (i->vw->now_ms - i->hand_ms > SEEN_MS)
-		ff_table_free(&i->touched_by_hand, NULL);
+	ff_table_free(&i->touched_by_hand, NULL);
+	if (i->hand != NULL && i->vw->now_ms - i->hand_ms <= SEEN_MS)
+		ff_table_set(&i->touched_by_hand, i->hand, i);
 	c->progress_ms = i->vw->now_ms;
 }
 
@@ -536,6 +539,7 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		ff_table_free(&c.i.waves[h].begun, NULL);
 	}
 	ff_table_free(&c.i.touched_by_hand, NULL);
+	free(c.i.hand);
 	ff_table_free(&c.i.sick, NULL);
 	json_decref(c.i.before);
 	vw_free(c.i.vw);

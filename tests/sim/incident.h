@@ -39,7 +39,8 @@ struct vw_incident {
 	uint64_t random;		 /* of what is planned, apart from the world's */
 	json_t *before;			 /* the model's state at the begin */
 	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
-	int64_t hand_ms;		 /* when one did last */
+	char *hand;			 /* of them, the last one; owned */
+	int64_t hand_ms;		 /* when */
 	struct ff_table sick;		 /* and of those that can be mended, and are to be */
 	bool revoked;
 	bool operations_lost; /* before the faults were counted anew: some of them end late or never */

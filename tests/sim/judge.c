@@ -210,9 +210,10 @@ void vw_judge_tags(
 	if (vw_says(e, "release") || vw_says(e, "claim"))
 		return;
 	json_object_foreach (tags, key, value)
-		/* what was there before is the run of before's, and that has told of it */
+		/* what was there before, and was not replaced, is the run of before's, and that has told of it */
 		if (ff_has_prefix(key, "fixfleet-run") && json_string_length(value) > 0 &&
-			!json_equal(value, json_object_get(json_object_get(was, kind), key)))
+			(e == NULL || e->outcome == FF_O_ROLLED_BACK ||
+				!json_equal(value, json_object_get(json_object_get(was, kind), key))))
 			vw_wrong(i, "%s %s: is claimed still (%s), and nobody says so: %s", cloud,
 				ff_json_str(was, "name"), json_string_value(value), e != NULL ? e->reason : "");
 }

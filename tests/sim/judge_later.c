@@ -72,15 +72,29 @@ static const struct ff_ended *end_of(const struct ff_result *r, const char *clou
 
 /* ---------------------------------------------------------------- things */
 
+static const struct ff_past_vm *past_of(const struct ff_past *past, const struct ff_ended *e)
+{
+	for (size_t k = 0; k < past->count; k++)
+		if (ff_streq(past->vms[k].provider, e->provider) && ff_strcaseeq(past->vms[k].id, e->vm->id))
+			return &past->vms[k];
+	return NULL;
+}
+
 static bool was_proved(const struct ff_past *past, const struct ff_ended *e)
 {
-	for (size_t k = 0; k < past->count; k++) {
-		enum ff_outcome o = ff_outcome_from_name(past->vms[k].outcome);
+	const struct ff_past_vm *vm = past_of(past, e);
+	enum ff_outcome o = vm != NULL ? ff_outcome_from_name(vm->outcome) : FF_O_NONE;
 
-		if (ff_streq(past->vms[k].provider, e->provider) && ff_strcaseeq(past->vms[k].id, e->vm->id))
-			return o == FF_O_REPAIRED || o == FF_O_ROLLED_BACK || o == FF_O_CLEAN;
-	}
-	return false;
+	return o == FF_O_REPAIRED || o == FF_O_ROLLED_BACK || o == FF_O_CLEAN;
+}
+
+/* The run of before has said that this snapshot failed: it made another one, which is what is cleaned up. */
+static bool was_told(const struct ff_past *past, const struct ff_ended *e, const char *id)
+{
+	const struct ff_past_vm *vm = past_of(past, e);
+	ff_auto_free char *words = ff_printf("'%s' has failed and is left over", id);
+
+	return vm != NULL && vm->where != NULL && strstr(vm->where, words) != NULL;
 }
 
 static void judge_gone(struct vw_incident *i, const struct vw_later *later, const struct ff_result *r,
@@ -133,8 +147,7 @@ static void judge_cleaned(struct vw_incident *i, const struct vw_later *later, c
 			continue;
 		if (thing_with(list_of(now, kind), kind->id, id) == NULL)
 			++*gone;
-		else if (e->outcome == FF_O_CLEANED &&
-			 !ff_streq(ff_json_str(thing, "status"), "error")) /* holds nothing */
+		else if (e->outcome == FF_O_CLEANED && !was_told(later->past, e, id))
 			vw_wrong(i, "%s %s: said to be cleaned, and '%s' is there", kind->cloud, e->vm->name, id);
 	}
 }
@@ -367,13 +380,10 @@ static bool is_claimed(const struct vw_later *later, const json_t *cloud, const 
 /* What a rollback has left could not be tagged as its own, and it said so: its cleanup leaves that alone. */
 static bool is_unmarked(const struct vw_later *later, const struct ff_ended *e)
 {
-	for (size_t k = 0; k < later->past->count; k++) {
-		const struct ff_past_vm *vm = &later->past->vms[k];
+	const struct ff_past_vm *vm = past_of(later->past, e);
 
-		if (ff_streq(vm->provider, e->provider) && ff_streq(vm->id, e->vm->id))
-			return vm->reason != NULL && strstr(vm->reason, "mark: ") != NULL;
-	}
-	return false;
+	return later->flow == FF_FLOW_CLEANUP && vm != NULL && vm->reason != NULL &&
+	       strstr(vm->reason, "mark: ") != NULL;
 }
 
 /*
