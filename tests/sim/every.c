@@ -17,16 +17,37 @@
 
 static const char *const clouds[] = {"azure", "aws", "gcp"};
 
+/* What is disturbed: a repair, or what comes after it. */
+static const struct vw_incident_options courses[] = {
+	{.after_count = 0},
+	{.after = {FF_FLOW_ROLLBACK}, .after_count = 1},
+	{.after = {FF_FLOW_CLEANUP}, .after_count = 1},
+	{.after = {FF_FLOW_ROLLBACK, FF_FLOW_CLEANUP}, .after_count = 2},
+};
+
 /* Those that are tried in pairs; the others are like one of them to who waits for the answer. */
 static const enum vw_fault_kind paired[] = {VW_F_SERVER_ERROR, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_OP_FAILS};
 
+/* As the options of the command line have it. Owned. */
+static char *words_of(const struct vw_incident_options *o)
+{
+	struct ff_buf words = {0};
+
+	ff_buf_addf(&words, "--cloud %s", o->cloud);
+	for (unsigned n = 0; n < o->after_count; n++)
+		ff_buf_addf(&words, " --after %s", ff_flow_name(o->after[n]));
+	return words.text;
+}
+
 /* ---------------------------------------------------------------- crashes */
 
-static void crashes(struct jobs_board *b, struct job *job, const char *cloud, uint64_t *turn)
+static void crashes(struct jobs_board *b, struct job *job, const struct vw_incident_options *what, uint64_t *turn)
 {
 	struct vw_incident_result plain = {0};
-	struct vw_incident_options o = {.cloud = cloud, .vms = 2};
+	struct vw_incident_options o = *what;
+	ff_auto_free char *words = words_of(what);
 
+	o.vms = 2;
 	vw_incident(EVERY_SEED, &o, &plain);
 	for (uint64_t n = 1; n <= plain.sends || n <= plain.appends || n <= plain.syncs; n++) {
 		const struct vw_break at[] = {{.send_before = n}, {.send_after = n}, {.append_before = n},
@@ -35,7 +56,7 @@ static void crashes(struct jobs_board *b, struct job *job, const char *cloud, ui
 			"send-before", "send-after", "append-before", "append-after", "sync-before", "sync-after"};
 
 		for (size_t k = 0; k < FF_COUNT(at); k++) {
-			ff_auto_free char *how = ff_printf("--cloud %s --crash %s %" PRIu64, cloud, names[k], n);
+			ff_auto_free char *how = ff_printf("%s --crash %s %" PRIu64, words, names[k], n);
 
 			if (!jobs_take(b, (*turn)++))
 				continue;
@@ -132,14 +153,18 @@ static void at_request(struct vw *vw, bool mutates)
 	}
 }
 
-static void faults(struct jobs_board *b, struct job *job, const char *cloud, bool some, uint64_t *turn)
+static void faults(
+	struct jobs_board *b, struct job *job, const struct vw_incident_options *what, bool some, uint64_t *turn)
 {
-	struct vw_incident_options o = {.cloud = cloud, .vms = 1, .at_request = at_request};
+	struct vw_incident_options o = *what;
 	struct vw_incident_result r = {0};
+	ff_auto_free char *words = words_of(what);
 	bool mine = jobs_take(b, (*turn)++);
 
+	o.vms = 1;
+	o.at_request = at_request;
 	tree = (struct tree){.b = b, .job = job, .turn = turn, .some = some};
-	snprintf(tree.how, sizeof(tree.how), "--cloud %s --vms 1", cloud);
+	snprintf(tree.how, sizeof(tree.how), "%s --vms 1", words);
 	snprintf(job->how, sizeof(job->how), "%s", tree.how);
 	vw_incident(EVERY_SEED, &o, &r);
 	if (tree.met > 0 || mine)
@@ -156,7 +181,12 @@ void every_job(struct jobs_board *b, struct job *job, const char *only, bool som
 	for (size_t c = 0; c < FF_COUNT(clouds); c++) {
 		if (only != NULL && !ff_streq(only, clouds[c]))
 			continue;
-		crashes(b, job, clouds[c], &turn);
-		faults(b, job, clouds[c], some, &turn);
+		for (size_t n = 0; n < FF_COUNT(courses); n++) {
+			struct vw_incident_options o = courses[n];
+
+			o.cloud = clouds[c];
+			crashes(b, job, &o, &turn);
+			faults(b, job, &o, some, &turn);
+		}
 	}
 }

@@ -184,17 +184,28 @@ static void plan_acts(struct course *c)
 		at(c, (int64_t)vw_draw(i, 500000), ACT_HUMAN);
 }
 
+/* Exactly as it is asked for, and nothing else: the last run alone. */
+static void disturb(struct vw_incident *i, struct vw_host *host)
+{
+	struct vw_faults *f = &i->vw->faults;
+
+	if (host->number != i->o->after_count)
+		return;
+	host->crash = i->o->crash;
+	i->vw->at_request = i->o->at_request;
+	for (size_t k = 0; k < FF_COUNT(f->exact); k++) {
+		f->exact[k].number = i->o->faults[k].number;
+		f->exact[k].kind = i->o->faults[k].kind;
+	}
+}
+
 static void plan(struct course *c)
 {
 	struct vw_incident *i = &c->i;
 	struct vw_faults *f = &i->vw->faults;
 
 	if (i->o->cloud != NULL) {
-		i->vw->hosts[0]->crash = i->o->crash;
-		for (size_t k = 0; k < FF_COUNT(f->exact); k++) {
-			f->exact[k].number = i->o->faults[k].number;
-			f->exact[k].kind = i->o->faults[k].kind;
-		}
+		disturb(i, i->vw->hosts[0]);
 		return;
 	}
 	vw_plan_faults(i, false);
@@ -415,6 +426,12 @@ static void plan_later(struct course *c, struct vw_host *host)
 	struct vw_incident *i = &c->i;
 
 	c->actor = host;
+	if (i->o->cloud != NULL) {
+		disturb(i, host);
+		c->start_ms[host->number] = i->vw->now_ms;
+		at(c, 0, ACT_NOTHING);
+		return;
+	}
 	vw_plan_faults(i, true);
 	c->crashes_left = vw_chance(i, 50) ? 1 + (unsigned)vw_draw(i, 3) : 0;
 	plan_break(c, host);
@@ -441,6 +458,14 @@ static void demand(struct vw_incident *i, const struct vw_later *later)
 	}
 }
 
+/* Whom it is done to: VM n where bit n % 64 is set. */
+static uint64_t choose(struct vw_incident *i, enum ff_flow flow)
+{
+	if (i->o->cloud != NULL || flow == FF_FLOW_CLEANUP || vw_chance(i, 50))
+		return UINT64_MAX;
+	return vw_draw(i, UINT64_MAX);
+}
+
 /* The flow for the run of that host: all of it, or some VMs. */
 static void come_after(struct course *c, enum ff_flow flow, const struct vw_host *of, bool all)
 {
@@ -458,7 +483,7 @@ static void come_after(struct course *c, enum ff_flow flow, const struct vw_host
 		.before = sim_state(i->vw->sim),
 		.host = vw_host_new(i->vw),
 		.all = all,
-		.meant = flow == FF_FLOW_CLEANUP || vw_chance(i, 50) ? UINT64_MAX : vw_draw(i, UINT64_MAX)};
+		.meant = choose(i, flow)};
 	begin_anew(c);
 	demand(i, &c->later);
 	plan_later(c, i->vw->hosts[i->vw->host_count - 1]);
@@ -470,21 +495,35 @@ static void come_after(struct course *c, enum ff_flow flow, const struct vw_host
 	ff_past_release(&past);
 }
 
-static void what_comes_after(struct course *c)
+static const struct vw_host *last_host(const struct vw_incident *i)
+{
+	return i->vw->hosts[i->vw->host_count - 1];
+}
+
+static void draw_what_comes_after(struct course *c)
 {
 	struct vw_incident *i = &c->i;
 	const struct vw_host *of = i->vw->hosts[vw_draw(i, i->vw->host_count)];
 
-	if (i->r->failed || i->o->cloud != NULL)
-		return;
 	if (vw_chance(i, 25)) {
 		come_after(c, FF_FLOW_ROLLBACK, of, true);
 		if (!i->r->failed && vw_chance(i, 50)) /* after it, or after the repair all the same */
-			come_after(
-				c, FF_FLOW_CLEANUP, vw_chance(i, 70) ? i->vw->hosts[i->vw->host_count - 1] : of, false);
+			come_after(c, FF_FLOW_CLEANUP, vw_chance(i, 70) ? last_host(i) : of, false);
 	} else if (vw_chance(i, 33)) {
 		come_after(c, FF_FLOW_CLEANUP, of, true);
 	}
+}
+
+static void what_comes_after(struct course *c)
+{
+	const struct vw_incident_options *o = c->i.o;
+
+	if (c->i.r->failed)
+		return;
+	if (o->cloud == NULL)
+		draw_what_comes_after(c);
+	for (unsigned n = 0; n < o->after_count && !c->i.r->failed; n++)
+		come_after(c, o->after[n], last_host(&c->i), true);
 }
 
 static void hear(struct vw_host *host, const char *cloud, const struct ff_ask *ask)
@@ -503,7 +542,6 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 
 	c.i.vw = vw_new(seed);
 	c.i.vw->trace = options->story;
-	c.i.vw->at_request = options->at_request;
 	c.i.vw->rtt_ms = options->cloud != NULL ? 100 : 20 + (int64_t)vw_draw(&c.i, 400);
 	scenario = vw_plan_fleet(&c.i, seed);
 	if (vw_open(c.i.vw, scenario, &err) < 0) {
@@ -526,10 +564,12 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 	for (size_t k = 0; k < VW_F_COUNT; k++)
 		result->counts[k] += c.i.vw->faults.counts[k];
 	result->requests += c.i.vw->requests;
+	if (c.i.vw->host_count > 0) {
+		result->sends = last_host(&c.i)->sends;
+		result->appends = last_host(&c.i)->appends;
+		result->syncs = last_host(&c.i)->syncs;
+	}
 	for (size_t h = 0; h < c.i.vw->host_count; h++) {
-		result->sends += c.i.vw->hosts[h]->sends;
-		result->appends += c.i.vw->hosts[h]->appends;
-		result->syncs += c.i.vw->hosts[h]->syncs;
 		if (options->story && c.i.vw->hosts[h]->journal.len > 0)
 			fprintf(stderr, "== journal of %s\n%s", c.i.vw->hosts[h]->run, c.i.vw->hosts[h]->journal.text);
 	}

@@ -11,6 +11,8 @@ struct vw_incident_options {
 	const char *only; /* a random fleet in this cloud alone; NULL: in any */
 	/* tried exhaustively: a small fleet of one cloud, and nothing but this. cloud NULL: random, made of the seed */
 	const char *cloud;
+	enum ff_flow after[2]; /* what comes after the repair; only the last of them is disturbed then */
+	unsigned after_count;
 	struct vw_break crash;
 	struct {
 		uint64_t number;
@@ -24,7 +26,8 @@ struct vw_incident_result {
 	bool failed;
 	struct ff_buf why; /* texts, a line each */
 	uint64_t counts[VW_F_COUNT];
-	uint64_t requests, sends, appends, syncs, vms, disks_lost;
+	uint64_t requests, vms, disks_lost;
+	uint64_t sends, appends, syncs; /* of the last run: the one that exhaustively tried faults meet */
 };
 
 /** Run it. `result` all zero before; free `why` after. */

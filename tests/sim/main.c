@@ -8,8 +8,8 @@
  *   sim --exhaustive [--some]                a crash before and after every request and journal write, every kind of
  *                                            fault at every request, every pair of faults at every pair of requests;
  *                                            or some of the pairs
- *   sim --cloud CLOUD [--vms N] [--crash WHAT N] [--fault N KIND [--fault N KIND]] [--story]
- *                                            one of those
+ *   sim --cloud CLOUD [--vms N] [--after FLOW [--after FLOW]] [--crash WHAT N] [--fault N KIND [--fault N KIND]]
+ *                                            one of those: of a repair, or of a rollback or cleanup after it
  *
  * Ends with `figure NAME VALUE UNIT` lines; exit status 1 when one failed. A failing seed is printed with the command
  * that replays it.
@@ -129,6 +129,16 @@ static enum vw_fault_kind fault_named(const char *name)
 	exit(2);
 }
 
+static enum ff_flow flow_named(const char *name)
+{
+	enum ff_flow flow = ff_flow_from_name(name);
+
+	if (flow == FF_FLOW_ROLLBACK || flow == FF_FLOW_CLEANUP)
+		return flow;
+	fprintf(stderr, "sim: '%s' comes after no repair\n", name != NULL ? name : "");
+	exit(2);
+}
+
 static void read_crash(struct vw_break *crash, const char *what, uint64_t n)
 {
 	const struct {
@@ -177,6 +187,8 @@ static void read_options(struct options *o, char **arg)
 			o->incident.vms = o->incident.vms ? o->incident.vms : 2;
 			o->seed = EVERY_SEED;
 			o->one = true;
+		} else if (ff_streq(*arg, "--after") && o->incident.after_count < FF_COUNT(o->incident.after)) {
+			o->incident.after[o->incident.after_count++] = flow_named(*++arg);
 		} else if (ff_streq(*arg, "--crash") && arg[1] != NULL) {
 			read_crash(&o->incident.crash, arg[1], number(arg[2]));
 			arg += 2;
