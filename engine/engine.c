@@ -99,20 +99,22 @@ struct ff_engine *ff_engine_new(const struct ff_world *world, const struct ff_en
 	return e;
 }
 
+void ff_one_release(struct ff_engine *e, struct ff_one *one)
+{
+	if (one->job != NULL)
+		ff_job_free(e, one->job);
+	json_decref(one->facts);
+	json_decref(one->removed);
+	json_decref(one->kept);
+	json_decref(one->by_hand);
+	free(one->reason);
+	free(one->last);
+}
+
 void ff_engine_forget_ones(struct ff_engine *e)
 {
-	for (size_t i = 0; i < e->one_count; i++) {
-		struct ff_one *one = &e->ones[i];
-
-		if (one->job != NULL)
-			ff_job_free(e, one->job);
-		json_decref(one->facts);
-		json_decref(one->removed);
-		json_decref(one->kept);
-		json_decref(one->by_hand);
-		free(one->reason);
-		free(one->last);
-	}
+	for (size_t i = 0; i < e->one_count; i++)
+		ff_one_release(e, &e->ones[i]);
 	free(e->ones);
 	e->ones = NULL;
 	e->one_count = 0;

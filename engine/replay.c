@@ -230,8 +230,7 @@ static int on_plan(struct ff_replay *r, const struct ff_node *record, struct ff_
 		one = &e->ones[number - 1];
 		if (one->attempted != 0 || one->touched || one->state == FF_ONE_ENDED)
 			return wrong(record, err, "its VM was begun already");
-		json_decref(one->facts);
-		free(one->reason);
+		ff_one_release(e, one);
 	}
 	*one = (struct ff_one){.task.run = ff_one_run,
 		.scope = scope,

@@ -293,6 +293,8 @@ void ff_say(struct ff_engine *e, enum ff_event_kind kind, const struct ff_scope 
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 /** The run cannot go on. The first reason counts. */
 void ff_engine_break(struct ff_engine *e, const struct ff_err *why);
+/** Free what the VM owns; it is to be written anew or forgotten. */
+void ff_one_release(struct ff_engine *e, struct ff_one *one);
 /** Free what is kept of VMs. */
 void ff_engine_forget_ones(struct ff_engine *e);
 /** A key for a table of VMs, ids without case as Azure needs it. The caller frees. */
