@@ -165,8 +165,8 @@ char *run_named(const char *name, struct ff_err *err);
 char *new_run_dir(const struct options *o, const char *id, struct ff_err *err);
 /** 1: go on; 0: no; -1: nobody to ask. `question` is asked on the terminal. */
 int ask_operator(const char *question);
-/** Its journal. The caller frees; NULL with err. */
-char *run_read(const char *folder, size_t *len, struct ff_err *err);
+/** What its journal tells. 0, and the caller releases it; -1 with err, which names the folder. */
+int run_read(const char *folder, struct ff_past *past, struct ff_err *err);
 
 /** What the operator asked for, for the journal: enough to open the same scopes again. A new object. */
 json_t *options_describe(const struct options *o, const struct found *f);

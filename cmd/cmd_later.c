@@ -36,19 +36,14 @@ static bool is_rollback(const struct later *l)
 
 static int read_run(struct later *l, struct options *o, struct ff_err *err)
 {
-	ff_auto_free char *journal = NULL;
-	size_t len = 0;
-
 	if (o->operands.count == 0)
 		return ff_fail(err, FF_E_USAGE, "%s needs a run: its id or folder", ff_flow_name(l->whom.flow));
 	if (o->operands.count > 1 && !is_rollback(l))
 		return ff_fail(err, FF_E_USAGE, "one run is taken, not %zu", o->operands.count);
 	l->of_folder = run_named(o->operands.items[0], err);
-	if (l->of_folder == NULL)
+	if (l->of_folder == NULL || run_read(l->of_folder, &l->past, err) < 0)
 		return -1;
-	journal = run_read(l->of_folder, &len, err);
-	if (journal == NULL || ff_past_read(journal, len, &l->past, err) < 0 ||
-		options_recall(o, l->past.info, err) < 0)
+	if (options_recall(o, l->past.info, err) < 0)
 		return ff_wrap(err, "run '%s'", l->of_folder);
 	return ff_later_check(&l->past, l->of_folder, err);
 }

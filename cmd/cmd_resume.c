@@ -8,8 +8,7 @@
 
 /* A run on its way through this file. */
 struct again {
-	char *folder, *journal;
-	size_t journal_len;
+	char *folder;
 	struct ff_past past;
 };
 
@@ -17,7 +16,6 @@ static void again_release(struct again *a)
 {
 	ff_past_release(&a->past);
 	free(a->folder);
-	free(a->journal);
 }
 
 /* What ended stays as it is: no cloud is asked. */
@@ -68,11 +66,8 @@ static int check_recipes(const json_t *recipes, struct ff_err *err)
 static int read_run(struct again *a, struct options *o, struct ff_err *err)
 {
 	a->folder = run_find(o, true, err);
-	if (a->folder == NULL)
+	if (a->folder == NULL || run_read(a->folder, &a->past, err) < 0)
 		return -1;
-	a->journal = run_read(a->folder, &a->journal_len, err);
-	if (a->journal == NULL || ff_past_read(a->journal, a->journal_len, &a->past, err) < 0)
-		return ff_wrap(err, "run '%s'", a->folder);
 	if (a->past.ended != NULL)
 		return 0;
 	if (!ff_streq(a->past.program, "fixfleet " FF_VERSION))
@@ -91,6 +86,7 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 {
 	ff_auto_free char *by = operator_name();
 	struct ff_engine_config config = find_config(o, keys, view);
+	struct ff_source journal;
 	struct ff_err err = {0};
 	int status;
 
@@ -102,17 +98,15 @@ static int go_on(struct again *a, struct options *o, struct found *f, const stru
 	config.recipes = a->past.recipes;
 	if (find_begin(f, o, &config, &err) < 0)
 		return fail_with(&err);
-	free(FF_STEAL(a->journal));
 	ff_past_forget_vms(&a->past); /* the engine learns of them from the journal */
 	/* from here on nobody else writes: read it once more */
-	if (ff_runtime_reopen_run(f->runtime, a->folder, &a->journal, &a->journal_len, &err) < 0)
+	if (ff_runtime_reopen_run(f->runtime, a->folder, &journal, &err) < 0)
 		return fail_with(&err);
 	status = find_all(f, o);
 	if (status != 0)
 		return status;
-	if (ff_engine_resume(f->engine, a->journal, a->journal_len, &err) < 0)
+	if (ff_engine_resume(f->engine, journal, &err) < 0)
 		return fail_with(&err);
-	free(FF_STEAL(a->journal)); /* a large run's is larger than all the rest */
 	return run_to_end(f, o, view, a->past.run, a->folder);
 }
 

@@ -59,15 +59,10 @@ int cmd_status(struct options *o)
 {
 	struct ff_err err = {0};
 	struct ff_past past = {0};
-	ff_auto_free char *folder = run_find(o, false, &err), *text = NULL;
-	size_t len = 0;
+	ff_auto_free char *folder = run_find(o, false, &err);
 
-	if (folder == NULL || (text = run_read(folder, &len, &err)) == NULL)
+	if (folder == NULL || run_read(folder, &past, &err) < 0)
 		return fail_with(&err);
-	if (ff_past_read(text, len, &past, &err) < 0) {
-		ff_wrap(&err, "run '%s'", folder);
-		return fail_with(&err);
-	}
 	if (o->output == OUTPUT_JSON)
 		print_past_json(&past, folder);
 	else

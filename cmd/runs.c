@@ -1,15 +1,11 @@
 /* Run folders: where they are, which one is meant, what their journal holds. */
 #include <dirent.h>
-#include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
-
-#define JOURNAL_BYTES_MAX ((off_t)4 << 30)
 
 char *state_folder(struct ff_err *err)
 {
@@ -46,12 +42,10 @@ static bool is_open(const char *folder)
 {
 	struct ff_past past = {0};
 	struct ff_err err;
-	size_t len = 0;
-	ff_auto_free char *text = run_read(folder, &len, &err);
 	bool open;
 
-	if (text == NULL || ff_past_read(text, len, &past, &err) < 0) {
-		ff_log(FF_LOG_WARN, NULL, "run '%s' is passed over: %s", folder, err.text);
+	if (run_read(folder, &past, &err) < 0) {
+		ff_log(FF_LOG_WARN, NULL, "passed over: %s", err.text);
 		return false;
 	}
 	open = past.ended == NULL;
@@ -122,30 +116,12 @@ char *run_find(const struct options *o, bool open_only, struct ff_err *err)
 	return state != NULL ? newest(state, open_only, err) : NULL;
 }
 
-char *run_read(const char *folder, size_t *len, struct ff_err *err)
+int run_read(const char *folder, struct ff_past *past, struct ff_err *err)
 {
-	ff_auto_free char *path = ff_printf("%s/journal.jsonl", folder);
-	ff_auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct ff_buf text = {0};
-	char piece[65536];
-	struct stat st;
-	ssize_t n;
+	ff_auto_close int fd = -1;
+	struct ff_source journal;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		ff_fail(err, FF_E_LOCAL, "cannot open '%s': %m", path);
-		return NULL;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size > JOURNAL_BYTES_MAX) {
-		ff_fail(err, FF_E_LOCAL, "'%s' is no journal: not a file, or larger than 4 GiB", path);
-		return NULL;
-	}
-	while ((n = read(fd, piece, sizeof(piece))) > 0)
-		ff_buf_add(&text, piece, (size_t)n);
-	if (n < 0) {
-		ff_fail(err, FF_E_LOCAL, "cannot read '%s': %m", path);
-		ff_buf_free(&text);
-		return NULL;
-	}
-	*len = text.len;
-	return ff_buf_take(&text);
+	if (ff_runtime_look(folder, &fd, &journal, err) < 0)
+		return -1;
+	return ff_past_read(journal, past, err) < 0 ? ff_wrap(err, "run '%s'", folder) : 0;
 }

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
 
 #include "fixfleet/clock.h"
 #include "fixfleet/json.h"
@@ -14,6 +13,7 @@
 #define SUM_END	       "\"}"
 #define SUM_TAIL_BYTES (SUM_KEY_BYTES + SUM_HEX + sizeof(SUM_END) - 1)
 #define LINE_BYTES_MAX (64u * 1024 * 1024)
+#define PIECE_BYTES    (64u * 1024)
 
 /* The sum of `text`, chained to the one before. */
 static void sum_of(const char *before, const char *text, size_t len, char sum[SUM_HEX + 1])
@@ -107,51 +107,110 @@ static const struct ff_node *parse_line(
 	return record;
 }
 
+/* ---------------------------------------------------------------- reading */
+
+static ssize_t read_memory(const void *self, size_t at, char *bytes, size_t room, struct ff_err *err)
+{
+	(void)err;
+	memcpy(bytes, (const char *)self + at, room);
+	return (ssize_t)room;
+}
+
+struct ff_source ff_source_of(const char *bytes, size_t len)
+{
+	return (struct ff_source){.len = len, .read = read_memory, .self = bytes};
+}
+
 struct reading {
+	struct ff_source source;
+	struct ff_buf window; /* what is in memory of it */
+	size_t from, at;      /* where the window begins, and the line that is looked at */
 	struct ff_nodes nodes;
 	int (*each)(void *arg, const struct ff_node *record, struct ff_err *err);
 	void *arg;
 	struct ff_chain *chain;
 };
 
-/* The line at `at`: its bytes with the newline; 0: torn, nothing follows; -1 with err. */
-static ssize_t read_line(struct reading *r, const char *bytes, size_t len, size_t at, struct ff_err *err)
+/* Another piece behind the line that is looked at, in the place of those before it. */
+static int read_piece(struct reading *r, struct ff_err *err)
 {
-	const char *line = bytes + at, *newline = memchr(line, '\n', len - at);
-	size_t line_len = newline ? (size_t)(newline - line) : len - at;
-	const struct ff_node *record;
+	char piece[PIECE_BYTES];
+	size_t end = r->from + r->window.len, left = r->source.len - end;
+	ssize_t n = r->source.read(r->source.self, end, piece, left < sizeof(piece) ? left : sizeof(piece), err);
 
-	if (newline == NULL || !line_sound(r->chain->sum, line, line_len)) {
-		size_t prefix = sound_prefix(r->chain->sum, line, line_len);
+	if (n <= 0)
+		return n < 0 ? -1 : ff_fail(err, FF_E_LOCAL, "journal ends at byte %zu, it was longer", end);
+	ff_buf_drop(&r->window, r->at - r->from);
+	r->from = r->at;
+	ff_buf_add(&r->window, piece, (size_t)n);
+	return 0;
+}
+
+/* The line at r->at, whole or all that there is, and its newline; NULL: there is none. */
+static int see_line(struct reading *r, const char **line, size_t *len, const char **newline, struct ff_err *err)
+{
+	size_t seen = 0; /* of the line, without a newline */
+
+	for (;;) {
+		*line = r->window.text + (r->at - r->from);
+		*len = r->window.len - (r->at - r->from);
+		*newline = *len > seen ? memchr(*line + seen, '\n', *len - seen) : NULL;
+		if (*newline != NULL || r->at + *len == r->source.len)
+			break;
+		if (*len > LINE_BYTES_MAX)
+			return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: a line without an end", r->at);
+		seen = *len;
+		if (read_piece(r, err) < 0)
+			return -1;
+	}
+	if (*newline != NULL)
+		*len = (size_t)(*newline - *line);
+	return 0;
+}
+
+/* The line at r->at: its bytes with the newline; 0: torn, nothing follows; -1 with err. */
+static ssize_t read_line(struct reading *r, struct ff_err *err)
+{
+	const char *newline, *line;
+	const struct ff_node *record;
+	size_t len, at = r->at;
+
+	if (see_line(r, &line, &len, &newline, err) < 0)
+		return -1;
+
+	if (newline == NULL || !line_sound(r->chain->sum, line, len)) {
+		size_t prefix = sound_prefix(r->chain->sum, line, len);
 
 		if (prefix > 0)
 			return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: no newline", at + prefix);
-		if (newline != NULL && at + line_len + 1 < len)
+		if (newline != NULL && at + len + 1 < r->source.len)
 			return ff_fail(err, FF_E_LOCAL, "journal damaged at byte %zu: wrong sum", at);
 		return 0;
 	}
-	record = parse_line(&r->nodes, line, line_len, at, r->chain->n + 1, err);
+	record = parse_line(&r->nodes, line, len, at, r->chain->n + 1, err);
 	if (record == NULL || (r->each != NULL && r->each(r->arg, record, err) < 0))
 		return -1;
 	r->chain->n++;
-	memcpy(r->chain->sum, line + line_len - 2 - SUM_HEX, SUM_HEX);
+	memcpy(r->chain->sum, line + len - 2 - SUM_HEX, SUM_HEX);
 	r->chain->sum[SUM_HEX] = '\0';
-	return (ssize_t)line_len + 1;
+	return (ssize_t)len + 1;
 }
 
-int ff_journal_read(const char *bytes, size_t len,
-	int (*each)(void *arg, const struct ff_node *record, struct ff_err *err), void *arg, struct ff_chain *chain,
-	size_t *sound, struct ff_err *err)
+int ff_journal_read(struct ff_source journal, int (*each)(void *arg, const struct ff_node *record, struct ff_err *err),
+	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err)
 {
-	struct reading r = {.each = each, .arg = arg, .chain = chain};
+	struct reading r = {.source = journal, .each = each, .arg = arg, .chain = chain};
 	ssize_t n = 1;
 
 	*chain = (struct ff_chain){0};
 	*sound = 0;
-	while (*sound < len && n > 0) {
-		n = read_line(&r, bytes, len, *sound, err);
-		*sound += n > 0 ? (size_t)n : 0;
+	ff_buf_adds(&r.window, ""); /* so that its text is not NULL */
+	while (*sound < journal.len && n > 0) {
+		n = read_line(&r, err);
+		r.at += n > 0 ? (size_t)n : 0;
+		*sound = r.at;
 	}
 	ff_nodes_free(&r.nodes);
+	ff_buf_free(&r.window);
 	return n < 0 ? -1 : 0;
 }

@@ -203,14 +203,14 @@ static void fill_gaps(struct ff_past *past)
 	}
 }
 
-int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_err *err)
+int ff_past_read(struct ff_source journal, struct ff_past *past, struct ff_err *err)
 {
 	struct replay r = {.past = past};
 	struct ff_chain chain;
 	size_t sound;
 
 	*past = (struct ff_past){0};
-	if (ff_journal_read(bytes, len, each, &r, &chain, &sound, err) < 0) {
+	if (ff_journal_read(journal, each, &r, &chain, &sound, err) < 0) {
 		ff_past_release(past);
 		return -1;
 	}
@@ -218,7 +218,7 @@ int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_
 		ff_past_release(past);
 		return ff_fail(err, FF_E_LOCAL, "the journal holds no run: nothing was begun");
 	}
-	past->torn = sound < len;
+	past->torn = sound < journal.len;
 	fill_gaps(past);
 	return 0;
 }

@@ -234,7 +234,7 @@ static void forget(struct ff_engine *e)
 	e->started = false;
 }
 
-int ff_engine_resume(struct ff_engine *e, const char *journal, size_t len, struct ff_err *err)
+int ff_engine_resume(struct ff_engine *e, struct ff_source journal, struct ff_err *err)
 {
 	struct ff_replay r = {.e = e, .planned = -1};
 	size_t sound;
@@ -244,8 +244,7 @@ int ff_engine_resume(struct ff_engine *e, const char *journal, size_t len, struc
 	if (e->phase != FF_PHASE_FOUND || !e->journal || e->one_count > 0)
 		return ff_fail(err, FF_E_BUG, "going on needs a journal, and comes after finding");
 	ff_rescues_find(e);
-	if (ff_journal_read(journal, len, ff_replay_record, &r, &e->chain, &sound, err) < 0 ||
-		check_whole(e, &r, err) < 0) {
+	if (ff_journal_read(journal, ff_replay_record, &r, &e->chain, &sound, err) < 0 || check_whole(e, &r, err) < 0) {
 		ff_replay_release(&r);
 		forget(e);
 		return -1;

@@ -134,7 +134,7 @@ void rt_workers_hurry(struct ff_runtime *rt);
 /* ---- run.c */
 void rt_run_init(struct rt_run *run);
 int rt_run_open(struct rt_run *run, const char *dir, struct ff_err *err);
-int rt_run_reopen(struct rt_run *run, const char *dir, char **journal, size_t *len, struct ff_err *err);
+int rt_run_reopen(struct rt_run *run, const char *dir, struct ff_source *journal, struct ff_err *err);
 void rt_run_close(struct rt_run *run);
 /** mkdir -p, mode 0700; each new one is durable. */
 int rt_make_folders(const char *path, struct ff_err *err);

@@ -167,26 +167,31 @@ int rt_run_open(struct rt_run *run, const char *dir, struct ff_err *err)
 
 /* ---------------------------------------------------------------- a run that was begun */
 
-static int read_journal(struct rt_run *run, struct ff_buf *text, struct ff_err *err)
+static ssize_t read_file(const void *self, size_t at, char *bytes, size_t room, struct ff_err *err)
 {
-	char piece[65536];
-	struct stat st;
 	ssize_t n;
 
-	run->journal_fd = openat(run->dir_fd, JOURNAL_NAME, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (run->journal_fd < 0 || fstat(run->journal_fd, &st) < 0)
-		return ff_fail(err, FF_E_LOCAL, "run folder '%s': cannot open its journal: %m", run->dir);
+	do
+		n = pread(*(const int *)self, bytes, room, (off_t)at);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? ff_fail(err, FF_E_LOCAL, "cannot read the journal at byte %zu: %m", at) : n;
+}
+
+/* *fd is the caller's to close, whatever comes of it. O_NONBLOCK: opening a FIFO without a writer must not hang. */
+static int open_journal(int dir_fd, const char *dir, int flags, int *fd, struct ff_source *journal, struct ff_err *err)
+{
+	struct stat st;
+
+	*fd = openat(dir_fd, JOURNAL_NAME, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (*fd < 0 || fstat(*fd, &st) < 0)
+		return ff_fail(err, FF_E_LOCAL, "run folder '%s': cannot open its journal: %m", dir);
 	if (!S_ISREG(st.st_mode) || st.st_size > JOURNAL_BYTES_MAX)
-		return ff_fail(
-			err, FF_E_LOCAL, "run folder '%s': its journal is no file, or larger than 4 GiB", run->dir);
-	while ((n = pread(run->journal_fd, piece, sizeof(piece), (off_t)text->len)) > 0)
-		ff_buf_add(text, piece, (size_t)n);
-	if (n < 0)
-		return ff_fail(err, FF_E_LOCAL, "run folder '%s': cannot read its journal: %m", run->dir);
+		return ff_fail(err, FF_E_LOCAL, "run folder '%s': its journal is no file, or larger than 4 GiB", dir);
+	*journal = (struct ff_source){.len = (size_t)st.st_size, .read = read_file, .self = fd};
 	return 0;
 }
 
-static int reopen_all(struct rt_run *run, struct ff_buf *text, struct ff_err *err)
+static int reopen_all(struct rt_run *run, struct ff_source *journal, struct ff_err *err)
 {
 	struct ff_chain chain;
 	size_t sound;
@@ -196,31 +201,36 @@ static int reopen_all(struct rt_run *run, struct ff_buf *text, struct ff_err *er
 		return ff_fail(err, FF_E_LOCAL, "cannot open run folder '%s': %m", run->dir);
 	if (faccessat(run->dir_fd, JOURNAL_NAME, F_OK, 0) < 0) /* or a lock would be made where no run is */
 		return ff_fail(err, FF_E_LOCAL, "run folder '%s' holds no journal", run->dir);
-	if (lock(run, err) < 0 || read_journal(run, text, err) < 0)
+	if (lock(run, err) < 0 ||
+		open_journal(run->dir_fd, run->dir, O_RDWR | O_APPEND, &run->journal_fd, journal, err) < 0)
 		return -1;
-	if (ff_journal_read(text->text, text->len, NULL, NULL, &chain, &sound, err) < 0)
+	if (ff_journal_read(*journal, NULL, NULL, &chain, &sound, err) < 0)
 		return ff_wrap(err, "run folder '%s'", run->dir);
-	if (sound < text->len)
+	if (sound < journal->len)
 		run->sound_bytes = (int64_t)sound;
-	text->len = sound;
+	journal->len = sound;
 	return 0;
 }
 
-int rt_run_reopen(struct rt_run *run, const char *dir, char **journal, size_t *len, struct ff_err *err)
+int rt_run_reopen(struct rt_run *run, const char *dir, struct ff_source *journal, struct ff_err *err)
 {
-	struct ff_buf text = {0};
-
 	if (run->dir != NULL)
 		return ff_fail(err, FF_E_BUG, "run folder '%s' is open already", run->dir);
 	run->dir = ff_strdup(dir);
-	if (reopen_all(run, &text, err) < 0) {
-		ff_buf_free(&text);
-		rt_run_close(run);
-		return -1;
-	}
-	*len = text.len;
-	*journal = ff_buf_take(&text);
-	return 0;
+	if (reopen_all(run, journal, err) == 0)
+		return 0;
+	rt_run_close(run);
+	return -1;
+}
+
+int ff_runtime_look(const char *run_dir, int *fd, struct ff_source *journal, struct ff_err *err)
+{
+	ff_auto_close int dir_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*fd = -1;
+	if (dir_fd < 0)
+		return ff_fail(err, FF_E_LOCAL, "cannot open run folder '%s': %m", run_dir);
+	return open_journal(dir_fd, run_dir, O_RDONLY, fd, journal, err);
 }
 
 /*

@@ -343,10 +343,9 @@ int ff_runtime_open_run(struct ff_runtime *rt, const char *run_dir, struct ff_er
 	return rt_run_open(&rt->run, run_dir, err);
 }
 
-int ff_runtime_reopen_run(
-	struct ff_runtime *rt, const char *run_dir, char **journal, size_t *journal_len, struct ff_err *err)
+int ff_runtime_reopen_run(struct ff_runtime *rt, const char *run_dir, struct ff_source *journal, struct ff_err *err)
 {
-	return rt_run_reopen(&rt->run, run_dir, journal, journal_len, err);
+	return rt_run_reopen(&rt->run, run_dir, journal, err);
 }
 
 /* ---------------------------------------------------------------- life */

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "fixfleet/err.h"
+#include "fixfleet/journal.h"
 #include "fixfleet/keys.h"
 #include "fixfleet/provider.h"
 #include "fixfleet/world.h"
@@ -160,12 +161,12 @@ int ff_engine_repair(
  * says of them by now (without its disk a VM looks like one that must not be touched). VMs of a scope that could not
  * be found now stay open. A finished run is at its end at once, and nothing is written.
  *
- * @journal  the bytes of the journal; a torn last record is passed over. Borrowed for the call
+ * @journal  a torn last record is passed over. Borrowed for the call
  * @return   0, or -1 with err and nothing done: the journal is damaged (byte offset), of another version, program or
  *           run; a scope is of another provider or account (subscription, project) than the recorded one; a
  *           record contradicts those before it
  */
-int ff_engine_resume(struct ff_engine *engine, const char *journal, size_t len, struct ff_err *err);
+int ff_engine_resume(struct ff_engine *engine, struct ff_source journal, struct ff_err *err);
 
 /** Do everything that can be done now. Never blocks except for the journal's sync. */
 void ff_engine_turn(struct ff_engine *engine);

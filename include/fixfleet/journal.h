@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "fixfleet/err.h"
 #include "fixfleet/mem.h"
@@ -31,15 +32,26 @@ struct ff_chain {
 /** Append to `out` the line of `record` (an object without n, t, sum; "k" in it), and move the chain on. */
 void ff_journal_line(struct ff_chain *chain, int64_t wall_ms, const json_t *record, struct ff_buf *out);
 
+/* Where a journal's bytes are: in memory, or in a file, which is read piece by piece. A copy is as good. */
+struct ff_source {
+	size_t len;
+	/* Up to `room` bytes from `at` on, where there are some; -1 with err (FF_E_LOCAL), 0: they are gone. */
+	ssize_t (*read)(const void *self, size_t at, char *bytes, size_t room, struct ff_err *err);
+	const void *self;
+};
+/** These bytes, which stay the caller's. */
+struct ff_source ff_source_of(const char *bytes, size_t len);
+
 /**
- * Read a whole journal. `each` is called for every sound record in order (borrowed; 0 to go on, -1 with err to stop).
+ * Read a whole journal, of which no more than a piece or a line is in memory at a time. `each` is called for every
+ * sound record in order (borrowed; 0 to go on, -1 with err to stop).
  * @chain   filled with the end of the sound part, to append after it
  * @sound   bytes of the sound part: a torn tail is cut off there before anything is appended
- * @return  0, or -1 with err (FF_E_LOCAL): damage with "byte N", another version, or each's own error
+ * @return  0, or -1 with err (FF_E_LOCAL): damage with "byte N", another version, it cannot be read; or each's own
+ * error
  */
-int ff_journal_read(const char *bytes, size_t len,
-	int (*each)(void *arg, const struct ff_node *record, struct ff_err *err), void *arg, struct ff_chain *chain,
-	size_t *sound, struct ff_err *err);
+int ff_journal_read(struct ff_source journal, int (*each)(void *arg, const struct ff_node *record, struct ff_err *err),
+	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err);
 
 /* ---- a run as its journal tells it, for `status` */
 
@@ -55,7 +67,8 @@ struct ff_past {
 	size_t count, selected; /* selected: how many the run was begun for; more when it was cut off before its plan */
 	bool torn;		/* the last record was torn */
 };
-int ff_past_read(const char *bytes, size_t len, struct ff_past *past, struct ff_err *err);
+/** 0, and the caller releases it; or -1 with err as of ff_journal_read(), or FF_E_LOCAL: no run was begun in it. */
+int ff_past_read(struct ff_source journal, struct ff_past *past, struct ff_err *err);
 /** Free what it tells of the VMs alone. */
 void ff_past_forget_vms(struct ff_past *past);
 void ff_past_release(struct ff_past *past);

@@ -10,6 +10,7 @@
 
 #include "fixfleet/engine.h"
 #include "fixfleet/err.h"
+#include "fixfleet/journal.h"
 #include "fixfleet/mem.h"
 #include "fixfleet/world.h"
 
@@ -46,11 +47,17 @@ int ff_runtime_keep_evidence(const char *run_dir, const char *provider, const st
 /**
  * Open the folder of a run that was begun, lock it and read its journal. Nothing is changed: a torn last record is cut
  * off before the first record is appended.
- * @journal  the bytes of the sound part; the caller frees
+ * @journal  its sound part, to be read as long as the folder is open
  * FF_E_LOCAL: no such run, not writable, locked by another fixfleet (its pid named), damaged, of another version.
  */
-int ff_runtime_reopen_run(
-	struct ff_runtime *rt, const char *run_dir, char **journal, size_t *journal_len, struct ff_err *err);
+int ff_runtime_reopen_run(struct ff_runtime *rt, const char *run_dir, struct ff_source *journal, struct ff_err *err);
+
+/**
+ * The journal of a run, to look at while it may be written. Nothing is locked.
+ * @fd  the caller closes it, and reads the journal before
+ * 0, or -1 with FF_E_LOCAL.
+ */
+int ff_runtime_look(const char *run_dir, int *fd, struct ff_source *journal, struct ff_err *err);
 
 /**
  * Turn the engine until its phase is at least `until`. SIGINT and SIGTERM reach ff_engine_interrupt(). `tick`, when not

@@ -279,7 +279,7 @@ static double status_s(const struct vw_host *host)
 	struct ff_past past;
 	struct ff_err err;
 
-	if (ff_past_read(host->journal.text, host->journal.len, &past, &err) < 0)
+	if (ff_past_read(ff_source_of(host->journal.text, host->journal.len), &past, &err) < 0)
 		give_up(err.text);
 	took = now_s(CLOCK_THREAD_CPUTIME_ID) - begin;
 	ff_past_release(&past);
@@ -296,7 +296,7 @@ static double resume_s(struct vw_host *host, const struct vw_run *what)
 	if (vw_host_begin(host, what, &err) < 0 || vw_run_until(host, FF_PHASE_FOUND, LIMIT_MS, &err) < 0)
 		give_up(err.text);
 	begin = now_s(CLOCK_THREAD_CPUTIME_ID);
-	if (ff_engine_resume(host->engine, host->journal.text, host->journal.len, &err) < 0)
+	if (ff_engine_resume(host->engine, ff_source_of(host->journal.text, host->journal.len), &err) < 0)
 		give_up(err.text);
 	return now_s(CLOCK_THREAD_CPUTIME_ID) - begin;
 }

@@ -41,7 +41,7 @@ static void check_past(const char *text, size_t len)
 	struct ff_past past;
 	struct ff_err err = {0};
 
-	if (ff_past_read(text, len, &past, &err) < 0) {
+	if (ff_past_read(ff_source_of(text, len), &past, &err) < 0) {
 		FUZZ_CHECK(err.class == FF_E_LOCAL && err.text[0] != '\0', "%d '%s'", (int)err.class, err.text);
 		return;
 	}
@@ -70,23 +70,39 @@ static void check_sound(const char *text, size_t len, const struct ff_chain *end
 		return;
 	ff_buf_add(&whole, text, sound);
 	ff_journal_line(&chain, WALL_MS, more, &whole);
-	FUZZ_CHECK(ff_journal_read(whole.text, whole.len, each, &seen, &again, &upto, &err) == 0, "%s", err.text);
+	FUZZ_CHECK(ff_journal_read(ff_source_of(whole.text, whole.len), each, &seen, &again, &upto, &err) == 0, "%s",
+		err.text);
 	FUZZ_CHECK(upto == whole.len && seen.records == end->n + 1, "%zu of %zu bytes", upto, whole.len);
+}
+
+static ssize_t give_few(const void *self, size_t at, char *bytes, size_t room, struct ff_err *err)
+{
+	size_t n = room < 13 ? room : 13;
+
+	(void)err;
+	memcpy(bytes, (const char *)self + at, n);
+	return (ssize_t)n;
 }
 
 static void check(const char *text, size_t len)
 {
-	struct seen seen = {0}, stopped = {.stop = true};
+	const struct ff_source few = {.len = len, .read = give_few, .self = text};
+	struct seen seen = {0}, seen_few = {0}, stopped = {.stop = true};
 	struct ff_chain end;
-	struct ff_err err = {0};
-	size_t sound;
+	struct ff_err err = {0}, err_few = {0};
+	size_t sound, sound_few;
+	int rc = ff_journal_read(ff_source_of(text, len), each, &seen, &end, &sound, &err);
 
-	if (ff_journal_read(text, len, each, &seen, &end, &sound, &err) == 0)
+	if (rc == 0)
 		check_sound(text, len, &end, sound);
 	else
 		FUZZ_CHECK(err.class == FF_E_LOCAL && strstr(err.text, "byte ") != NULL, "%d '%s'", (int)err.class,
 			err.text);
-	ff_journal_read(text, len, each, &stopped, &end, &sound, &err);
+	FUZZ_CHECK(ff_journal_read(few, each, &seen_few, &end, &sound_few, &err_few) == rc, "'%s', piece by piece '%s'",
+		err.text, err_few.text);
+	FUZZ_CHECK(sound_few == sound && seen_few.records == seen.records && ff_streq(err.text, err_few.text),
+		"'%s', piece by piece '%s'", err.text, err_few.text);
+	ff_journal_read(ff_source_of(text, len), each, &stopped, &end, &sound, &err);
 	check_past(text, len);
 }
 
@@ -103,7 +119,7 @@ static void check_resume(const char *text, size_t len)
 	fuzz_toy_open(&t);
 	fuzz_toy_run(&t, FF_PHASE_FOUND);
 	sends = t.sends;
-	if (ff_engine_resume(t.engine, text, len, &err) < 0) {
+	if (ff_engine_resume(t.engine, ff_source_of(text, len), &err) < 0) {
 		FUZZ_CHECK_ERR(err);
 		fuzz_toy_turn(&t);
 		FUZZ_CHECK(t.sends == sends && t.journal.len == 0, "refused (%s), and something done", err.text);

@@ -289,7 +289,8 @@ void fuzz_toy_close(struct fuzz_toy *t)
 	struct ff_err err = {0};
 
 	if (t->journal.len > 0) {
-		FUZZ_CHECK(ff_past_read(t->journal.text, t->journal.len, &past, &err) == 0, "%s", err.text);
+		FUZZ_CHECK(
+			ff_past_read(ff_source_of(t->journal.text, t->journal.len), &past, &err) == 0, "%s", err.text);
 		ff_past_release(&past);
 	}
 	ff_engine_free(t->engine);

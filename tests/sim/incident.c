@@ -473,7 +473,8 @@ static void come_after(struct course *c, enum ff_flow flow, const struct vw_host
 	struct ff_past past = {0};
 	struct ff_err err = {0};
 
-	if (ff_past_read(of->journal.text, of->journal.len, &past, &err) < 0 || ff_later_check(&past, "", &err) < 0) {
+	if (ff_past_read(ff_source_of(of->journal.text, of->journal.len), &past, &err) < 0 ||
+		ff_later_check(&past, "", &err) < 0) {
 		ff_past_release(&past); /* nothing was begun */
 		return;
 	}

@@ -377,14 +377,14 @@ int vw_host_go_on(struct vw_host *host, struct ff_err *err)
 	size_t sound = 0, records = 0;
 	int rc;
 
-	if (host->journal.len > 0 &&
-		ff_journal_read(host->journal.text, host->journal.len, any_record, &records, &chain, &sound, err) < 0)
+	if (host->journal.len > 0 && ff_journal_read(ff_source_of(host->journal.text, host->journal.len), any_record,
+					     &records, &chain, &sound, err) < 0)
 		return -1;
 	host->journal.len = host->synced = sound;
 	if (records == 0)
 		return vw_host_repair(host, err);
 	host->journal.text[sound] = '\0';
-	rc = ff_engine_resume(host->engine, host->journal.text, sound, err);
+	rc = ff_engine_resume(host->engine, ff_source_of(host->journal.text, sound), err);
 	host->dirty = true;
 	return rc;
 }

@@ -223,7 +223,8 @@ Test(engine_flow, who_was_only_checked_is_begun_once_more_after_each_resume)
 		world_dies(&w);
 		open_flow(FF_FLOW_ROLLBACK, 0, "");
 		world_run(&w, FF_PHASE_FOUND);
-		cr_assert_eq(ff_engine_resume(w.engine, w.journal.text, w.journal.len, &err), 0, "%s", err.text);
+		cr_assert_eq(ff_engine_resume(w.engine, ff_source_of(w.journal.text, w.journal.len), &err), 0, "%s",
+			err.text);
 	}
 	ff_engine_turn(w.engine);
 	world_run(&w, FF_PHASE_ENDED);

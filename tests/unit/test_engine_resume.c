@@ -29,7 +29,7 @@ static void find_again(size_t vms)
 
 static int resume(void)
 {
-	return ff_engine_resume(w.engine, w.journal.text, w.journal.len, &err);
+	return ff_engine_resume(w.engine, ff_source_of(w.journal.text, w.journal.len), &err);
 }
 
 /* To its end, or to its death. */
@@ -466,7 +466,7 @@ Test(engine_resume, a_torn_record_is_passed_over)
 	die_before("POST https://toy.test/stop:a", NULL);
 	ff_buf_add(&torn, w.journal.text, w.journal.len);
 	ff_buf_adds(&torn, "{\"n\":99,\"t\":\"2024-07-19T04");
-	cr_assert_eq(ff_engine_resume(w.engine, torn.text, torn.len, &err), 0, "%s", err.text);
+	cr_assert_eq(ff_engine_resume(w.engine, ff_source_of(torn.text, torn.len), &err), 0, "%s", err.text);
 	run_on();
 	expect_outcome(&w, "a", FF_O_REPAIRED, "");
 	find_again(2); /* the records written after it follow those before it */
@@ -632,7 +632,7 @@ Test(engine_resume, no_flipped_byte_is_believed)
 		;
 	for (size_t i = 0; i < last; i++) {
 		text[i] ^= 1 << i % 7;
-		cr_assert_eq(ff_engine_resume(w.engine, text, len, &err), -1, "byte %zu", i);
+		cr_assert_eq(ff_engine_resume(w.engine, ff_source_of(text, len), &err), -1, "byte %zu", i);
 		cr_assert(strstr(err.text, "damaged at byte ") != NULL, "byte %zu: %s", i, err.text);
 		text[i] ^= 1 << i % 7;
 	}

@@ -84,8 +84,8 @@ static void expect_caught(const char *bytes, size_t len, size_t from, bool may_b
 	struct ff_past past;
 	struct ff_chain chain;
 	size_t records = 0, sound;
-	int rc = ff_journal_read(bytes, len, count_them, &records, &chain, &sound, &err);
-	int past_rc = ff_past_read(bytes, len, &past, &past_err);
+	int rc = ff_journal_read(ff_source_of(bytes, len), count_them, &records, &chain, &sound, &err);
+	int past_rc = ff_past_read(ff_source_of(bytes, len), &past, &past_err);
 
 	cr_assert(sound <= j.starts[from], "%s at %zu: believed up to %zu", what, at, sound);
 	cr_assert(records <= from, "%s at %zu: %zu records were believed", what, at, records);
@@ -127,7 +127,8 @@ Test(journal_damage, cut_anywhere_it_is_sound_up_to_the_last_whole_line)
 
 		while (j.starts[whole + 1] <= len)
 			whole++;
-		cr_assert_eq(ff_journal_read(j.text.text, len, count_them, &records, &chain, &sound, &err), 0,
+		cr_assert_eq(
+			ff_journal_read(ff_source_of(j.text.text, len), count_them, &records, &chain, &sound, &err), 0,
 			"%zu: %s", len, err.text);
 		cr_assert_eq(records, whole);
 		cr_assert_eq(sound, j.starts[whole]);
@@ -209,7 +210,7 @@ Test(journal_damage, a_doubled_last_line_is_dropped_as_torn)
 	struct ff_chain chain;
 	size_t records = 0, sound;
 
-	cr_assert_eq(ff_journal_read(text.text, text.len, count_them, &records, &chain, &sound, &err), 0);
+	cr_assert_eq(ff_journal_read(ff_source_of(text.text, text.len), count_them, &records, &chain, &sound, &err), 0);
 	cr_expect_eq(records, 5);
 	cr_expect_eq(sound, j.text.len);
 }

@@ -52,7 +52,7 @@ static int read_it(const char *bytes, size_t len, size_t *records, size_t *sound
 
 	*records = 0;
 	*err = (struct ff_err){0};
-	return ff_journal_read(bytes, len, count_records, records, &end, sound, err);
+	return ff_journal_read(ff_source_of(bytes, len), count_records, records, &end, sound, err);
 }
 
 Test(journal, a_line_is_json_with_number_time_kind_and_sum)
@@ -87,7 +87,8 @@ Test(journal, a_whole_journal_is_read_to_its_end_and_can_be_gone_on_with)
 	struct ff_chain end;
 	struct ff_err err;
 
-	cr_assert_eq(ff_journal_read(text.text, text.len, count_records, &records, &end, &sound, &err), 0);
+	cr_assert_eq(
+		ff_journal_read(ff_source_of(text.text, text.len), count_records, &records, &end, &sound, &err), 0);
 	cr_expect_eq(records, 4);
 	cr_expect_eq(sound, text.len);
 	cr_expect_eq(end.n, chain.n);
@@ -229,7 +230,117 @@ Test(journal, the_reader_can_stop_it)
 	struct ff_chain end;
 	struct ff_err err;
 
-	cr_expect_eq(ff_journal_read(text.text, text.len, stop, &seen, &end, &sound, &err), -1);
+	cr_expect_eq(ff_journal_read(ff_source_of(text.text, text.len), stop, &seen, &end, &sound, &err), -1);
 	cr_expect_eq(seen, 2);
 	cr_expect_str_eq(err.text, "enough");
+}
+
+/* ---------------------------------------------------------------- piece by piece */
+
+/* Gives few bytes at a time, each once; from `gone_at` on there is nothing, or nothing that can be read. */
+static struct thrifty {
+	const char *bytes; /* NULL: there are only x */
+	size_t piece, gone_at, given;
+	bool unreadable;
+} thrifty;
+
+static ssize_t give(const void *self, size_t at, char *bytes, size_t room, struct ff_err *err)
+{
+	size_t n = thrifty.piece < room ? thrifty.piece : room;
+
+	cr_assert_eq(self, &thrifty);
+	cr_assert_eq(at, thrifty.given, "byte %zu after byte %zu", at, thrifty.given);
+	if (at >= thrifty.gone_at)
+		return thrifty.unreadable ? ff_fail(err, FF_E_LOCAL, "input/output error") : 0;
+	if (thrifty.bytes != NULL)
+		memcpy(bytes, thrifty.bytes + at, n);
+	else
+		memset(bytes, 'x', n);
+	thrifty.given += n;
+	return (ssize_t)n;
+}
+
+static int read_thriftily(const char *bytes, size_t len, size_t piece, size_t *records, size_t *sound,
+	struct ff_chain *end, struct ff_err *err)
+{
+	struct ff_source source = {.len = len, .read = give, .self = &thrifty};
+
+	*records = 0;
+	thrifty = (struct thrifty){.bytes = bytes, .piece = piece, .gone_at = len};
+	return ff_journal_read(source, count_records, records, end, sound, err);
+}
+
+Test(journal, piece_by_piece_it_reads_the_same)
+{
+	for (size_t len = 0; len <= text.len; len++) {
+		size_t records, sound;
+		struct ff_err err = {0};
+		int rc = read_it(text.text, len, &records, &sound, &err);
+
+		cr_assert_eq(rc, 0);
+		for (size_t piece = 1; piece <= 3 * starts[1]; piece += 1 + piece / 8) {
+			size_t few_records, few_sound;
+			struct ff_chain few_end;
+
+			cr_assert_eq(read_thriftily(text.text, len, piece, &few_records, &few_sound, &few_end, &err), 0,
+				"%zu of %zu: %s", piece, len, err.text);
+			cr_assert_eq(few_records, records, "%zu of %zu", piece, len);
+			cr_assert_eq(few_sound, sound, "%zu of %zu", piece, len);
+			cr_assert_eq(few_end.n, records);
+			cr_assert_eq(thrifty.given, len, "all of it is read, and once");
+		}
+	}
+}
+
+/* A newline may be the last byte that is there so far: that more follows is known all the same. */
+Test(journal, piece_by_piece_damage_is_at_the_same_byte)
+{
+	for (size_t at = 0; at < text.len; at++) {
+		struct ff_err err = {0}, few_err = {0};
+		size_t records, sound;
+		int rc;
+
+		text.text[at] ^= 1;
+		rc = read_it(text.text, text.len, &records, &sound, &err);
+		for (size_t piece = 1; piece <= 7; piece += 6) {
+			size_t few_sound;
+			struct ff_chain end;
+
+			cr_assert_eq(read_thriftily(text.text, text.len, piece, &records, &few_sound, &end, &few_err),
+				rc, "%zu", at);
+			cr_assert_eq(few_sound, sound, "%zu", at);
+			cr_assert_str_eq(few_err.text, err.text, "%zu", at);
+		}
+		text.text[at] ^= 1;
+	}
+}
+
+Test(journal, one_that_becomes_shorter_or_unreadable_is_refused)
+{
+	struct ff_source source = {.len = text.len, .read = give, .self = &thrifty};
+	size_t records = 0, sound;
+	struct ff_chain end;
+	struct ff_err err;
+
+	thrifty = (struct thrifty){.bytes = text.text, .piece = 10, .gone_at = starts[2]};
+	cr_assert_eq(ff_journal_read(source, count_records, &records, &end, &sound, &err), -1);
+	cr_expect_eq(err.class, FF_E_LOCAL);
+	cr_expect_not_null(strstr(err.text, "it was longer"), "%s", err.text);
+	cr_expect_eq(records, 2);
+	thrifty = (struct thrifty){.bytes = text.text, .piece = 10, .gone_at = starts[1], .unreadable = true};
+	cr_assert_eq(ff_journal_read(source, count_records, &records, &end, &sound, &err), -1);
+	cr_expect_str_eq(err.text, "input/output error");
+}
+
+Test(journal, a_line_without_an_end_is_not_taken_into_memory)
+{
+	struct ff_source source = {.len = (size_t)1 << 40, .read = give, .self = &thrifty};
+	size_t records = 0, sound;
+	struct ff_chain end;
+	struct ff_err err;
+
+	thrifty = (struct thrifty){.piece = SIZE_MAX, .gone_at = SIZE_MAX};
+	cr_assert_eq(ff_journal_read(source, count_records, &records, &end, &sound, &err), -1);
+	cr_expect_str_eq(err.text, "journal damaged at byte 0: a line without an end");
+	cr_expect_leq(thrifty.given, (size_t)65 << 20);
 }

@@ -9,7 +9,7 @@ static void read_past(void)
 {
 	struct ff_err err;
 
-	cr_assert_eq(ff_past_read(w.journal.text, w.journal.len, &past, &err), 0, "%s", err.text);
+	cr_assert_eq(ff_past_read(ff_source_of(w.journal.text, w.journal.len), &past, &err), 0, "%s", err.text);
 }
 
 Test(journal_past, the_replayed_run_is_the_run)
@@ -60,11 +60,11 @@ Test(journal_past, a_run_that_is_cut_short_anywhere_can_be_read)
 
 		if (w.journal.text[len - 1] != '\n')
 			continue;
-		cr_assert_eq(ff_past_read(w.journal.text, len, &past, &err), 0, "%s", err.text);
+		cr_assert_eq(ff_past_read(ff_source_of(w.journal.text, len), &past, &err), 0, "%s", err.text);
 		cr_expect(!past.torn);
 		cr_expect_eq(past.ended != NULL, len == w.journal.len);
 		ff_past_release(&past);
-		cr_assert_eq(ff_past_read(w.journal.text, len + (len < w.journal.len), &past, &err), 0);
+		cr_assert_eq(ff_past_read(ff_source_of(w.journal.text, len + (len < w.journal.len)), &past, &err), 0);
 		cr_expect_eq(past.torn, len < w.journal.len);
 		ff_past_release(&past);
 		lines++;
@@ -126,7 +126,7 @@ Test(journal_past, records_about_vms_that_no_plan_names_are_an_error)
 
 		ff_journal_line(&chain, 0, run, &text);
 		ff_journal_line(&chain, 0, bad, &text);
-		cr_expect_eq(ff_past_read(text.text, text.len, &past, &err), -1, "%s", kinds[i]);
+		cr_expect_eq(ff_past_read(ff_source_of(text.text, text.len), &past, &err), -1, "%s", kinds[i]);
 		cr_expect(strstr(err.text, "journal record 2") != NULL, "%s", err.text);
 		ff_buf_free(&text);
 	}
@@ -138,6 +138,6 @@ Test(journal_past, an_empty_journal_holds_no_run)
 	struct ff_err err;
 
 	world_open(&w, 0, NULL);
-	cr_expect_eq(ff_past_read("", 0, &past, &err), -1);
-	cr_expect_eq(ff_past_read("{\"n\":1", 6, &past, &err), -1);
+	cr_expect_eq(ff_past_read(ff_source_of("", 0), &past, &err), -1);
+	cr_expect_eq(ff_past_read(ff_source_of("{\"n\":1", 6), &past, &err), -1);
 }

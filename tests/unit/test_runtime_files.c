@@ -141,12 +141,13 @@ static size_t write_journal(const char *below, const char *more)
 
 Test(runtime_run, a_torn_record_is_cut_off_before_the_next_one)
 {
-	size_t sound = write_journal("run", "{\"n\":2,\"t\":\"2024"), len = 0;
-	ff_auto_free char *path = path_of("run"), *journal = NULL, *before = NULL, *text = NULL;
+	size_t sound = write_journal("run", "{\"n\":2,\"t\":\"2024");
+	ff_auto_free char *path = path_of("run"), *before = NULL, *text = NULL;
+	struct ff_source journal;
 	struct ff_err err = {0};
 
-	cr_assert_eq(ff_runtime_reopen_run(rt, path, &journal, &len, &err), 0, "%s", err.text);
-	cr_expect_eq(len, sound);
+	cr_assert_eq(ff_runtime_reopen_run(rt, path, &journal, &err), 0, "%s", err.text);
+	cr_expect_eq(journal.len, sound);
 	before = content_of("run/journal.jsonl");
 	cr_expect_gt(strlen(before), sound, "it was changed before anything was appended");
 	cr_assert_eq(world->append(world->self, "two\n", 4, &err), 0, "%s", err.text);
@@ -157,23 +158,23 @@ Test(runtime_run, a_torn_record_is_cut_off_before_the_next_one)
 
 Test(runtime_run, a_damaged_journal_is_not_opened)
 {
-	ff_auto_free char *path = path_of("run"), *journal = NULL;
+	ff_auto_free char *path = path_of("run");
+	struct ff_source journal;
 	struct ff_err err = {0};
-	size_t len;
 
 	write_journal("run", "{\"n\":2}\n{\"n\":3}\n");
-	cr_expect_eq(ff_runtime_reopen_run(rt, path, &journal, &len, &err), -1);
+	cr_expect_eq(ff_runtime_reopen_run(rt, path, &journal, &err), -1);
 	cr_expect_not_null(strstr(err.text, "journal damaged at byte "), "%s", err.text);
 }
 
 Test(runtime_run, a_folder_without_a_journal_is_left_as_it_is)
 {
-	ff_auto_free char *path = path_of("run"), *lock = path_of("run/lock"), *journal = NULL;
+	ff_auto_free char *path = path_of("run"), *lock = path_of("run/lock");
+	struct ff_source journal;
 	struct ff_err err = {0};
-	size_t len;
 
 	cr_assert_eq(mkdir(path, 0700), 0);
-	cr_expect_eq(ff_runtime_reopen_run(rt, path, &journal, &len, &err), -1);
+	cr_expect_eq(ff_runtime_reopen_run(rt, path, &journal, &err), -1);
 	cr_expect_not_null(strstr(err.text, "holds no journal"), "%s", err.text);
 	cr_expect_eq(access(lock, F_OK), -1);
 }

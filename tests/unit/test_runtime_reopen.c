@@ -74,15 +74,26 @@ static void expect_file(const char *text, size_t len)
 	close(fd);
 }
 
+static void expect_content(const struct ff_source *journal, const char *text, size_t len)
+{
+	ff_auto_free char *is = ff_calloc(len, 1);
+	struct ff_err err;
+
+	cr_assert_eq(journal->len, len);
+	cr_expect_eq(journal->read(journal->self, 0, is, len, &err), (ssize_t)len);
+	cr_expect_eq(memcmp(is, text, len), 0);
+	cr_expect_eq(journal->read(journal->self, 5, is, 3, &err), 3);
+	cr_expect_eq(memcmp(is, text + 5, 3), 0);
+}
+
 /* Refused with these words, and the journal is what it was. */
 static void expect_refused(const char *text, size_t len, const char *words)
 {
 	const struct ff_world *world = ff_runtime_world(rt);
+	struct ff_source journal;
 	struct ff_err err = {0};
-	char *journal = NULL;
-	size_t n;
 
-	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), -1);
+	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), -1);
 	cr_expect_eq(err.class, FF_E_LOCAL);
 	cr_expect(strstr(err.text, words) != NULL, "'%s' is not in '%s'", words, err.text);
 	cr_expect_eq(world->append(world->self, "x\n", 2, &err), -1);
@@ -93,19 +104,17 @@ Test(runtime_reopen, a_torn_tail_is_cut_off_before_the_first_record_is_appended)
 {
 	const struct ff_world *world = ff_runtime_world(rt);
 	ff_auto_buf torn = {0};
-	ff_auto_free char *journal = NULL;
+	struct ff_source journal;
 	struct ff_err err = {0};
-	size_t n;
 
 	ff_buf_add(&torn, sound.text, sound.len);
 	ff_buf_adds(&torn, "{\"n\":3,\"t\":\"2024-07");
 	write_file(torn.text, torn.len);
-	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), 0, "%s", err.text);
-	cr_expect_eq(n, sound.len);
-	cr_expect_eq(memcmp(journal, sound.text, n), 0);
+	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), 0, "%s", err.text);
+	expect_content(&journal, sound.text, sound.len);
 	expect_file(torn.text, torn.len); /* whoever only looks changes nothing */
 	add(FF_JOURNAL_VERSION, "stop");
-	cr_assert_eq(world->append(world->self, sound.text + n, sound.len - n, &err), 0);
+	cr_assert_eq(world->append(world->self, sound.text + journal.len, sound.len - journal.len, &err), 0);
 	cr_assert_eq(world->sync(world->self, &err), 0);
 	expect_file(sound.text, sound.len);
 }
@@ -134,20 +143,18 @@ Test(runtime_reopen, a_run_of_a_newer_program_is_refused)
 Test(runtime_reopen, a_run_that_is_under_way_is_refused_with_its_process)
 {
 	ff_auto_free char *want = ff_printf("run folder '%s' is in use by fixfleet process %d", dir, (int)getpid());
-	ff_auto_free char *journal = NULL;
+	struct ff_source journal;
 	struct ff_err err = {0};
-	size_t n;
 	int status;
 	pid_t pid;
 
 	write_file(sound.text, sound.len);
-	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), 0, "%s", err.text);
+	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), 0, "%s", err.text);
 	pid = fork();
 	cr_assert_geq(pid, 0);
 	if (pid == 0) {
 		struct ff_runtime *mine = ff_runtime_new(&(struct ff_runtime_options){0}, &err);
-		char *other = NULL;
-		int rc = ff_runtime_reopen_run(mine, dir, &other, &n, &err);
+		int rc = ff_runtime_reopen_run(mine, dir, &journal, &err);
 
 		_exit(rc == -1 && err.class == FF_E_LOCAL && ff_streq(err.text, want) ? 0 : 1);
 	}
@@ -158,29 +165,60 @@ Test(runtime_reopen, a_run_that_is_under_way_is_refused_with_its_process)
 
 Test(runtime_reopen, where_no_run_is_nothing_is_made)
 {
+	struct ff_source journal;
 	struct ff_err err = {0};
-	char *journal = NULL;
-	size_t n;
 
-	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), -1);
+	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), -1);
 	cr_expect(strstr(err.text, "holds no journal") != NULL, "%s", err.text);
 	cr_expect_eq(access(lock, F_OK), -1);
 	cr_expect_eq(access(file, F_OK), -1);
 	cr_assert_eq(rmdir(dir), 0);
-	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), -1);
+	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), -1);
 	cr_expect_eq(access(dir, F_OK), -1);
 }
 
 Test(runtime_reopen, a_journal_that_is_no_file_is_refused)
 {
+	struct ff_source journal;
 	struct ff_err err = {0};
-	char *journal = NULL;
-	size_t n;
 
 	cr_assert_eq(symlink("/etc/passwd", file), 0);
-	cr_expect_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), -1, "a link is followed");
+	cr_expect_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), -1, "a link is followed");
 	cr_assert_eq(unlink(file), 0);
 	cr_assert_eq(mkfifo(file, 0600), 0);
-	cr_expect_eq(ff_runtime_reopen_run(rt, dir, &journal, &n, &err), -1, "a pipe is read");
+	cr_expect_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), -1, "a pipe is read");
 	cr_expect_neq(err.text[0], '\0');
+}
+
+Test(runtime_reopen, a_look_locks_nothing_and_takes_what_is_there)
+{
+	struct ff_source journal, looked;
+	struct ff_err err = {0};
+	int fd;
+
+	write_file(sound.text, sound.len);
+	cr_assert_eq(ff_runtime_reopen_run(rt, dir, &journal, &err), 0, "%s", err.text);
+	cr_assert_eq(ff_runtime_look(dir, &fd, &looked, &err), 0, "%s", err.text);
+	expect_content(&looked, sound.text, sound.len);
+	close(fd);
+	expect_file(sound.text, sound.len);
+}
+
+Test(runtime_reopen, a_look_where_no_journal_is_is_refused)
+{
+	struct ff_source looked;
+	struct ff_err err = {0};
+	int fd;
+
+	cr_assert_eq(ff_runtime_look(dir, &fd, &looked, &err), -1);
+	cr_expect_eq(fd, -1);
+	cr_expect_not_null(strstr(err.text, "/run': cannot open its journal: No such file"), "%s", err.text);
+	cr_assert_eq(mkfifo(file, 0600), 0);
+	cr_assert_eq(ff_runtime_look(dir, &fd, &looked, &err), -1);
+	close(fd);
+	cr_expect_not_null(strstr(err.text, "/run': its journal is no file"), "%s", err.text);
+	cr_assert_eq(unlink(file), 0);
+	cr_assert_eq(rmdir(dir), 0);
+	cr_assert_eq(ff_runtime_look(dir, &fd, &looked, &err), -1);
+	cr_expect_not_null(strstr(err.text, "cannot open run folder '"), "%s", err.text);
 }
