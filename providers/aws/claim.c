@@ -13,6 +13,7 @@
 
 #define TAG_LAG_MS     2000 /* seconds at most are reported, facts section 5; AWS_LAG_MS is far on the safe side */
 #define ON_WAY_MS      1500 /* of a request, until it takes effect */
+#define UNSEEN_MS      (TAG_LAG_MS + ON_WAY_MS)
 #define MOMENT_MS      (2 * TAG_LAG_MS + AWS_CLAIM_FRESH_MS + ON_WAY_MS)
 #define LAG_LOOK_MS    1500
 #define STATUS_LOOK_MS 10000
@@ -86,7 +87,11 @@ static void see_status(const struct ff_member *m, int64_t wall_ms, const xmlNode
 		aws_other_side(v);
 }
 
-/* Before our own tag is written another's is a claim; after it, until it is to be seen, the one that was replaced. */
+/*
+ * Before our own tag is written another's is a claim. After it, until ours is to be seen, it is what was replaced: a
+ * claim that might be, or that of a run which looked in the same moment. Of two such the one that wrote last has it;
+ * were it to believe at once what it reads, both would give way.
+ */
 static void foreign(
 	const struct ff_member *m, const xmlNode *node, const char *run, int64_t since, struct ff_verdict *v)
 {
@@ -95,7 +100,7 @@ static void foreign(
 
 	if (ff_may_replace_claim(m, run) && since == INT64_MAX)
 		aws_verdict(v, FF_M_NOT_DONE);
-	else if (ff_may_replace_claim(m, run) && since < AWS_LAG_MS)
+	else if (since < (ff_may_replace_claim(m, run) ? AWS_LAG_MS : UNSEEN_MS))
 		aws_wait(v, LAG_LOOK_MS, "the tag is not to be seen yet");
 	else
 		aws_failed(v, FF_E_CONFLICT,

@@ -527,6 +527,25 @@ Test(aws_steps, a_claim_is_taken_over_when_told_so)
 	}
 }
 
+/* simulation: two rollbacks wrote their claims a second apart, each read the other's name, and neither went on */
+Test(aws_steps, of_two_that_claim_at_once_one_goes_on)
+{
+	static const struct {
+		const char *facts;
+		enum ff_meaning meaning;
+	} cases[] = {{"{\"side\":true}", FF_M_FAILED}, {"{\"side\":true,\"claim_ms\":-500}", FF_M_WAIT},
+		{"{\"side\":true,\"claim_ms\":-3400}", FF_M_WAIT}, {"{\"side\":true,\"claim_ms\":-3500}", FF_M_FAILED}};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		struct stage s;
+
+		stage_up(&s, AWS_CLAIM);
+		add_facts(s.facts, cases[i].facts);
+		cr_expect_eq(looked(&s, THEIRS, WALL_MS).meaning, cases[i].meaning, "%s", cases[i].facts);
+		stage_down(&s);
+	}
+}
+
 /* simulation, seed 960000163: rolled back a second after it was released, and the tag was still to be seen */
 Test(aws_steps, the_claim_of_the_run_that_is_rolled_back_is_nobodys)
 {
