@@ -14,6 +14,7 @@
  *   wave.c      canaries, doubling, too many failures
  *   resume.c    going on with a run: its VMs and the cloud             replay.c   its records, one after the other
  *   later.c     whom a rollback or a cleanup is done to
+ *   lost.c      whom the recovery of a run without its folder is done to
  */
 #ifndef ENGINE_STATE_H
 #define ENGINE_STATE_H
