@@ -195,6 +195,16 @@ static const enum ff_outcome outcomes[FF_FLOW_COUNT] = {
 	[FF_FLOW_RECOVER] = FF_O_FAILED_HOME, /* home, and nobody knows whether mended and proved */
 };
 
+/* With what best effort has left over, which nobody else tells of. */
+static void end_recovered(struct ff_engine *e, struct ff_one *one)
+{
+	bool more = one->reason != NULL && one->reason[0] != '\0';
+	ff_auto_free char *reason = ff_printf(
+		"brought home by its tags: its run's folder was lost%s%s", more ? "; " : "", more ? one->reason : "");
+
+	ff_one_end(e, one, outcomes[e->flow], reason);
+}
+
 static void next_forward(struct ff_engine *e, struct ff_one *one)
 {
 	const int *order = one->scope->order;
@@ -211,10 +221,10 @@ static void next_forward(struct ff_engine *e, struct ff_one *one)
 	}
 	if (one->tail)
 		ff_one_end(e, one, (enum ff_outcome)one->goal, one->reason);
+	else if (e->flow == FF_FLOW_RECOVER)
+		end_recovered(e, one);
 	else
-		ff_one_end(e, one, outcomes[e->flow],
-			e->flow == FF_FLOW_RECOVER ? "brought home by its tags: its run's folder was lost"
-						   : one->reason);
+		ff_one_end(e, one, outcomes[e->flow], one->reason);
 }
 
 /* The row that takes back what the forward row at that index did; FF_STEP_NONE: there is nothing to take back. */

@@ -259,8 +259,10 @@ int ff_engine_resume(struct ff_engine *e, struct ff_source journal, struct ff_er
 		set_off(e, &r);
 		if (e->missing > 0)
 			ff_say(e, FF_EV_WARN, NULL, NULL,
-				"%zu of %lld selected VMs are in the journal: look for the others when this is over",
-				e->one_count, (long long)r.planned);
+				"%zu of %lld selected VMs are in the journal: %s when this is over", e->one_count,
+				(long long)r.planned,
+				e->flow == FF_FLOW_RECOVER ? "bring the others home with resume --from-cloud once more"
+							   : "look for the others");
 	}
 	ff_replay_release(&r);
 	return 0;

@@ -196,6 +196,21 @@ Test(engine_flow, who_is_brought_home_by_its_tags_is_no_failure_for_the_next)
 		expect_outcome(&w, name, FF_O_FAILED_HOME, "brought home by its tags");
 }
 
+/* Nobody else tells of it: the run that made it is lost. */
+Test(engine_flow, who_is_brought_home_says_what_was_left_over)
+{
+	static const int home[] = {DELETE, RELEASE, FF_STEP_NONE};
+
+	RULES({"look/delete/a", .body = "failed"}, {"look/delete/b", .body = "done"});
+	provider.recover = home;
+	steps[DELETE].flags = FF_LOOK_FIRST | FF_BEST_EFFORT;
+	open_flow(FF_FLOW_RECOVER, 0, "b");
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_FAILED_HOME, "brought home by its tags: its run's folder was lost; delete: ");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "brought home by its tags: its run's folder was lost");
+	cr_expect_eq(traced(&w, "look/release/a"), 1);
+}
+
 Test(engine_flow, a_flow_that_is_not_offered_has_no_rows)
 {
 	provider.cleanup = NULL;
