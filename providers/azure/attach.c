@@ -12,14 +12,29 @@
 
 #define BUSY_WAIT_MS 5000
 
+const char *azure_holder(const struct ff_member *m)
+{
+	return m->step == AZ_FREE_COPY ? ff_json_str(m->facts, "holder") : m->rescue ? m->rescue->id : NULL;
+}
+
+const json_t *azure_holder_facts(const struct ff_member *m)
+{
+	return m->step == AZ_FREE_COPY ? m->facts : m->rescue_facts;
+}
+
 const char *azure_attach_group(const struct ff_member *m)
 {
-	return m->rescue ? m->rescue->id : NULL;
+	return azure_holder(m);
+}
+
+static const char *region_of(const struct ff_member *m)
+{
+	return m->rescue ? m->rescue->region : m->vm->region;
 }
 
 static bool by_patch(const struct ff_member *m)
 {
-	return ff_json_bool(m->rescue_facts, "attach_by_patch", false);
+	return ff_json_bool(azure_holder_facts(m), "attach_by_patch", false);
 }
 
 /* The customer's key of a disk must be named when it is attached. */
@@ -112,7 +127,7 @@ static json_t *staying(const json_t *disks)
 /* The FULL list: an entry left out is detached. */
 static json_t *full_list(const struct ff_member *m, size_t n)
 {
-	json_t *list = staying(ff_json_at(m->rescue_facts, "vm_disks"));
+	json_t *list = staying(ff_json_at(azure_holder_facts(m), "vm_disks"));
 
 	for (size_t i = 0; i < n; i++) {
 		ff_auto_free char *id = azure_copy_id(&m[i]);
@@ -120,7 +135,7 @@ static json_t *full_list(const struct ff_member *m, size_t n)
 
 		if (m[i].step == AZ_ATTACH && at < 0)
 			json_array_append_new(list, new_entry(&m[i], id));
-		else if (m[i].step == AZ_DETACH && at >= 0)
+		else if (m[i].step != AZ_ATTACH && at >= 0)
 			json_array_remove(list, (size_t)at);
 	}
 	return list;
@@ -131,7 +146,7 @@ static int ask_patch(
 {
 	json_t *body, *properties, *storage;
 
-	if (azure_ask_resource(cloud, ask, "PATCH", m->rescue->id, "?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "PATCH", azure_holder(m), "?", AZ_VM_API, err) < 0)
 		return -1;
 	body = json_object();
 	properties = json_object();
@@ -139,17 +154,17 @@ static int ask_patch(
 	ff_json_set_new(storage, "dataDisks", full_list(m, n));
 	ff_json_set_new(properties, "storageProfile", storage);
 	ff_json_set_new(body, "properties", properties);
-	azure_ask_json(ask, body, ff_json_str(m->rescue_facts, "vm_etag"));
-	azure_cost(cloud, ask, AZ_COST_PATCH_VM, m->rescue->region, m->rescue->id);
+	azure_ask_json(ask, body, ff_json_str(azure_holder_facts(m), "vm_etag"));
+	azure_cost(cloud, ask, AZ_COST_PATCH_VM, region_of(m), azure_holder(m));
 	return 0;
 }
 
 AZ_ACT_FN(azure_attach_detach)
 {
-	bool list_known = json_is_array(ff_json_at(m->rescue_facts, "vm_disks")) &&
-			  ff_json_str(m->rescue_facts, "vm_etag") != NULL;
+	bool list_known = json_is_array(ff_json_at(azure_holder_facts(m), "vm_disks")) &&
+			  ff_json_str(azure_holder_facts(m), "vm_etag") != NULL;
 
-	if (m->rescue == NULL)
+	if (azure_holder(m) == NULL)
 		return ff_fail(err, FF_E_BUG, "no rescue VM is assigned");
 	for (size_t i = 0; i < n; i++) {
 		ff_auto_free char *id = azure_copy_id(&m[i]);
@@ -162,10 +177,10 @@ AZ_ACT_FN(azure_attach_detach)
 	}
 	if (by_patch(m) && list_known) /* else it is refused once more, and then looked at */
 		return ask_patch(cloud, m, n, ask, err);
-	if (azure_ask_resource(cloud, ask, "POST", m->rescue->id, "/attachDetachDataDisks?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "POST", azure_holder(m), "/attachDetachDataDisks?", AZ_VM_API, err) < 0)
 		return -1;
 	azure_ask_json(ask, request_body(m, n), NULL);
-	azure_cost(cloud, ask, AZ_COST_UPDATE_VM, m->rescue->region, m->rescue->id);
+	azure_cost(cloud, ask, AZ_COST_UPDATE_VM, region_of(m), azure_holder(m));
 	return 0;
 }
 
@@ -173,11 +188,11 @@ AZ_ACT_FN(azure_attach_detach)
 
 static int look_rescue(const struct ff_cloud *cloud, const struct ff_member *m, struct ff_ask *ask, struct ff_err *err)
 {
-	if (m->rescue == NULL)
+	if (azure_holder(m) == NULL)
 		return ff_fail(err, FF_E_BUG, "no rescue VM is assigned");
-	if (azure_ask_resource(cloud, ask, "GET", m->rescue->id, "?", AZ_VM_API, err) < 0)
+	if (azure_ask_resource(cloud, ask, "GET", azure_holder(m), "?", AZ_VM_API, err) < 0)
 		return -1;
-	azure_cost(cloud, ask, AZ_COST_GET_VM, m->rescue->region, m->rescue->id);
+	azure_cost(cloud, ask, AZ_COST_GET_VM, region_of(m), azure_holder(m));
 	return 0;
 }
 
@@ -189,7 +204,8 @@ AZ_LOOK_FN(azure_look_attach)
 /* The disk itself says when it is free; with the fallback, the list that is to be patched is needed. */
 AZ_LOOK_FN(azure_look_detach)
 {
-	return by_patch(m) && m->rescue != NULL ? look_rescue(cloud, m, ask, err) : azure_look_copy(cloud, m, ask, err);
+	return by_patch(m) && azure_holder(m) != NULL ? look_rescue(cloud, m, ask, err)
+						      : azure_look_copy(cloud, m, ask, err);
 }
 
 /* Who holds that LUN; NULL: nobody. */
@@ -217,10 +233,11 @@ static void rescue_looked(const struct ff_member *m, const json_t *vm, struct ff
 	if (by_patch(m))
 		azure_take_list(m, vm, v);
 	if (!azure_state_terminal(state) || ff_json_bool(entry, "toBeDetached", false))
-		azure_wait(v, BUSY_WAIT_MS, "rescue VM '%s' is being changed", m->rescue->name);
+		azure_wait(v, BUSY_WAIT_MS, "rescue VM '%s' is being changed", azure_id_name(azure_holder(m)));
 	else if (by_patch(m) && azure_etag(vm) == NULL)
 		azure_failed(v, FF_E_PERMANENT,
-			"rescue VM '%s' has no etag: its list of disks cannot be changed safely", m->rescue->name);
+			"rescue VM '%s' has no etag: its list of disks cannot be changed safely",
+			azure_id_name(azure_holder(m)));
 	else if (!attach && entry == NULL)
 		azure_is_detached(m, v);
 	else if (attach && entry != NULL && ff_json_int(entry, "lun", -1) == m->slot)
@@ -277,6 +294,8 @@ AZ_LOOKED_FN(azure_detach_looked)
 		azure_unhappy(&reply, AZ_LOOK, v);
 	else if (ff_json_at(reply.body, "properties/storageProfile") != NULL)
 		rescue_looked(m, reply.body, v);
+	else if (m->step == AZ_FREE_COPY)
+		azure_free_copy_looked(m, reply.body, v);
 	else
 		copy_looked(m, reply.body, v);
 }

@@ -17,9 +17,11 @@ void azure_is_attached(const struct ff_member *m, struct ff_verdict *v)
 
 void azure_is_detached(const struct ff_member *m, struct ff_verdict *v)
 {
+	static const char *const over[] = {"attached", "alone", "vm_etag", "vm_disks"};
+
 	azure_done(m, v);
-	ff_json_set_new(azure_patch(v), "attached", json_null());
-	ff_json_set_new(azure_patch(v), "alone", json_null());
+	for (size_t i = 0; i < (m->step == AZ_FREE_COPY ? FF_COUNT(over) : 2); i++)
+		ff_json_set_new(azure_patch(v), over[i], json_null());
 }
 
 /* Does the VM's list show the effect? An operation that succeeded and shows nothing else is believed. */
@@ -30,7 +32,7 @@ static void ended_well(const struct ff_member *m, const json_t *disks, struct ff
 	bool there = at >= 0 && !ff_json_bool(json_array_get(disks, (size_t)at), "toBeDetached", false);
 	bool believed = !json_is_array(disks);
 
-	if (m->step == AZ_DETACH && (believed || !there)) {
+	if (m->step != AZ_ATTACH && (believed || !there)) {
 		azure_is_detached(m, v);
 	} else if (m->step == AZ_ATTACH &&
 		   (believed || (there && ff_json_int(json_array_get(disks, (size_t)at), "lun", -1) == m->slot))) {
@@ -57,7 +59,7 @@ static void refused_alone(const struct ff_member *m, const struct azure_reply *r
 	bool already = ff_contains_nocase(reply->err.text, "already");
 
 	azure_unhappy(reply, AZ_ACT, v);
-	if (v->meaning == FF_M_FAILED && reply->class != FF_E_DENIED && (m->step == AZ_DETACH || already))
+	if (v->meaning == FF_M_FAILED && reply->class != FF_E_DENIED && (m->step != AZ_ATTACH || already))
 		v->meaning = FF_M_LOOK;
 }
 
@@ -91,18 +93,29 @@ static void refused_together(const struct ff_member *m, size_t n, const struct a
 	}
 }
 
+/* Where what was learned of the VM that has the disks is kept. */
+static json_t *learned_of(const struct ff_member *m, struct ff_verdict *v)
+{
+	if (m->step == AZ_FREE_COPY)
+		return azure_patch(v);
+	if (v->rescue_facts == NULL)
+		v->rescue_facts = json_object();
+	return v->rescue_facts;
+}
+
 void azure_take_list(const struct ff_member *m, const json_t *vm, struct ff_verdict *v)
 {
 	const char *etag = azure_etag(vm);
 	const json_t *disks = ff_json_at(vm, "properties/storageProfile/dataDisks");
+	json_t *learned;
 
 	/* of a VM that is being changed it may lack what is on its way in, under the etag of that very change */
-	if (etag == NULL || !json_is_array(disks) || ff_streq(etag, ff_json_str(m->rescue_facts, "vm_etag")) ||
+	if (etag == NULL || !json_is_array(disks) || ff_streq(etag, ff_json_str(azure_holder_facts(m), "vm_etag")) ||
 		!azure_state_terminal(ff_json_str(vm, "properties/provisioningState")))
 		return;
-	v->rescue_facts = json_object();
-	ff_json_set_str(v->rescue_facts, "vm_etag", etag);
-	ff_json_set_new(v->rescue_facts, "vm_disks", json_deep_copy(disks));
+	learned = learned_of(m, v);
+	ff_json_set_str(learned, "vm_etag", etag);
+	ff_json_set_new(learned, "vm_disks", json_deep_copy(disks));
 }
 
 void azure_attach_ended(const struct ff_member *m, size_t n, const struct azure_reply *reply, const json_t *result,
@@ -135,11 +148,11 @@ static bool api_is_off(const struct azure_reply *reply)
 }
 
 /* azure-rest-api-specs#27476: then the list is patched, after a look at it. */
-static void fall_back(size_t n, const struct azure_reply *reply, struct ff_verdict *v)
+static void fall_back(const struct ff_member *m, size_t n, const struct azure_reply *reply, struct ff_verdict *v)
 {
-	v[0].rescue_facts = json_object();
-	ff_json_set_bool(v[0].rescue_facts, "attach_by_patch", true);
 	for (size_t i = 0; i < n; i++) {
+		if (i == 0 || m[i].step == AZ_FREE_COPY) /* which has facts of its own */
+			ff_json_set_bool(learned_of(&m[i], &v[i]), "attach_by_patch", true);
 		v[i].meaning = FF_M_LOOK;
 		v[i].err = reply->err;
 	}
@@ -152,7 +165,7 @@ AZ_ACTED_FN(azure_attach_detach_acted)
 
 	azure_begin(&reply, wall_ms, answer, v, n);
 	if (api_is_off(&reply)) {
-		fall_back(n, &reply, v);
+		fall_back(m, n, &reply, v);
 		return;
 	}
 	if (reply.class != FF_E_NONE) {
@@ -162,7 +175,7 @@ AZ_ACTED_FN(azure_attach_detach_acted)
 	azure_take_list(m, reply.body, &v[0]);
 	/* only a PATCH answers with the VM, whose provisioningState then tells when there is no header to poll */
 	if (ff_json_at(reply.body, "properties/storageProfile") != NULL &&
-		azure_ask_resource(cloud, &resource, "GET", m->rescue->id, "?", AZ_VM_API, NULL) < 0)
+		azure_ask_resource(cloud, &resource, "GET", azure_holder(m), "?", AZ_VM_API, NULL) < 0)
 		resource = (struct ff_ask){0};
 	for (size_t i = 0; i < n; i++) {
 		azure_accepted(cloud, &reply, answer, wall_ms, resource.url, &v[i]);

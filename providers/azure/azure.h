@@ -29,7 +29,8 @@
  *   release_blank                           leaving the claim out did not remove it: blank it
  *   disk_tags                               of the replaced disk, only while it is marked
  *   of, target                              rollback: the run that is taken back, id of the disk that comes back
- *   claim {run, was}, holder                recover: what its tags say; who has the copy
+ *   claim {run, was}, holder, replaced      recover: what its tags say; who has the copy, or of which disk it is one;
+ *                                           with what is said below of a rescue VM
  *   of, left                                cleanup: the run that is tidied up after, id of the disk to be deleted
  * and of a rescue VM: attach_by_patch, vm_etag, vm_disks: see attach.c; availability_set.
  */
@@ -326,6 +327,8 @@ enum azure_step {
 	AZ_RESTORE,
 	AZ_CONFIRM,
 	AZ_DELETE_LEFT,
+	AZ_SETTLE,
+	AZ_FREE_COPY,
 	AZ_DROP_COPY,
 	AZ_STEP_COUNT
 };
@@ -423,8 +426,9 @@ AZ_ACTED_FN(azure_delete_left_acted);
 AZ_LOOK_FN(azure_look_left);
 AZ_LOOKED_FN(azure_delete_left_looked);
 /* recover.c: a run whose journal is lost */
-AZ_ACT_FN(azure_drop_copy);
-AZ_ACTED_FN(azure_drop_copy_acted);
+AZ_LOOKED_FN(azure_settle_looked);
+/** What the copy itself says, before it is taken off whoever has it; `disk` is the copy. */
+void azure_free_copy_looked(const struct ff_member *m, const json_t *disk, struct ff_verdict *v);
 AZ_LOOKED_FN(azure_drop_copy_looked);
 /** The facts `claim` of the VM's tags. */
 void azure_read_claim(struct ff_vm *vm);

@@ -16,7 +16,9 @@
 
 static const char *replaced(const struct ff_member *m)
 {
-	return ff_json_str(m->facts, "os_disk/managedDisk/id");
+	const char *known = ff_json_str(m->facts, "replaced"); /* a lost run's, which was found on the copy */
+
+	return known ? known : ff_json_str(m->facts, "os_disk/managedDisk/id");
 }
 
 static int ask_disk(const struct ff_cloud *cloud, const struct ff_member *m, const char *method, enum azure_cost cost,

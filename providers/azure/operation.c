@@ -4,7 +4,7 @@
  * Any of 200, 201, 202, 204 may start one. Azure-AsyncOperation goes before Location; with neither, after PUT and
  * PATCH, the resource's provisioningState tells. The poll URL is kept as it came, in facts: "op" {url, kind, since}.
  */
-#include "azure.h"
+#include "attach.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -149,9 +149,16 @@ void azure_accepted(const struct ff_cloud *cloud, const struct azure_reply *repl
 
 /* ---------------------------------------------------------------- running */
 
+/* An operation of the VM that has the disks. */
+static bool is_of_attach(const struct ff_member *m)
+{
+	return m->step == AZ_ATTACH || m->step == AZ_DETACH || m->step == AZ_FREE_COPY;
+}
+
 static enum azure_cost poll_cost(const struct ff_member *m)
 {
-	bool disk = m->step == AZ_COPY || m->step == AZ_DELETE_COPY || m->step == AZ_MARK || m->step == AZ_DELETE_LEFT;
+	bool disk = m->step == AZ_COPY || m->step == AZ_DELETE_COPY || m->step == AZ_DROP_COPY || m->step == AZ_MARK ||
+		    m->step == AZ_DELETE_LEFT;
 
 	return disk ? AZ_COST_POLL_DISK : AZ_COST_POLL_VM;
 }
@@ -159,7 +166,7 @@ static enum azure_cost poll_cost(const struct ff_member *m)
 int azure_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, struct ff_ask *ask, struct ff_err *err)
 {
 	const char *url = ff_json_str(m->facts, "op/url");
-	bool on_rescue = (m->step == AZ_ATTACH || m->step == AZ_DETACH) && m->rescue != NULL;
+	bool on_holder = is_of_attach(m) && azure_holder(m) != NULL;
 
 	(void)n;
 	if (url == NULL)
@@ -167,7 +174,7 @@ int azure_poll(struct ff_cloud *cloud, const struct ff_member *m, size_t n, stru
 	if (!azure_url_is_arm(cloud, url))
 		return ff_fail(err, FF_E_BUG, "the poll URL '%.200s' is not Resource Manager's", url);
 	ff_ask_http(ask, "GET", "%s", url);
-	azure_cost(cloud, ask, poll_cost(m), m->vm->region, on_rescue ? m->rescue->id : m->vm->id);
+	azure_cost(cloud, ask, poll_cost(m), m->vm->region, on_holder ? azure_holder(m) : m->vm->id);
 	return 0;
 }
 
@@ -281,7 +288,7 @@ void azure_polled(struct ff_cloud *cloud, const struct ff_member *m, size_t n, i
 {
 	azure_auto_reply reply = {0};
 	const char *kind = ff_json_str(m->facts, "op/kind");
-	bool attaching = m->step == AZ_ATTACH || m->step == AZ_DETACH;
+	bool attaching = is_of_attach(m);
 	enum progress progress;
 
 	azure_begin(&reply, wall_ms, answer, v, n);

@@ -1,9 +1,10 @@
 /*
  * A run whose journal is lost. The VM's tags say which run has claimed it and whether it ran; the copy's name is made
- * of both. The VM has its own disk or the mended copy, never none: all that is to be done is to take an unused copy off
- * the rescue VM and delete it, to start the VM and to release it.
+ * of both. The VM has its own disk or the mended copy, never none: all that is to be done is to wait until nothing
+ * changes it any more, to start it, to take an unused copy off the rescue VM and delete it, or else to mark the disk
+ * that the copy has replaced, and to release the VM.
  */
-#include "azure.h"
+#include "attach.h"
 
 #include <stdlib.h>
 
@@ -31,6 +32,34 @@ json_t *azure_recall_claim(const struct ff_vm *vm, const char *run, struct ff_er
 	return json_deep_copy(vm->facts);
 }
 
+/* ---------------------------------------------------------------- settle */
+
+/* The dead run's last request may be carried out still: which disk the VM keeps shows when that has ended. Before it
+ * the VM is not started, nor is the copy touched, which may be on its way in. */
+AZ_LOOKED_FN(azure_settle_looked)
+{
+	azure_auto_reply reply = {0};
+	const char *state;
+	json_t *os_disk;
+
+	(void)cloud;
+	azure_begin_look(&reply, wall_ms, answer, v);
+	state = ff_json_str(reply.body, "properties/provisioningState");
+	if (reply.class != FF_E_NONE) {
+		azure_unhappy(&reply, AZ_LOOK, v);
+	} else if (!azure_state_terminal(state)) {
+		azure_wait(v, BUSY_WAIT_MS, "a change of the VM is under way, its provisioning state is %s", state);
+	} else {
+		azure_done(m, v);
+		os_disk = json_object_get(m->facts, "os_disk");
+		os_disk = json_is_object(os_disk) ? json_copy(os_disk) : json_object();
+		ff_json_set_new(os_disk, "managedDisk", json_pack("{s:s*}", "id", azure_os_disk_id(reply.body)));
+		ff_json_set_new(azure_patch(v), "os_disk", os_disk);
+	}
+}
+
+/* ---------------------------------------------------------------- the copy */
+
 /* Is it this run's, for this VM? */
 static bool is_ours(const struct ff_member *m, const json_t *disk)
 {
@@ -40,64 +69,35 @@ static bool is_ours(const struct ff_member *m, const json_t *disk)
 	return ff_streq(azure_tag(tags, AZ_TAG_RUN), m->run) && ff_strcaseeq(azure_tag(tags, AZ_TAG_VM), vm);
 }
 
-AZ_LOOKED_FN(azure_drop_copy_looked)
+void azure_free_copy_looked(const struct ff_member *m, const json_t *disk, struct ff_verdict *v)
 {
-	azure_auto_reply reply = {0};
-	const char *holder;
+	const char *holder = ff_json_str(disk, "managedBy");
+	const char *source = ff_json_str(disk, "properties/creationData/sourceResourceId");
 
-	(void)cloud;
-	azure_begin_look(&reply, wall_ms, answer, v);
-	holder = ff_json_str(reply.body, "managedBy");
-	if (reply.class == FF_E_GONE) {
+	if (!is_ours(m, disk)) { /* it stays, and where: the next row says so */
 		azure_done(m, v);
-	} else if (reply.class != FF_E_NONE) {
-		azure_unhappy(&reply, AZ_LOOK, v);
-	} else if (!is_ours(m, reply.body)) {
-		azure_failed(v, FF_E_CONFLICT, "a disk of the copy's name is not tagged as this run's: it stays");
-	} else if (ff_strcaseeq(holder, m->vm->id)) { /* mended, and the OS disk */
+	} else if (ff_strcaseeq(holder, m->vm->id)) { /* mended, and the OS disk: the original is to be marked */
 		azure_done(m, v);
-	} else if (!azure_state_terminal(ff_json_str(reply.body, "properties/provisioningState"))) {
+		ff_json_set_bool(azure_patch(v), "swapped", source != NULL);
+		ff_json_set_str(azure_patch(v), "replaced", source);
+	} else if (!azure_state_terminal(ff_json_str(disk, "properties/provisioningState"))) {
 		azure_wait(v, BUSY_WAIT_MS, "another change of the copy is under way");
+	} else if (holder == NULL) {
+		azure_is_detached(m, v);
 	} else {
 		v->meaning = FF_M_NOT_DONE;
-		ff_json_set_new(azure_patch(v), "holder", holder ? json_string(holder) : json_null());
+		ff_json_set_str(azure_patch(v), "holder", holder);
 	}
 }
 
-static json_t *detach_body(const char *disk_id)
-{
-	json_t *body = json_object(), *detach = json_array(), *entry = json_object();
-
-	ff_json_set_str(entry, "diskId", disk_id);
-	json_array_append_new(detach, entry);
-	ff_json_set_new(body, "dataDisksToDetach", detach);
-	return body;
-}
-
-/* Off whoever has it, and then away: which of the two is due is what the look before has seen. */
-AZ_ACT_FN(azure_drop_copy)
-{
-	const char *holder = ff_json_str(m->facts, "holder");
-	ff_auto_free char *id = azure_copy_id(m);
-
-	if (holder == NULL)
-		return azure_delete_copy(cloud, m, n, ask, err);
-	if (id == NULL || azure_ask_resource(cloud, ask, "POST", holder, "/attachDetachDataDisks?", AZ_VM_API, err) < 0)
-		return -1;
-	azure_ask_json(ask, detach_body(id), NULL);
-	azure_cost(cloud, ask, AZ_COST_UPDATE_VM, m->vm->region, holder);
-	return 0;
-}
-
-AZ_ACTED_FN(azure_drop_copy_acted)
+AZ_LOOKED_FN(azure_drop_copy_looked)
 {
 	azure_auto_reply reply = {0};
 
-	azure_begin(&reply, wall_ms, answer, v, n);
-	if (reply.class == FF_E_GONE)
+	azure_begin_look(&reply, wall_ms, answer, v);
+	if (reply.class == FF_E_NONE && is_ours(m, reply.body) &&
+		ff_strcaseeq(ff_json_str(reply.body, "managedBy"), m->vm->id))
 		azure_done(m, v);
-	else if (reply.class != FF_E_NONE)
-		azure_unhappy(&reply, AZ_ACT, v);
 	else
-		azure_accepted(cloud, &reply, answer, wall_ms, NULL, v);
+		azure_delete_copy_looked(cloud, m, wall_ms, answer, v);
 }

@@ -10,8 +10,8 @@ const int azure_forward[] = {AZ_CLAIM, AZ_STOP, AZ_COPY, AZ_ATTACH, AZ_REPAIR, A
 const int azure_rollback[] = {
 	AZ_CHECK, AZ_CLAIM, AZ_STOP, AZ_RESTORE, AZ_START, AZ_CONFIRM, AZ_MARK, AZ_RELEASE, FF_STEP_NONE};
 const int azure_cleanup[] = {AZ_DELETE_LEFT, FF_STEP_NONE};
-/* a VM always has its OS disk here, its own or the mended copy: what else the run has left goes */
-const int azure_recover[] = {AZ_DROP_COPY, AZ_START, AZ_RELEASE, FF_STEP_NONE};
+/* a VM always has its OS disk here, its own or the mended copy: it is up again before what else is left goes */
+const int azure_recover[] = {AZ_SETTLE, AZ_START, AZ_FREE_COPY, AZ_DROP_COPY, AZ_MARK, AZ_RELEASE, FF_STEP_NONE};
 
 const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 	[AZ_CLAIM] = {.name = "claim",
@@ -135,11 +135,29 @@ const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 		.look = azure_look_vm,
 		.looked = azure_confirm_looked,
 		.undo = FF_STEP_NONE},
-	[AZ_DROP_COPY] = {.name = "drop-copy",
-		.doing = "removing the disk copy",
+	[AZ_SETTLE] = {.name = "settle",
+		.doing = "waiting until nothing changes it",
+		.flags = FF_HOLDS_DISK | FF_PUTS_IN, /* only then it is known which disk it has */
+		.look = azure_look_vm,
+		.looked = azure_settle_looked,
+		.undo = AZ_RELEASE,
+		.patience_ms = 30 * MINUTE_MS},
+	[AZ_FREE_COPY] = {.name = "free-copy",
+		.doing = "taking the disk copy off the rescue VM",
 		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER | FF_BEST_EFFORT,
-		.act = azure_drop_copy,
-		.acted = azure_drop_copy_acted,
+		.group_max = DISKS_AT_ONCE,
+		.group = azure_attach_group,
+		.act = azure_attach_detach,
+		.acted = azure_attach_detach_acted,
+		.look = azure_look_detach,
+		.looked = azure_detach_looked,
+		.undo = FF_STEP_NONE,
+		.patience_ms = 30 * MINUTE_MS}, /* a rescue VM may have a dozen, and takes a few changes a minute */
+	[AZ_DROP_COPY] = {.name = "drop-copy",
+		.doing = "deleting the disk copy",
+		.flags = FF_LOOK_FIRST | FF_LOOK_AFTER | FF_BEST_EFFORT,
+		.act = azure_delete_copy,
+		.acted = azure_delete_copy_acted,
 		.look = azure_look_copy,
 		.looked = azure_drop_copy_looked,
 		.undo = FF_STEP_NONE,

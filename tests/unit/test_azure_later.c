@@ -186,14 +186,14 @@ Test(azure_later, a_refused_swap_back_leaves_the_mended_disk)
 }
 
 /* The first rows of a repair, so many; then its journal is lost, and its tags bring the VM home. */
-static void recover_after(size_t rows)
+static void recover_after(size_t rows, const char *cloud)
 {
 	ff_auto_json json_t *state = NULL, *rescue_facts = json_object();
 	struct one o, lost;
 	struct ff_err err;
 	bool swapped;
 
-	world("", "", "");
+	world("", cloud, "");
 	one_new(&o, "web-1", 3, rescue_facts);
 	for (size_t i = 0; i < rows; i++) {
 		if (ff_azure.forward[i] == AZ_REPAIR)
@@ -207,15 +207,15 @@ static void recover_after(size_t rows)
 	cr_assert_str_eq(ff_json_str(vm_of("web-1")->facts, "claim/was"), "running");
 	cr_expect_null(recall(FF_FLOW_RECOVER, "run-2", NULL, &err));
 	lost = later(recall_ok(FF_FLOW_RECOVER, "run-1", NULL), "run-1");
-	for (const int *row = ff_azure.recover; *row != FF_STEP_NONE; row++)
-		cr_assert_eq(step(&lost, *row, true), FF_M_DONE, "after %zu rows: %s: %s", rows,
-			ff_azure.steps[*row].name, lost.v.err.text);
+	walk(&lost, ff_azure.recover);
 	state = sim_state(w.sim);
 	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "power"), "running");
 	cr_expect_eq(ff_streq(ff_json_str(sim_vm(state, "web-1"), "os_disk/name"), "web-1-os"), !swapped);
 	cr_expect_eq(json_object_size(ff_json_at(sim_vm(state, "web-1"), "tags")), 1, "after %zu rows", rows);
 	cr_expect_eq(json_array_size(ff_json_at(sim_vm(state, "rescue-1"), "data_disks")), 0);
 	cr_expect_eq(json_array_size(ff_json_at(state, "azure/disks")), swapped ? 5 : 4, "after %zu rows", rows);
+	cr_expect_eq(ff_streq(ff_json_str(sim_disk(state, "web-1-os"), "tags/fixfleet-run"), "run-1"), swapped,
+		"after %zu rows: the original is not marked", rows);
 	one_free(&lost);
 	world_end();
 }
@@ -223,7 +223,46 @@ static void recover_after(size_t rows)
 Test(azure_later, a_run_whose_journal_is_lost_comes_home_by_its_tags_from_every_row)
 {
 	for (size_t rows = 1; ff_azure.forward[rows - 1] != AZ_RELEASE; rows++)
-		recover_after(rows);
+		recover_after(rows, "");
+}
+
+Test(azure_later, a_copy_comes_off_the_rescue_vm_where_the_attach_api_is_not_enabled)
+{
+	for (size_t rows = 1; ff_azure.forward[rows - 1] != AZ_RELEASE; rows++)
+		recover_after(rows, ",\"attach_api\":\"subscription\"");
+}
+
+/* Each by itself they would be refused: a rescue VM takes one change at a time. */
+Test(azure_later, copies_of_one_rescue_vm_come_off_together)
+{
+	struct ff_cloud *cloud = kit_cloud();
+	struct kit_vm one, two, other;
+	struct ff_member both[2];
+	struct ff_ask ask = {0};
+	struct ff_err err;
+
+	kit_vm(&one, "web-1", -1);
+	kit_vm(&two, "web-2", -1);
+	kit_vm(&other, "web-3", -1);
+	one.m.step = two.m.step = other.m.step = AZ_FREE_COPY;
+	one.m.rescue = two.m.rescue = other.m.rescue = NULL;
+	ff_json_set_str(one.facts, "holder", COMPUTE "/virtualMachines/rescue-1");
+	ff_json_set_str(two.facts, "holder", COMPUTE "/virtualMachines/rescue-1");
+	ff_json_set_str(other.facts, "holder", COMPUTE "/virtualMachines/rescue-2");
+	cr_expect_str_eq(azure_steps[AZ_FREE_COPY].group(&one.m), azure_steps[AZ_FREE_COPY].group(&two.m));
+	cr_expect_str_neq(azure_steps[AZ_FREE_COPY].group(&one.m), azure_steps[AZ_FREE_COPY].group(&other.m));
+	both[0] = one.m;
+	both[1] = two.m;
+	cr_assert_eq(azure_steps[AZ_FREE_COPY].act(cloud, both, 2, &ask, &err), 0, "%s", err.text);
+	cr_expect_not_null(strstr(ask.url, "/virtualMachines/rescue-1/attachDetachDataDisks"), "%s", ask.url);
+	cr_expect_not_null(strstr(ask.body, "ff-web-1-"), "%s", ask.body);
+	cr_expect_not_null(strstr(ask.body, "ff-web-2-"), "%s", ask.body);
+	cr_expect_null(strstr(ask.body, "Attach\""), "%s", ask.body);
+	ff_ask_release(&ask);
+	kit_vm_free(&one);
+	kit_vm_free(&two);
+	kit_vm_free(&other);
+	ff_azure.close(cloud);
 }
 
 /* ---------------------------------------------------------------- what the rows read */
@@ -256,6 +295,21 @@ Test(azure_later, a_look_tells_what_may_be_done_from_what_may_not)
 		{AZ_CHECK, 200, "{" HELD_BY("other") "}", FF_M_FAILED, "is attached to 'other'"},
 		{AZ_CHECK, 404, "{\"error\":{\"code\":\"ResourceNotFound\",\"message\":\"no\"}}", FF_M_FAILED,
 			"its original disk 'old' does not exist any more"},
+		/* the swap of a run that is lost may be under way still, and the copy be the OS disk next */
+		{AZ_SETTLE, 200, "{\"properties\":{\"provisioningState\":\"Updating\"}}", FF_M_WAIT,
+			"a change of the VM is under way"},
+		{AZ_SETTLE, 200, RUNS("stopped", "copy"), FF_M_DONE, ""},
+		{AZ_FREE_COPY, 200, "{" MARKED("run-9") "," HELD_BY("web-1") "," STATE("Attached") "}", FF_M_DONE, ""},
+		{AZ_FREE_COPY, 200, "{" MARKED("run-9") "," HELD_BY("rescue-1") "," STATE("Attached") "}",
+			FF_M_NOT_DONE, ""},
+		{AZ_FREE_COPY, 200, "{" MARKED("run-9") "," STATE("Unattached") "}", FF_M_DONE, ""},
+		{AZ_FREE_COPY, 200, "{" MARKED("run-8") "," HELD_BY("rescue-1") "}", FF_M_DONE, ""},
+		{AZ_DROP_COPY, 200, "{" MARKED("run-9") "," HELD_BY("web-1") "," STATE("Attached") "}", FF_M_DONE, ""},
+		{AZ_DROP_COPY, 200, "{" MARKED("run-9") "," HELD_BY("rescue-1") "," STATE("Attached") "}", FF_M_WAIT,
+			"it is attached to 'rescue-1'"},
+		{AZ_DROP_COPY, 200, "{" MARKED("run-9") "," STATE("Unattached") "}", FF_M_NOT_DONE, ""},
+		{AZ_DROP_COPY, 200, "{" MARKED("run-8") "," STATE("Unattached") "}", FF_M_FAILED,
+			"stays in resource group 'prod': it is not tagged as this run's"},
 		{AZ_CONFIRM, 200, RUNS("running", "old"), FF_M_DONE, ""},
 		{AZ_CONFIRM, 200, RUNS("starting", "old"), FF_M_WAIT, "the VM is starting"},
 		{AZ_CONFIRM, 200, RUNS("running", "another"), FF_M_FAILED, "which this run did not put there"},
