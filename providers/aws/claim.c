@@ -14,6 +14,7 @@
 #define TAG_LAG_MS     2000 /* seconds at most are reported, facts section 5; AWS_LAG_MS is far on the safe side */
 #define ON_WAY_MS      1500 /* of a request, until it takes effect */
 #define UNSEEN_MS      (TAG_LAG_MS + ON_WAY_MS)
+#define TAGS	       4
 #define MOMENT_MS      (2 * TAG_LAG_MS + AWS_CLAIM_FRESH_MS + ON_WAY_MS)
 #define LAG_LOOK_MS    1500
 #define STATUS_LOOK_MS 10000
@@ -25,14 +26,15 @@ char *aws_root_tag(const struct ff_member *m)
 		m->vm->running ? "running" : "stopped");
 }
 
-static void add_tags(const struct ff_member *m, struct ff_buf *form)
+/* How many of the four: the first says whose they are. */
+static void add_tags(const struct ff_member *m, size_t most, struct ff_buf *form)
 {
 	ff_auto_free char *root = aws_root_tag(m);
 	const char *by = ff_json_str(m->facts, "by"); /* as it was written: another operator may go on with the run */
 	const char *const tags[][2] = {
 		{AWS_TAG_RUN, m->run}, {AWS_TAG_VM, m->vm->id}, {AWS_TAG_ROOT, root}, {AWS_TAG_BY, by ? by : m->by}};
 
-	for (size_t i = 0; i < FF_COUNT(tags) && tags[i][1] != NULL; i++) {
+	for (size_t i = 0; i < most && i < FF_COUNT(tags) && tags[i][1] != NULL; i++) {
 		ff_auto_free char *key = ff_printf("Tag.%zu.Key", i + 1), *value = ff_printf("Tag.%zu.Value", i + 1);
 
 		ff_form_add(form, key, tags[i][0]);
@@ -40,14 +42,15 @@ static void add_tags(const struct ff_member *m, struct ff_buf *form)
 	}
 }
 
-static int ask_tags(const struct ff_cloud *cloud, const struct ff_member *m, const char *action, struct ff_ask *ask)
+static int ask_tags(
+	const struct ff_cloud *cloud, const struct ff_member *m, const char *action, size_t most, struct ff_ask *ask)
 {
 	struct ff_buf form = {0};
 
 	aws_form(&form, AWS_EC2, action);
 	aws_form_nth(&form, "ResourceId", 1, m->vm->id);
 	aws_form_nth(&form, "ResourceId", 2, aws_volume(m));
-	add_tags(m, &form);
+	add_tags(m, most, &form);
 	aws_ask(cloud, ask, AWS_EC2, AWS_Q_STEP, &form);
 	return 0;
 }
@@ -58,7 +61,7 @@ AWS_ACT_FN(aws_claim)
 {
 	(void)n;
 	(void)err;
-	return ask_tags(cloud, m, "CreateTags", ask);
+	return ask_tags(cloud, m, "CreateTags", TAGS, ask);
 }
 
 AWS_ACTED_FN(aws_claim_acted)
@@ -153,12 +156,15 @@ const struct aws_view aws_claim_view = {AWS_SEE_STATUS, see_status, AWS_SEE_INST
 
 /* ---------------------------------------------------------------- release */
 
-/* With keys and values: what another run has written since stays. */
+/*
+ * With keys and values: what another run has written since stays. Where another's name is to be seen it has written all
+ * of them since, some with the very values that ours have: without them nobody could bring its volume home.
+ */
 AWS_ACT_FN(aws_release)
 {
 	(void)n;
 	(void)err;
-	return ask_tags(cloud, m, "DeleteTags", ask);
+	return ask_tags(cloud, m, "DeleteTags", ff_json_bool(m->facts, "theirs", false) ? 1 : TAGS, ask);
 }
 
 AWS_ACTED_FN(aws_release_acted)
@@ -170,15 +176,20 @@ AWS_ACTED_FN(aws_release_acted)
 static void see_release(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
 	bool fresh = aws_lags(m, "claim_ms", wall_ms) && aws_since(m, "release_ms", wall_ms) == INT64_MAX;
+	const char *run = aws_tag(node, AWS_TAG_RUN);
 
-	if (!ff_streq(aws_tag(node, AWS_TAG_RUN), m->run) && fresh) /* it may only not be seen yet */
+	if (!ff_streq(run, m->run) && fresh) { /* it may only not be seen yet */
 		aws_verdict(v, FF_M_NOT_DONE);
-	else if (!ff_streq(aws_tag(node, AWS_TAG_RUN), m->run))
+		ff_json_set_new(aws_patch(v), "theirs",
+			run != NULL && !ff_may_replace_claim(m, run) ? json_true() : json_null());
+	} else if (!ff_streq(run, m->run))
 		aws_verdict(v, FF_M_DONE);
 	else if (aws_lags(m, "release_ms", wall_ms))
 		aws_wait(v, LAG_LOOK_MS, "the tag is still to be seen");
-	else
+	else {
 		aws_verdict(v, FF_M_NOT_DONE);
+		ff_json_set_new(aws_patch(v), "theirs", json_null());
+	}
 }
 
 const struct aws_view aws_release_view = {.first = AWS_SEE_INSTANCE, .see_first = see_release};

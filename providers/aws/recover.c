@@ -79,7 +79,7 @@ void aws_settle_claim(struct aws_vm *vm)
 	const json_t *said = vm->claim != NULL ? vm->claim : own;
 	json_t *root, *claim;
 
-	if (run == NULL || said == NULL)
+	if (run == NULL)
 		return;
 	claim = json_object();
 	ff_json_set_str(claim, "run", run);
@@ -87,6 +87,12 @@ void aws_settle_claim(struct aws_vm *vm)
 	ff_json_set_str(claim, "by", ff_json_str(vm->vm.tags, AWS_TAG_BY));
 	ff_json_set_str(vm->vm.facts, "by", ff_json_str(vm->vm.tags, AWS_TAG_BY));
 	ff_json_set_new(vm->vm.facts, "claim", claim);
+	if (said == NULL) {
+		ff_json_set_str(claim, "lacks",
+			"no tag of it or of a volume says how its root volume was attached and whether it ran: "
+			"start it if it did");
+		return;
+	}
 	root = json_object_get(vm->vm.facts, "root");
 	ff_json_set_str(root, "device", ff_json_str(said, "device"));
 	ff_json_set_bool(root, "delete", ff_json_bool(said, "delete", false));
@@ -100,11 +106,15 @@ void aws_settle_claim(struct aws_vm *vm)
 
 json_t *aws_recall_claim(const struct ff_vm *vm, const char *run, struct ff_err *err)
 {
-	const char *volume = ff_json_str(vm->facts, "root/volume");
+	const char *volume = ff_json_str(vm->facts, "root/volume"), *lacks = ff_json_str(vm->facts, "claim/lacks");
 	json_t *facts;
 
 	if (!ff_streq(ff_json_str(vm->facts, "claim/run"), run)) {
 		ff_fail(err, FF_E_CONFLICT, "it does not bear the tags of that run");
+		return NULL;
+	}
+	if (lacks != NULL) {
+		ff_fail(err, FF_E_CONFLICT, "%s", lacks);
 		return NULL;
 	}
 	if (volume == NULL || volume[0] == '\0') {

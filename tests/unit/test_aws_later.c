@@ -238,8 +238,10 @@ Test(aws_later, what_is_no_tag_of_ours_brings_nothing_home)
 	      "\"fixfleet-root\":\"/dev/sda1; rm -rf / DeleteOnTermination=maybe\"}}");
 	sim_advance(w.sim, w.now += 60000);
 	world_look_for_claims();
-	cr_expect_null(json_object_get(vm_of("web")->facts, "claim"));
 	cr_expect_null(ff_aws.recall(w.cloud, vm_of("web"), FF_FLOW_RECOVER, "run-1", false, NULL, NULL, &err));
+	cr_expect_not_null(strstr(err.text, "no tag of it or of a volume says how"), "%s", err.text);
+	/* and it is told of */
+	is(vm_of("web")->facts, "claim/run", "run-1");
 	world_end();
 }
 

@@ -584,6 +584,31 @@ Test(aws_steps, a_claim_says_whose_it_is)
 	stage_down(&s);
 }
 
+/* simulation, seed 20589: two runs in one moment; who gave way took the winner's tags with its own */
+Test(aws_steps, who_gives_way_leaves_the_winners_tags)
+{
+	static const struct {
+		const char *of, *answer, *last;
+	} cases[] = {{NULL, THEIRS, "&Tag.1.Key=fixfleet-run&Tag.1.Value=run-1"},
+		{"run-2", THEIRS, "&Tag.4.Key=fixfleet-by&Tag.4.Value=ops%40bastion"}, /* what it has replaced */
+		{NULL, INSTANCE("running", ""), "&Tag.4.Key=fixfleet-by&Tag.4.Value=ops%40bastion"}};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_free char *release = NULL;
+		struct ff_verdict v;
+		struct stage s;
+
+		stage_up(&s, AWS_RELEASE);
+		add_facts(s.facts, "{\"claim_ms\":-500,\"by\":\"ops@bastion\"}");
+		ff_json_set_str(s.facts, "of", cases[i].of);
+		v = looked(&s, cases[i].answer, WALL_MS);
+		cr_assert_eq(v.meaning, FF_M_NOT_DONE, "%zu: %d", i, (int)v.meaning);
+		release = body_of_act(&s);
+		cr_expect(ff_has_suffix(release, cases[i].last), "%zu: %s", i, release);
+		stage_down(&s);
+	}
+}
+
 #define MEMBER(state)                                                                                                  \
 	"<DescribeAutoScalingInstancesResponse><DescribeAutoScalingInstancesResult><AutoScalingInstances><member>"     \
 	"<InstanceId>i-1</InstanceId><LifecycleState>" state "</LifecycleState></member></AutoScalingInstances>"       \
