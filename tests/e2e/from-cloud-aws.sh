@@ -21,6 +21,7 @@ expect 2 "$FIXFLEET" resume --from-cloud --provider aws --region us-east-1 --run
 expect 3 "$FIXFLEET" resume --from-cloud 20240719-000000-abcdef --provider aws --region us-east-1 --run-dir "$T/other" --yes; said "nothing was changed"
 expect 1 "$FIXFLEET" resume --from-cloud --provider aws --region us-east-1 --run-dir "$T/again" --yes --output json -v
 ended a-1 failed-home "brought home by its tags"
+said "known by its tag fixfleet-run="
 [ "$(vm a-1 '"\(.root.volume) \(.root.device) \(.root.delete_on_termination) \(.own_disk) \(.power)"')" = "$root /dev/sda1 true true running" ] ||
 	fail "a-1 is not as it was: $(vm a-1 .)"
 [ "$(vm a-1 '.tags | keys | join(" ")')" = "Name owner" ] || fail "tags are left on a-1"
