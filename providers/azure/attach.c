@@ -201,11 +201,14 @@ AZ_LOOK_FN(azure_look_attach)
 	return look_rescue(cloud, m, ask, err);
 }
 
-/* The disk itself says when it is free; with the fallback, the list that is to be patched is needed. */
+/* The disk itself says when it is free; with the fallback, the list that is to be patched is needed. And a rescue VM
+ * that the dead run has asked for something says when that is over. */
 AZ_LOOK_FN(azure_look_detach)
 {
-	return by_patch(m) && azure_holder(m) != NULL ? look_rescue(cloud, m, ask, err)
-						      : azure_look_copy(cloud, m, ask, err);
+	bool holder = by_patch(m) || ff_json_bool(m->facts, "holder_busy", false);
+
+	return holder && azure_holder(m) != NULL ? look_rescue(cloud, m, ask, err)
+						 : azure_look_copy(cloud, m, ask, err);
 }
 
 /* Who holds that LUN; NULL: nobody. */

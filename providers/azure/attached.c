@@ -17,7 +17,7 @@ void azure_is_attached(const struct ff_member *m, struct ff_verdict *v)
 
 void azure_is_detached(const struct ff_member *m, struct ff_verdict *v)
 {
-	static const char *const over[] = {"attached", "alone", "vm_etag", "vm_disks"};
+	static const char *const over[] = {"attached", "alone", "holder_busy", "vm_etag", "vm_disks"};
 
 	azure_done(m, v);
 	for (size_t i = 0; i < (m->step == AZ_FREE_COPY ? FF_COUNT(over) : 2); i++)
@@ -124,6 +124,9 @@ void azure_attach_ended(const struct ff_member *m, size_t n, const struct azure_
 	bool theirs = reply->class == FF_E_PERMANENT || reply->class == FF_E_GONE || reply->class == FF_E_DENIED ||
 		      reply->class == FF_E_CONFLICT;
 
+	for (size_t i = 0; i < n; i++)
+		if (m[i].step == AZ_FREE_COPY && reply->class == FF_E_CONFLICT)
+			ff_json_set_bool(azure_patch(&v[i]), "holder_busy", true);
 	if (reply->class != FF_E_NONE && n > 1 && theirs && reply->status != 412 && !reply->unknown) {
 		refused_together(m, n, reply, asked, v);
 		return;

@@ -29,8 +29,9 @@
  *   release_blank                           leaving the claim out did not remove it: blank it
  *   disk_tags                               of the replaced disk, only while it is marked
  *   of, target                              rollback: the run that is taken back, id of the disk that comes back
- *   claim {run, was}, holder, replaced      recover: what its tags say; who has the copy, or of which disk it is one;
- *                                           with what is said below of a rescue VM
+ *   claim {run, was}, replaced              recover: what its tags say; of which disk the OS disk is a copy
+ *   holder, holder_busy                     who has the copy, with what is said below of a rescue VM; it has refused
+ *                                           since another change of it is under way
  *   of, left                                cleanup: the run that is tidied up after, id of the disk to be deleted
  * and of a rescue VM: attach_by_patch, vm_etag, vm_disks: see attach.c; availability_set.
  */

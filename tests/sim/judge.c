@@ -314,7 +314,7 @@ static void judge_rescue(struct vw_incident *i, const char *cloud, const json_t 
 
 		for (size_t k = 0; r != NULL && k < r->count; k++)
 			told = told || r->ended[k].outcome == FF_O_STUCK || vw_says(&r->ended[k], "detach") ||
-			       vw_says(&r->ended[k], "delete-copy");
+			       vw_says(&r->ended[k], "delete-copy") || vw_says(&r->ended[k], "free-copy");
 	}
 	if (json_array_size(json_object_get(is, "data_disks")) != json_array_size(json_object_get(was, "data_disks")) &&
 		!told && !vw_by_hand(i, cloud, ff_json_str(was, "name")) &&

@@ -335,6 +335,37 @@ Test(azure_later, a_look_tells_what_may_be_done_from_what_may_not)
 	ff_azure.close(cloud);
 }
 
+/* The dead run may have asked it for something that is not over yet: it is waited for, and not asked again and again.
+ */
+Test(azure_later, a_rescue_vm_that_is_busy_says_when_a_copy_can_come_off)
+{
+	struct ff_answer refused = kit_answer(409, "{\"error\":{\"code\":\"Conflict\",\"message\":\"busy\"}}"),
+			 busy = kit_answer(200, "{\"properties\":{\"provisioningState\":\"Updating\","
+						"\"storageProfile\":{\"dataDisks\":[]}}}");
+	struct ff_cloud *cloud = kit_cloud();
+	struct ff_ask ask = {0};
+	struct ff_err err;
+	struct kit_vm k;
+
+	kit_vm(&k, "web-1", -1);
+	k.m.rescue = NULL;
+	k.m.step = AZ_FREE_COPY;
+	ff_json_set_str(k.facts, "holder", COMPUTE "/virtualMachines/rescue-1");
+	azure_steps[AZ_FREE_COPY].acted(cloud, &k.m, 1, NOW, &refused, &k.v);
+	cr_assert_eq(k.v.meaning, FF_M_LOOK);
+	kit_learn(&k);
+	cr_assert_eq(azure_steps[AZ_FREE_COPY].look(cloud, &k.m, &ask, &err), 0, "%s", err.text);
+	cr_expect_not_null(strstr(ask.url, "/virtualMachines/rescue-1?"), "%s", ask.url);
+	azure_steps[AZ_FREE_COPY].looked(cloud, &k.m, NOW, &busy, &k.v);
+	cr_expect_eq(k.v.meaning, FF_M_WAIT, "%d", (int)k.v.meaning);
+	cr_expect_not_null(strstr(k.v.err.text, "'rescue-1' is being changed"), "%s", k.v.err.text);
+	ff_ask_release(&ask);
+	ff_answer_release(&refused, false);
+	ff_answer_release(&busy, false);
+	kit_vm_free(&k);
+	ff_azure.close(cloud);
+}
+
 /* 49 tags and two of ours are one too many. */
 Test(azure_later, a_disk_without_room_for_the_mark_is_not_marked)
 {
