@@ -30,6 +30,7 @@
  *   disk_tags                               of the replaced disk, only while it is marked
  *   of, target                              rollback: the run that is taken back, id of the disk that comes back
  *   claim {run, was}, replaced              recover: what its tags say; of which disk the OS disk is a copy
+ *   copy_unseen                             and nobody has looked yet whether there is one
  *   holder, holder_busy                     who has the copy, with what is said below of a rescue VM; it has refused
  *                                           since another change of it is under way
  *   of, left                                cleanup: the run that is tidied up after, id of the disk to be deleted

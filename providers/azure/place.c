@@ -26,14 +26,15 @@ void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct
 	const char *target = ff_json_str(m->facts, "target"), *left = ff_json_str(m->facts, "left");
 	ff_auto_free char *copy = azure_target_name(m);
 	const char *id = ff_json_str(m->facts, "os_disk/managedDisk/id");
+	const char *replaced = ff_json_str(m->facts, "replaced");
 	bool copied = ff_json_bool(m->facts, "copied", false), attached = ff_json_bool(m->facts, "attached", false);
 	bool swapped = ff_json_bool(m->facts, "swapped", false);
 
 	(void)cloud;
 	if (swapped || ff_json_bool(m->facts, "swapping", false)) {
 		ff_buf_addf(text, "%s '%s' %s the OS disk; the %s '%s' is %s", target ? "original" : "copy", copy,
-			swapped ? "is" : "may be", target ? "mended disk" : "original", azure_id_name(id),
-			swapped ? "unattached" : "the OS disk otherwise");
+			swapped ? "is" : "may be", target ? "mended disk" : "original",
+			azure_id_name(replaced ? replaced : id), swapped ? "unattached" : "the OS disk otherwise");
 		return;
 	}
 	ff_buf_addf(text, "OS disk '%s' is on the VM", azure_id_name(id));
@@ -43,7 +44,8 @@ void azure_where(const struct ff_cloud *cloud, const struct ff_member *m, struct
 	if (attached && m->rescue != NULL)
 		ff_buf_addf(text, "; copy '%s' is on '%s', LUN %d", copy, m->rescue->name, m->slot);
 	else if (copied)
-		ff_buf_addf(text, "; copy '%s' is in resource group '%s'", copy, m->vm->scope);
+		ff_buf_addf(text, "; copy '%s' %s in resource group '%s'", copy,
+			ff_json_bool(m->facts, "copy_unseen", false) ? "may be" : "is", m->vm->scope);
 }
 
 static void az(struct ff_strv *commands, const char *verb, const char *id, const char *option, const char *value)

@@ -207,7 +207,11 @@ static void recover_after(size_t rows, const char *cloud)
 	cr_assert_str_eq(ff_json_str(vm_of("web-1")->facts, "claim/was"), "running");
 	cr_expect_null(recall(FF_FLOW_RECOVER, "run-2", NULL, &err));
 	lost = later(recall_ok(FF_FLOW_RECOVER, "run-1", NULL), "run-1");
+	expect_where(&lost, "may be in resource group 'prod'");
 	walk(&lost, ff_azure.recover);
+	expect_where(&lost,
+		swapped ? "is the OS disk; the original 'web-1-os' is unattached" : "OS disk 'web-1-os' is on the VM");
+	cr_expect_eq(ff_json_at(lost.facts, "copied") == NULL, !swapped);
 	state = sim_state(w.sim);
 	cr_expect_str_eq(ff_json_str(sim_vm(state, "web-1"), "power"), "running");
 	cr_expect_eq(ff_streq(ff_json_str(sim_vm(state, "web-1"), "os_disk/name"), "web-1-os"), !swapped);
