@@ -205,7 +205,7 @@ static void arrives(struct vw *vw, struct vw_event *event)
 	struct vw_exchange *x = (struct vw_exchange *)event;
 
 	vw_meter_in(vw);
-	vw_strike(vw, &x->request, x->ask.mutates);
+	vw_strike(vw, x->host->life == x->life && !x->host->crashed ? x->host : NULL, &x->request, x->ask.mutates);
 	sim_answer(vw->sim, vw->now_ms, &x->request, &x->answer);
 	vw_spoil(vw, &x->answer);
 	vw_meter_out(vw);

@@ -26,7 +26,8 @@ static const struct vw_incident_options courses[] = {
 };
 
 /* Those that are tried in pairs; the others are like one of them to who waits for the answer. */
-static const enum vw_fault_kind paired[] = {VW_F_SERVER_ERROR, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_OP_FAILS};
+static const enum vw_fault_kind paired[] = {
+	VW_F_SERVER_ERROR, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_OP_FAILS, VW_F_DIES_BEFORE, VW_F_DIES_AFTER};
 
 /* As the options of the command line have it. Owned. */
 static char *words_of(const struct vw_incident_options *o)
@@ -89,18 +90,30 @@ static int place_of(enum vw_fault_kind kind)
 
 /*
  * An operation that fails, hangs or ends late is one that the request begins; a request that only reads begins none.
- * The model would pass over such a fault, and the incident be the same as without it.
+ * The model would pass over such a fault, and the incident be the same as without it. Whether what only reads arrives
+ * is all the same to who dies, and who is dead does not die again.
  */
-static bool can_meet(enum vw_fault_kind kind, bool mutates)
+static bool can_meet(enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
 {
-	return mutates || (kind != VW_F_OP_FAILS && kind != VW_F_OP_HANGS && kind != VW_F_OP_LATE);
+	switch (kind) {
+	case VW_F_OP_FAILS:
+	case VW_F_OP_HANGS:
+	case VW_F_OP_LATE:
+		return mutates;
+	case VW_F_DIES_BEFORE:
+		return mutates && host != NULL;
+	case VW_F_DIES_AFTER:
+		return host != NULL;
+	default:
+		return true;
+	}
 }
 
-static bool is_wanted(const struct vw *vw, enum vw_fault_kind kind, bool mutates)
+static bool is_wanted(const struct vw *vw, enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
 {
 	uint64_t kinds = FF_COUNT(paired), first = vw->faults.exact[0].number;
 
-	if (!can_meet(kind, mutates))
+	if (!can_meet(kind, host, mutates))
 		return false;
 	if (tree.met == 0)
 		return jobs_take(tree.b, (*tree.turn)++);
@@ -137,12 +150,12 @@ static bool forks(const char *how)
 	return false;
 }
 
-static void at_request(struct vw *vw, bool mutates)
+static void at_request(struct vw *vw, const struct vw_host *host, bool mutates)
 {
-	for (int kind = 0; kind <= VW_F_OP_LATE && !tree.b->stop; kind++) {
+	for (int kind = 0; kind < VW_F_EXACT && !tree.b->stop; kind++) {
 		ff_auto_free char *how = NULL;
 
-		if (!is_wanted(vw, (enum vw_fault_kind)kind, mutates))
+		if (!is_wanted(vw, (enum vw_fault_kind)kind, host, mutates))
 			continue;
 		how = ff_printf("%s --fault %" PRIu64 " %s", tree.how, vw->arrived, vw_fault_names[kind]);
 		if (!forks(how))

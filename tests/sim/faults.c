@@ -21,6 +21,8 @@ const char *const vw_fault_names[VW_F_COUNT] = {
 	[VW_F_OP_FAILS] = "operation-fails",
 	[VW_F_OP_HANGS] = "operation-hangs",
 	[VW_F_OP_LATE] = "operation-late",
+	[VW_F_DIES_BEFORE] = "dies-before",
+	[VW_F_DIES_AFTER] = "dies-after",
 	[VW_F_REVOKED] = "revoked",
 	[VW_F_WORKER_DIES] = "worker-dies",
 	[VW_F_WORKER_HANGS] = "worker-hangs",
@@ -145,14 +147,26 @@ static void note_refusal(struct vw *vw, const struct sim_request *request)
 	vw->faults.refused = FF_STEAL(what);
 }
 
-void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates)
+/* A crash is counted when it is seen. */
+static void die(struct vw *vw, struct vw_host *host, enum vw_fault_kind kind)
+{
+	vw->fault = (struct sim_fault){.kind = SIM_F_RESET_BEFORE, .retry_after_s = -1, .hang_ms = -1};
+	vw->sim->faults = &vw->fault;
+	vw->sim->fault_count = kind == VW_F_DIES_BEFORE;
+	if (host == NULL)
+		return;
+	host->crashed = true;
+	host->killed = kind == VW_F_DIES_AFTER;
+}
+
+void vw_strike(struct vw *vw, struct vw_host *host, const struct sim_request *request, bool mutates)
 {
 	enum vw_fault_kind kind;
 
 	vw->garble = false;
 	vw->arrived++;
 	if (vw->at_request != NULL)
-		vw->at_request(vw, mutates);
+		vw->at_request(vw, host, mutates);
 	if (revoked(vw, request)) {
 		kind = VW_F_REVOKED;
 	} else if (!exactly(vw, &kind)) {
@@ -164,6 +178,10 @@ void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates)
 		if (kind == VW_F_OP_HANGS && vw_random(vw) % 2)
 			kind = VW_F_OP_LATE;
 		vw->faults.left--;
+	}
+	if (kind == VW_F_DIES_BEFORE || kind == VW_F_DIES_AFTER) {
+		die(vw, host, kind);
+		return;
 	}
 	vw->faults.counts[kind]++;
 	if (kind == VW_F_UNAUTHORIZED)

@@ -19,7 +19,7 @@ struct vw_incident_options {
 		enum vw_fault_kind kind;
 	} faults[2];
 	unsigned vms;
-	void (*at_request)(struct vw *vw, bool mutates); /* as in struct vw */
+	void (*at_request)(struct vw *vw, const struct vw_host *host, bool mutates); /* as in struct vw */
 };
 
 struct vw_incident_result {

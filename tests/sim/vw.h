@@ -104,7 +104,10 @@ enum vw_fault_kind {
 	VW_F_OP_HANGS,
 	VW_F_REQUESTS,		      /* those above meet a request */
 	VW_F_OP_LATE = VW_F_REQUESTS, /* every other one that would hang ends after all */
-	VW_F_REVOKED,		      /* a permission, from some moment on */
+	VW_F_DIES_BEFORE,	      /* the machine that sent it is gone: it has not arrived */
+	VW_F_DIES_AFTER,	      /* the process is: the answer finds nobody, and what it has appended stays */
+	VW_F_EXACT,		      /* those above can be asked for at a request */
+	VW_F_REVOKED = VW_F_EXACT,    /* a permission, from some moment on */
 	VW_F_WORKER_DIES,
 	VW_F_WORKER_HANGS,
 	VW_F_WORKER_GARBAGE,
@@ -139,8 +142,8 @@ struct vw_faults {
 	bool refused_twice; /* one request's was two times in a row */
 };
 struct vw_exchange;
-/** Before the cloud has it: make the model's fault for it. */
-void vw_strike(struct vw *vw, const struct sim_request *request, bool mutates);
+/** Before the cloud has it: make the model's fault for it. `host` has sent it; NULL: it died since. */
+void vw_strike(struct vw *vw, struct vw_host *host, const struct sim_request *request, bool mutates);
 /** And after: the model forgets it; the answer is garbled. */
 void vw_spoil(struct vw *vw, struct sim_answer *answer);
 /** Does it happen now, at a moment of the worker? Counted. */
@@ -218,8 +221,8 @@ struct vw {
 	/* told of every change that leaves a host; NULL: nobody */
 	void (*leaves)(struct vw_host *host, const char *cloud, const struct ff_ask *ask);
 	void *incident; /* whose it is */
-	/* told of each request that arrives, before a fault may meet it; NULL: nobody */
-	void (*at_request)(struct vw *vw, bool mutates);
+	/* told of each request that arrives, before a fault may meet it; `host` as in vw_strike(); NULL: nobody */
+	void (*at_request)(struct vw *vw, const struct vw_host *host, bool mutates);
 	int64_t rtt_ms; /* of a request, give or take a quarter */
 	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
