@@ -3,8 +3,9 @@
 
 #include <stdlib.h>
 
+#include "state.h"
+
 #include "fixfleet/json.h"
-#include "fixfleet/mem.h"
 
 void ff_later_release(struct ff_later *later)
 {
@@ -15,6 +16,9 @@ void ff_later_release(struct ff_later *later)
 	free(FF_STEAL(later->facts));
 	free(FF_STEAL(later->left));
 	free(FF_STEAL(later->vms));
+	if (later->found != NULL)
+		ff_table_free(later->found, free);
+	free(FF_STEAL(later->found));
 	later->count = 0;
 }
 
@@ -47,33 +51,48 @@ static bool was_done(const struct ff_later *l, const struct ff_past_vm *vm)
 	return l->flow == FF_FLOW_ROLLBACK && outcome == FF_O_FAILED_HOME && json_array_size(vm->removed) > 0;
 }
 
-/* The VM as it was found now; *scope: where. */
-static struct ff_vm *find_vm(struct ff_engine *engine, const struct ff_past_vm *past, size_t *scope)
+/* So that ten thousand are found among ten thousand. Of two scopes that have a VM the first counts. */
+static void index_vms(struct ff_later *l, struct ff_engine *engine)
 {
+	l->found = ff_calloc(1, sizeof(*l->found));
 	for (size_t s = 0; s < ff_engine_scope_count(engine); s++) {
 		const struct ff_provider *provider = ff_engine_scope_provider(engine, s);
-		struct ff_vm **vms;
-		size_t n;
+		struct ff_vm **vms = NULL;
+		size_t n = 0;
 
-		if (ff_engine_scope_error(engine, s) != NULL || !ff_streq(provider->name, past->provider))
-			continue;
-		n = provider->vms(ff_engine_scope_cloud(engine, s), &vms);
+		if (ff_engine_scope_error(engine, s) == NULL)
+			n = provider->vms(ff_engine_scope_cloud(engine, s), &vms);
 		for (size_t i = 0; i < n; i++) {
-			if (ff_strcaseeq(vms[i]->id, past->id)) {
-				*scope = s;
-				return vms[i];
-			}
+			ff_auto_free char *key = ff_vm_key(provider->name, vms[i]->id);
+			struct ff_selected *found;
+
+			if (ff_table_get(l->found, key) != NULL)
+				continue;
+			found = ff_calloc(1, sizeof(*found));
+			*found = (struct ff_selected){.scope = s, .vm = vms[i]};
+			ff_table_set(l->found, key, found);
 		}
 	}
-	return NULL;
 }
 
-static json_t *recall(const struct ff_later *l, struct ff_engine *engine, const struct ff_past *past,
+/* The VM as it was found now; all zero: it was not. */
+static struct ff_selected find_vm(struct ff_later *l, struct ff_engine *engine, const struct ff_past_vm *past)
+{
+	ff_auto_free char *key = ff_vm_key(past->provider, past->id);
+	const struct ff_selected *found;
+
+	if (l->found == NULL)
+		index_vms(l, engine);
+	found = ff_table_get(l->found, key);
+	return found != NULL ? *found : (struct ff_selected){0};
+}
+
+static json_t *recall(struct ff_later *l, struct ff_engine *engine, const struct ff_past *past,
 	const struct ff_past_vm *vm, struct ff_selected *selected, struct ff_left *left, struct ff_err *why)
 {
 	const struct ff_provider *provider;
 
-	selected->vm = find_vm(engine, vm, &selected->scope);
+	*selected = find_vm(l, engine, vm);
 	if (selected->vm == NULL) {
 		ff_fail(why, FF_E_GONE, "it is not to be found any more, or its scope cannot be read");
 		return NULL;

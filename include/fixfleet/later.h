@@ -23,6 +23,7 @@ struct ff_later {
 	struct ff_left *left;	 /* one a VM: cleanup: what is to be deleted */
 	json_t **facts;
 	size_t count;
+	struct ff_table *found; /* what was found now, by provider and id; made at the first that is taken */
 };
 /** Frees what is in it; its VMs' facts, too: not before the engine has them. */
 void ff_later_release(struct ff_later *later);
