@@ -157,9 +157,12 @@ sim-exhaustive: $(O)/sim
 sim-mutants: $(O)/sim
 	O=$(O) tests/sim/mutants
 
-.PHONY: bench-scale
+.PHONY: bench-scale bench-instructions
 bench-scale: $(O)/bench-scale
 	$<
+
+bench-instructions: $(O)/bench-scale
+	O=$(O) tests/bench/instructions
 
 .PHONY: bench-clouds
 bench-clouds: $(O)/bench-clouds

@@ -27,6 +27,7 @@
 #include "fixfleet/json.h"
 
 #define FEW	     1000
+#define FEW_TIMES    5
 #define MANY	     10000
 #define CLOUDS	     3
 #define VMS_A_RESCUE 100
@@ -371,10 +372,28 @@ static void run_apart(unsigned vms, struct shares *s)
 		s->journal_mb * 1024 / vms, s->status_s, s->resume_s, s->requests, s->makespan_s);
 }
 
+static int by_cpu(const void *a, const void *b)
+{
+	double x = ((const struct shares *)a)->own_cpu_s, y = ((const struct shares *)b)->own_cpu_s;
+
+	return (x > y) - (x < y);
+}
+
+/* Two seconds are soon over and differ from run to run: the one in the middle of five. */
+static const struct shares *run_few(struct shares *s)
+{
+	for (size_t n = 0; n < FEW_TIMES; n++)
+		run_apart(FEW, &s[n]);
+	qsort(s, FEW_TIMES, sizeof(*s), by_cpu);
+	return &s[FEW_TIMES / 2];
+}
+
 int main(int argc, char **argv)
 {
 	int64_t vms = 0;
-	struct shares *s = mmap(NULL, 2 * sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shares *s =
+		mmap(NULL, (1 + FEW_TIMES) * sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const struct shares *few;
 
 	if (s == MAP_FAILED)
 		give_up("no memory");
@@ -384,13 +403,13 @@ int main(int argc, char **argv)
 		run_apart((unsigned)vms, &s[0]);
 		return 0;
 	}
-	run_apart(FEW, &s[0]);
-	run_apart(MANY, &s[1]);
-	printf("figure rss_mb_10k %.1f MB\n", s[1].own_mb);
-	printf("figure cpu_s_10k %.1f s\n", s[1].own_cpu_s);
-	printf("figure rss_growth %.2f ratio\n", s[1].own_mb / s[0].own_mb);
-	printf("figure cpu_growth %.2f ratio\n", s[1].own_cpu_s / s[0].own_cpu_s);
-	printf("figure journal_kb_per_vm %.1f KB\n", s[1].journal_mb * 1024 / MANY);
-	printf("figure replay_s_10k %.2f s\n", s[1].status_s > s[1].resume_s ? s[1].status_s : s[1].resume_s);
+	few = run_few(s + 1);
+	run_apart(MANY, s);
+	printf("figure rss_mb_10k %.1f MB\n", s->own_mb);
+	printf("figure cpu_s_10k %.1f s\n", s->own_cpu_s);
+	printf("figure rss_growth %.2f ratio\n", s->own_mb / few->own_mb);
+	printf("figure cpu_growth %.2f ratio\n", s->own_cpu_s / few->own_cpu_s);
+	printf("figure journal_kb_per_vm %.1f KB\n", s->journal_mb * 1024 / MANY);
+	printf("figure replay_s_10k %.2f s\n", s->status_s > s->resume_s ? s->status_s : s->resume_s);
 	return 0;
 }
