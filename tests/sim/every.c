@@ -19,10 +19,10 @@ static const char *const clouds[] = {"azure", "aws", "gcp"};
 
 /* What is disturbed: a repair, or what comes after it. */
 static const struct vw_incident_options courses[] = {
-	{.after_count = 0},
-	{.after = {FF_FLOW_ROLLBACK}, .after_count = 1},
+	{.after_count = 0}, {.after = {FF_FLOW_ROLLBACK}, .after_count = 1},
 	{.after = {FF_FLOW_CLEANUP}, .after_count = 1},
 	{.after = {FF_FLOW_ROLLBACK, FF_FLOW_CLEANUP}, .after_count = 2},
+	{.lost = true}, /* brought home by its tags after the crash: for crashes alone */
 };
 
 /* Those that are tried in pairs; the others are like one of them to who waits for the answer. */
@@ -37,6 +37,8 @@ static char *words_of(const struct vw_incident_options *o)
 	ff_buf_addf(&words, "--cloud %s", o->cloud);
 	for (unsigned n = 0; n < o->after_count; n++)
 		ff_buf_addf(&words, " --after %s", ff_flow_name(o->after[n]));
+	if (o->lost)
+		ff_buf_addf(&words, " --lost");
 	return words.text;
 }
 
@@ -199,7 +201,8 @@ void every_job(struct jobs_board *b, struct job *job, const char *only, bool som
 
 			o.cloud = clouds[c];
 			crashes(b, job, &o, &turn);
-			faults(b, job, &o, some, &turn);
+			if (!o.lost)
+				faults(b, job, &o, some, &turn);
 		}
 	}
 }

@@ -35,6 +35,7 @@ const char *const vw_fault_names[VW_F_COUNT] = {
 	[VW_F_TORN_TAIL] = "torn-tail",
 	[VW_F_CLOCK_JUMP] = "clock-jump",
 	[VW_F_CRASH] = "crash",
+	[VW_F_LOST] = "folder-lost",
 	[VW_F_INTERRUPT] = "interrupt",
 	[VW_F_OPERATOR] = "second-operator",
 	[VW_F_HUMAN] = "human",

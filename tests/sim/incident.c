@@ -228,7 +228,7 @@ static void plan(struct course *c)
 
 static void start_again(struct course *c, struct vw_host *host)
 {
-	int64_t after_ms = 1000 + (int64_t)vw_draw(&c->i, 300000);
+	int64_t after_ms = (c->i.lost[host->number] ? SEEN_MS : 1000) + (int64_t)vw_draw(&c->i, 300000);
 
 	c->stage[host->number] = OFF;
 	c->start_ms[host->number] = c->i.vw->now_ms + after_ms;
@@ -239,6 +239,39 @@ static void start_again(struct course *c, struct vw_host *host)
 		c->stage[host->number] = DONE;
 	}
 	at(c, after_ms, ACT_NOTHING);
+}
+
+/* It is gone with the machine sometimes. What comes after a repair has one that is kept. */
+static bool loses_folder(struct course *c, const struct vw_host *host)
+{
+	if (host->past != NULL || host->journal.len == 0)
+		return false;
+	return c->i.o->cloud != NULL ? c->i.o->lost && !c->i.lost[host->number] : vw_chance(&c->i, 20);
+}
+
+static void crash(struct course *c, struct vw_host *host, bool torn)
+{
+	vw_lost_note(&c->i, host);
+	vw_host_crash(host, torn);
+	if (loses_folder(c, host)) {
+		c->i.vw->faults.counts[VW_F_LOST]++;
+		vw_lost_begin(&c->i, host);
+	}
+	if (c->i.o->cloud == NULL)
+		plan_break(c, host);
+	start_again(c, host);
+}
+
+/* The recovery died before its journal named everybody: it says so, and they are brought home once more. */
+static bool recovers_more(struct course *c, struct vw_host *host)
+{
+	if (host->flow != FF_FLOW_RECOVER || ff_engine_result(host->engine)->missing == 0)
+		return false;
+	vw_lost_note(&c->i, host);
+	vw_host_crash(host, false);
+	vw_lost_begin(&c->i, host);
+	start_again(c, host);
+	return true;
 }
 
 static void begin(struct course *c, struct vw_host *host)
@@ -257,7 +290,10 @@ static void begin(struct course *c, struct vw_host *host)
 		run.aws = run.aws || ff_streq(c->i.vw->sim->parts[k].cloud->name, "aws");
 		run.gcp = run.gcp || ff_streq(c->i.vw->sim->parts[k].cloud->name, "gcp");
 	}
-	if (later->host == host) {
+	if (c->i.lost[host->number]) {
+		run.flow = FF_FLOW_RECOVER;
+		run.max_failures = 1;
+	} else if (later->host == host) {
 		run.past = later->past;
 		run.flow = later->flow;
 		run.meant = later->meant;
@@ -297,6 +333,7 @@ static void found(struct course *c, struct vw_host *host)
 	}
 	c->stage[host->number] = RUNNING;
 	rc = vw_host_go_on(host, &err);
+	vw_lost_judge_found(&c->i, host);
 	if (rc > 0) { /* "nothing to roll back; nothing was changed" */
 		c->stage[host->number] = DONE;
 	} else if (rc < 0) {
@@ -324,10 +361,7 @@ static void manage(struct course *c, struct vw_host *host)
 		vw->faults.counts[VW_F_CRASH]++;
 		if (c->i.o->story)
 			fprintf(stderr, "%9.3f %s crashes\n", (double)(vw->now_ms - VW_BEGAN) / 1000, host->run);
-		vw_host_crash(host, vw_draw(&c->i, 2) == 0);
-		if (c->i.o->cloud == NULL)
-			plan_break(c, host);
-		start_again(c, host);
+		crash(c, host, vw_draw(&c->i, 2) == 0);
 		return;
 	}
 	if (c->stage[host->number] == OFF && vw->now_ms >= c->start_ms[host->number])
@@ -337,12 +371,10 @@ static void manage(struct course *c, struct vw_host *host)
 	if ((c->stage[host->number] == RUNNING || c->stage[host->number] == FINDING) &&
 		ff_engine_phase(host->engine) == FF_PHASE_ENDED) {
 		if (all_ended(host) && c->stage[host->number] == RUNNING) {
-			c->stage[host->number] = DONE;
+			if (!recovers_more(c, host))
+				c->stage[host->number] = DONE;
 		} else {
-			vw_host_crash(host, true);
-			if (c->i.o->cloud == NULL)
-				plan_break(c, host);
-			start_again(c, host);
+			crash(c, host, true);
 		}
 	}
 }
@@ -579,6 +611,7 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		ff_table_free(&c.i.waves[h].known, NULL);
 		ff_table_free(&c.i.waves[h].begun, NULL);
 	}
+	vw_lost_free(&c.i);
 	ff_table_free(&c.i.touched_by_hand, NULL);
 	free(c.i.hand);
 	ff_table_free(&c.i.sick, NULL);

@@ -14,6 +14,7 @@ struct vw_incident_options {
 	enum ff_flow after[2]; /* what comes after the repair; only the last of them is disturbed then */
 	unsigned after_count;
 	struct vw_break crash;
+	bool lost; /* its folder is gone after that */
 	struct {
 		uint64_t number;
 		enum vw_fault_kind kind;
@@ -46,9 +47,11 @@ struct vw_incident {
 	int64_t hand_ms;		 /* when */
 	struct ff_table sick;		 /* and of those that can be mended, and are to be */
 	bool revoked;
-	bool operations_lost; /* before the faults were counted anew: some of them end late or never */
-	unsigned second;      /* run of a second operator */
-	struct vw_ends {      /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */
+	bool operations_lost;		     /* before the faults were counted anew: some of them end late or never */
+	unsigned second;		     /* run of a second operator */
+	bool lost[VW_HOSTS_MAX];	     /* its folder is, or was: it is brought home by its tags */
+	struct ff_table words[VW_HOSTS_MAX]; /* "cloud name" -> struct vw_words: of what has crashed */
+	struct vw_ends { /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */
 		unsigned *order;
 		size_t count, ended;
 	} ends[VW_HOSTS_MAX];
@@ -57,6 +60,12 @@ struct vw_incident {
 		unsigned canary, max_failures, max_failures_percent;
 		struct ff_table known, begun; /* "cloud name" of all that its changes named; "cloud id" */
 	} waves[VW_HOSTS_MAX];
+};
+/* What a run that crashed had to say of a VM until then. Of `ended` only outcome, reason and step are there. */
+struct vw_words {
+	struct ff_ended ended; /* without an outcome: it was under way at this step */
+	char *reason;	       /* owned */
+	unsigned order;
 };
 /* A run that comes after another one: what was meant, and the model's state before it. */
 struct vw_later {
@@ -96,6 +105,26 @@ void vw_later_hear(
 	struct vw_incident *i, const struct vw_later *later, const struct vw_host *host, const struct ff_ask *ask);
 /** At rest after a rollback or a cleanup. */
 void vw_judge_later(struct vw_incident *i, const struct vw_later *later);
+
+/* ---------------------------------------------------------------- inside: lost.c */
+
+/** The host is about to crash: what has its run said of its VMs? */
+void vw_lost_note(struct vw_incident *i, const struct vw_host *host);
+/** Its folder is gone, too: from here on the run is brought home by its tags. */
+void vw_lost_begin(struct vw_incident *i, struct vw_host *host);
+void vw_lost_free(struct vw_incident *i);
+/** What the run of a lost folder had said of the VM; NULL: nothing, or its folder is there. Borrowed. */
+const struct vw_words *vw_lost_words(const struct vw_incident *i, size_t h, const char *cloud, const char *name);
+/** It was under way, and nobody can say any more whether its claim was given back. */
+bool vw_lost_was_released(const struct vw_words *words);
+/** The recovery is about to begin: is every VM that bears the claim taken? */
+void vw_lost_judge_found(struct vw_incident *i, const struct vw_host *host);
+/** At rest, of a VM that a lost run had begun: is what it has as its OS disk a whole one, and without a claim? */
+void vw_lost_judge_home(struct vw_incident *i, const char *cloud, const json_t *is);
+void vw_lost_judge_disk(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is,
+	const struct ff_ended *e, const json_t *state);
+/** Is that what it may end as, where hardly anything went wrong? NULL: nobody says anything of it. */
+bool vw_lost_is_well(const struct vw_incident *i, const struct ff_ended *e);
 
 /* ---------------------------------------------------------------- inside: plan.c */
 

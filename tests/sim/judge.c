@@ -59,6 +59,13 @@ static bool replaces_what_was_left(const struct vw_incident *i, const char *viol
 	return false;
 }
 
+/* Who is brought home is released when it runs, whether or not it comes up: a second operator may find it on its way.
+ */
+static bool found_on_its_way_up(const struct vw_incident *i, const char *violation)
+{
+	return i->second > 0 && (i->lost[0] || i->lost[i->second]) && strstr(violation, "was healthy when") != NULL;
+}
+
 void vw_judge_step(struct vw_incident *i)
 {
 	json_t *violations = i->vw->sim->violations;
@@ -71,7 +78,7 @@ void vw_judge_step(struct vw_incident *i)
 		/* what one operator was told the other cannot know, nor anybody what a human does meanwhile */
 		if ((i->second == 0 || strstr(text, "throttled: ") == NULL) &&
 			(i->touched_by_hand.count == 0 || strstr(text, "asked to start") == NULL) &&
-			!replaces_what_was_left(i, text))
+			!replaces_what_was_left(i, text) && !found_on_its_way_up(i, text))
 			vw_wrong(i, "violation: %s", text);
 	}
 	json_array_clear(violations);
@@ -84,6 +91,7 @@ struct said {
 	unsigned order;
 	bool any, mended; /* mended: by one of them */
 	bool written;	  /* by one of them, though it went home as failed */
+	bool lost;	  /* a run whose folder is lost had begun it */
 };
 
 static size_t find_ended(const struct ff_result *r, const char *cloud, const char *name)
@@ -107,19 +115,43 @@ static bool is_later(const struct said *said, const struct ff_ended *e, unsigned
 	return order > said->order;
 }
 
+/* What a run says of the VM now, else what it had said before its folder was lost. */
+static const struct ff_ended *word_by(
+	const struct vw_incident *i, size_t h, const char *cloud, const char *name, unsigned *order)
+{
+	struct ff_engine *engine = i->vw->hosts[h]->engine;
+	const struct ff_result *r = engine != NULL ? ff_engine_result(engine) : NULL;
+	size_t k = r != NULL ? find_ended(r, cloud, name) : SIZE_MAX;
+	const struct vw_words *words = vw_lost_words(i, h, cloud, name);
+
+	*order = 0;
+	if (k != SIZE_MAX) {
+		*order = k < i->ends[h].count ? i->ends[h].order[k] : 0;
+		return &r->ended[k];
+	}
+	if (words == NULL || (words->ended.outcome == FF_O_NONE && !vw_lost_was_released(words)))
+		return NULL;
+	*order = words->order;
+	return &words->ended;
+}
+
+/* Of a lost run nobody knows whether it mended the VM, nor to what end. */
+static bool lost_had_begun(const struct vw_incident *i, size_t h, const struct ff_ended *e)
+{
+	return i->lost[h] && e->outcome != FF_O_SKIPPED && (e->outcome != FF_O_NONE || e->step != NULL);
+}
+
 static void ask_runs(const struct vw_incident *i, const char *cloud, const char *name, struct said *said)
 {
 	*said = (struct said){0};
 	for (size_t h = 0; h < i->vw->host_count; h++) {
-		struct ff_engine *engine = i->vw->hosts[h]->engine;
-		const struct ff_result *r = engine != NULL ? ff_engine_result(engine) : NULL;
-		size_t k = r != NULL ? find_ended(r, cloud, name) : SIZE_MAX;
-		const struct ff_ended *e = k != SIZE_MAX ? &r->ended[k] : NULL;
-		unsigned order = k < i->ends[h].count ? i->ends[h].order[k] : 0;
+		unsigned order;
+		const struct ff_ended *e = word_by(i, h, cloud, name, &order);
 
 		said->by[h] = e;
 		said->any = said->any || e != NULL;
-		if (e == NULL || e->outcome == FF_O_SKIPPED || e->outcome == FF_O_NONE)
+		said->lost = said->lost || (e != NULL && lost_had_begun(i, h, e));
+		if (e == NULL || e->outcome == FF_O_SKIPPED || (e->outcome == FF_O_NONE && !i->lost[h]))
 			continue;
 		said->mended = said->mended || e->outcome == FF_O_REPAIRED || strstr(e->reason, "mended and home");
 		said->written = said->written || said->mended || ff_has_prefix(e->reason, "repair: ");
@@ -193,6 +225,21 @@ static bool is_original(const char *cloud, const json_t *vm)
 	return !ff_streq(cloud, "azure") || ff_json_bool(vm, "os_disk/original", false);
 }
 
+/* Later than anybody waits, or never. */
+static bool operations_end_badly(const struct vw_incident *i)
+{
+	return i->operations_lost || i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_LATE] > 0;
+}
+
+/* A lost run's claim that may have been carried out long after: only its journal would have known of it. */
+static bool is_late(const struct vw_incident *i, const char *run)
+{
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		if (i->lost[h] && ff_streq(i->vw->hosts[h]->run, run))
+			return operations_end_badly(i);
+	return false;
+}
+
 /* The claim is gone and nothing of others is lost; `release` may have failed and said so. */
 void vw_judge_tags(
 	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct ff_ended *e)
@@ -212,16 +259,11 @@ void vw_judge_tags(
 	json_object_foreach (tags, key, value)
 		/* what was there before, and was not replaced, is the run of before's, and that has told of it */
 		if (ff_has_prefix(key, "fixfleet-run") && json_string_length(value) > 0 &&
+			!is_late(i, json_string_value(value)) &&
 			(e == NULL || e->outcome == FF_O_ROLLED_BACK ||
 				!json_equal(value, json_object_get(json_object_get(was, kind), key))))
 			vw_wrong(i, "%s %s: is claimed still (%s), and nobody says so: %s", cloud,
 				ff_json_str(was, "name"), json_string_value(value), e != NULL ? e->reason : "");
-}
-
-/* Later than anybody waits, or never. */
-static bool operations_end_badly(const struct vw_incident *i)
-{
-	return i->operations_lost || i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_LATE] > 0;
 }
 
 void vw_judge_stuck(struct vw_incident *i, const char *cloud, const json_t *is, const struct ff_ended *e)
@@ -234,6 +276,22 @@ void vw_judge_stuck(struct vw_incident *i, const char *cloud, const json_t *is, 
 		vw_wrong(i, "%s %s: said to be stuck, and its disk is home: %s", cloud, name, e->reason);
 	if (!operations_end_badly(i))
 		vw_wrong(i, "%s %s: stuck without a cause: %s", cloud, name, e->reason);
+}
+
+static const char *claimed_by(const json_t *vm)
+{
+	const char *run = ff_json_str(vm, "tags/fixfleet-run");
+
+	return run != NULL ? run : ff_json_str(vm, "labels/fixfleet-run");
+}
+
+/* Whose word counts for what a run has made or claimed: another run may have mended the VM since. */
+static const struct ff_ended *word_of(const struct vw_incident *i, const struct said *said, const char *run)
+{
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		if (said->by[h] != NULL && ff_streq(i->vw->hosts[h]->run, run))
+			return said->by[h];
+	return said->end;
 }
 
 static void judge_end_of(
@@ -259,7 +317,7 @@ static void judge_end_of(
 	}
 	if (!vw_judge_attached(i, cloud, was, is, true))
 		i->r->disks_lost++;
-	vw_judge_tags(i, cloud, was, is, e);
+	vw_judge_tags(i, cloud, was, is, word_of(i, said, claimed_by(is)));
 	if (disk == NULL) {
 		vw_wrong(i, "%s %s: nothing is known of its disk's content", cloud, name);
 		return;
@@ -269,11 +327,13 @@ static void judge_end_of(
 			disk->half ? "half mended" : "bad");
 	if (e->outcome == FF_O_REPAIRED && !runs && !hand)
 		vw_wrong(i, "%s %s: said to be repaired, and it is %s", cloud, name, ff_json_str(is, "power"));
-	if (e->outcome == FF_O_CLEAN && disk->mends > 0 && !said->written)
+	if (e->outcome == FF_O_CLEAN && disk->mends > 0 && !said->written && !said->lost)
 		vw_wrong(i, "%s %s: said to be clean, and its disk was written", cloud, name);
 	if (disk->half && ff_streq(cloud, "azure"))
 		vw_wrong(i, "%s %s: runs on a copy that is half mended", cloud, name);
-	if (!said->mended && !is_original(cloud, is))
+	if (said->lost)
+		vw_lost_judge_home(i, cloud, is);
+	else if (!said->mended && !is_original(cloud, is))
 		vw_wrong(i, "%s %s: %s, and its OS disk is a copy: %s", cloud, name, ff_outcome_name(e->outcome),
 			reason);
 	if (!runs && !hand && !i->revoked && !vw_says(e, "start") && !vw_says(e, "not finished"))
@@ -341,7 +401,7 @@ bool vw_was_mild(const struct vw_incident *i)
 {
 	static const enum vw_fault_kind mild[] = {VW_F_THROTTLED, VW_F_RETRY_AFTER, VW_F_SERVER_ERROR,
 		VW_F_UNAUTHORIZED, VW_F_RESET_BEFORE, VW_F_RESET_AFTER, VW_F_TRUNCATED, VW_F_GARBLED, VW_F_LATE,
-		VW_F_CRASH, VW_F_TORN_TAIL};
+		VW_F_CRASH, VW_F_TORN_TAIL, VW_F_LOST};
 	uint64_t all = 0, passing = 0;
 
 	for (size_t k = 0; k < VW_F_COUNT; k++)
@@ -372,7 +432,7 @@ static void judge_sick(struct vw_incident *i, const char *cloud, const char *nam
 	if (vw_any_fault(i) && (e == NULL || (e->outcome == FF_O_SKIPPED && vw_says(e, "rescue VM")) ||
 				       vw_says(e, "--allow-deallocate")))
 		return;
-	if (vw_says(e, "--max-failures")) /* judged where it is said */
+	if (vw_says(e, "--max-failures") || vw_lost_is_well(i, e)) /* judged where it is said */
 		return;
 	vw_wrong(i, "%s %s: could have been mended, and is %s: %s", cloud, name,
 		e != NULL ? ff_outcome_name(e->outcome) : "passed over", e != NULL ? e->reason : "");
@@ -397,15 +457,6 @@ static void judge_snapshots(struct vw_incident *i, const char *cloud, const json
 		ff_table_set(&seen, key, i);
 	}
 	ff_table_free(&seen, NULL);
-}
-
-/* Whose word counts for what a run has made: another run may have mended the VM since. */
-static const struct ff_ended *word_of(const struct vw_incident *i, const struct said *said, const char *run)
-{
-	for (size_t h = 0; h < i->vw->host_count; h++)
-		if (said->by[h] != NULL && ff_streq(i->vw->hosts[h]->run, run))
-			return said->by[h];
-	return said->end;
 }
 
 /* Copies are the OS disk of their VM, or told of. */
@@ -458,6 +509,9 @@ void vw_judge_end(struct vw_incident *i)
 				judge_end_of(i, cloud, was, is, &said);
 			else
 				judge_untouched(i, cloud, was, is, &said);
+			if (said.lost && said.end != NULL && said.end->outcome != FF_O_STUCK &&
+				ff_json_bool(is, "own_disk", false))
+				vw_lost_judge_disk(i, cloud, was, is, said.end, state);
 			judge_sick(i, cloud, ff_json_str(was, "name"), &said);
 		}
 		judge_snapshots(i, cloud, ff_json_at(ff_json_at(state, cloud), "snapshots"));

@@ -8,8 +8,10 @@
  *   sim --exhaustive [--some]                a crash before and after every request and journal write, every kind of
  *                                            fault at every request, every pair of faults at every pair of requests;
  *                                            or some of the pairs
- *   sim --cloud CLOUD [--vms N] [--after FLOW [--after FLOW]] [--crash WHAT N] [--fault N KIND [--fault N KIND]]
- *                                            one of those: of a repair, or of a rollback or cleanup after it
+ *   sim --cloud CLOUD [--vms N] [--after FLOW [--after FLOW]] [--crash WHAT N [--lost]]
+ *                     [--fault N KIND [--fault N KIND]]
+ *                                            one of those: of a repair, or of a rollback or cleanup after it;
+ *                                            --lost: the run's folder is gone with the crash
  *
  * Ends with `figure NAME VALUE UNIT` lines; exit status 1 when one failed. A failing seed is printed with the command
  * that replays it.
@@ -192,6 +194,8 @@ static void read_options(struct options *o, char **arg)
 		} else if (ff_streq(*arg, "--crash") && arg[1] != NULL) {
 			read_crash(&o->incident.crash, arg[1], number(arg[2]));
 			arg += 2;
+		} else if (ff_streq(*arg, "--lost")) {
+			o->incident.lost = true;
 		} else if (ff_streq(*arg, "--vms")) {
 			o->incident.vms = (unsigned)number(*++arg);
 		} else if (ff_streq(*arg, "--fault") && arg[1] != NULL && fault < 2) {

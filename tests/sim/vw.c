@@ -68,6 +68,7 @@ static void host_free(struct vw_host *host)
 	ff_buf_free(&host->journal);
 	ff_buf_free(&host->fault_text);
 	ff_later_release(&host->later);
+	ff_lost_release(&host->lost);
 	json_decref(host->recipes);
 	free(host->run);
 	free(host);
@@ -256,6 +257,23 @@ static int add_scope(struct vw_host *host, const char *name, const struct ff_sco
 	return 0;
 }
 
+static int any_record(void *arg, const struct ff_node *record, struct ff_err *err)
+{
+	(void)record, (void)err;
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* How many records there are in the journal, and how much of it is sound. -1 with err: it is damaged. */
+static int read_journal(const struct vw_host *host, size_t *records, size_t *sound, struct ff_err *err)
+{
+	struct ff_source source = ff_source_of(host->journal.text, host->journal.len);
+	struct ff_chain chain = {0};
+
+	*records = *sound = 0;
+	return host->journal.len == 0 ? 0 : ff_journal_read(source, any_record, records, &chain, sound, err);
+}
+
 int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err *err)
 {
 	struct ff_engine_config config = {.run = run->run,
@@ -270,15 +288,21 @@ int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err 
 		.max_failures_percent = run->max_failures_percent};
 	struct ff_scope_options options = {
 		.run = run->run, .no_backup = run->no_backup, .project = "p1", .subscription = SIM_AZURE_SUBSCRIPTION};
+	size_t records, sound;
 
 	free(host->run);
 	host->run = ff_strdup(run->run);
+	host->flow = run->flow;
 	host->past = run->past;
 	host->meant = run->meant;
 	ff_later_release(&host->later);
+	ff_lost_release(&host->lost);
 	host->later.flow = run->flow;
-	if (run->past != NULL)
+	if (run->flow != FF_FLOW_REPAIR)
 		json_array_clear(host->recipes);
+	if (read_journal(host, &records, &sound, err) < 0)
+		return -1;
+	options.claims = run->flow == FF_FLOW_RECOVER && records == 0; /* else it is gone on with by its journal */
 	host->life++;
 	host->engine = ff_engine_new(&host->world, &config);
 	if (run->azure_groups != NULL)
@@ -307,6 +331,21 @@ static int come_after(struct vw_host *host, struct ff_err *err)
 	return rc;
 }
 
+static int recover(struct vw_host *host, struct ff_err *err)
+{
+	struct ff_lost *lost = &host->lost;
+	int rc;
+
+	lost->run = host->run;
+	if (ff_lost_find(lost, host->engine, err) < 0)
+		return -1;
+	if (lost->count == 0)
+		return 1;
+	rc = ff_engine_repair(host->engine, lost->vms, lost->count, NULL, err);
+	host->dirty = true;
+	return rc;
+}
+
 int vw_host_repair(struct vw_host *host, struct ff_err *err)
 {
 	struct ff_selected *selected = NULL;
@@ -315,6 +354,8 @@ int vw_host_repair(struct vw_host *host, struct ff_err *err)
 
 	if (host->past != NULL)
 		return come_after(host, err);
+	if (host->flow == FF_FLOW_RECOVER)
+		return recover(host, err);
 	for (size_t s = 0; s < ff_engine_scope_count(host->engine); s++) {
 		struct ff_vm **vms;
 		size_t count;
@@ -364,21 +405,18 @@ void vw_host_crash(struct vw_host *host, bool torn)
 	host->append_fails = host->sync_fails = 0;
 }
 
-static int any_record(void *arg, const struct ff_node *record, struct ff_err *err)
+void vw_host_lose(struct vw_host *host)
 {
-	(void)record, (void)err;
-	++*(size_t *)arg;
-	return 0;
+	ff_buf_free(&host->journal);
+	host->synced = 0;
 }
 
 int vw_host_go_on(struct vw_host *host, struct ff_err *err)
 {
-	struct ff_chain chain = {0};
-	size_t sound = 0, records = 0;
+	size_t sound, records;
 	int rc;
 
-	if (host->journal.len > 0 && ff_journal_read(ff_source_of(host->journal.text, host->journal.len), any_record,
-					     &records, &chain, &sound, err) < 0)
+	if (read_journal(host, &records, &sound, err) < 0)
 		return -1;
 	host->journal.len = host->synced = sound;
 	if (records == 0)

@@ -23,6 +23,7 @@
 
 #include "fixfleet/engine.h"
 #include "fixfleet/later.h"
+#include "fixfleet/lost.h"
 #include "fixfleet/mem.h"
 #include "fixfleet/world.h"
 
@@ -119,6 +120,7 @@ enum vw_fault_kind {
 	VW_F_TORN_TAIL,
 	VW_F_CLOCK_JUMP,
 	VW_F_CRASH,
+	VW_F_LOST, /* and its folder with it */
 	VW_F_INTERRUPT,
 	VW_F_OPERATOR, /* a second one */
 	VW_F_HUMAN,
@@ -165,9 +167,9 @@ struct vw_run {
 	const struct ff_strv *azure_groups; /* NULL: the whole subscription */
 	unsigned parallel, canary, max_failures, max_failures_percent;
 	bool no_backup;
-	/* a rollback or a cleanup: of that run, of which VM n is meant where bit n % 64 is set. NULL: a repair */
+	enum ff_flow flow; /* FF_FLOW_RECOVER: the run of that id is dead, and its folder is lost */
+	/* a rollback or a cleanup: of that run, of which VM n is meant where bit n % 64 is set */
 	const struct ff_past *past;
-	enum ff_flow flow;
 	uint64_t meant;
 };
 
@@ -190,9 +192,11 @@ struct vw_host {
 		struct vw_exchange *first, *last;
 	} lines[SIM_PARTS_MAX][2]; /* for connections, as the runtime has them; [1]: answers that are held back */
 	json_t *recipes;
-	const struct ff_past *past; /* of the vw_run */
+	enum ff_flow flow; /* these three of the vw_run */
+	const struct ff_past *past;
 	uint64_t meant;
 	struct ff_later later;
+	struct ff_lost lost;
 	/* where this machine breaks: at the n-th of its sends, appends, syncs, counted over all its lives; 0: not */
 	struct vw_break {
 		uint64_t send_before, send_after, append_before, append_after, sync_before, sync_after;
@@ -246,12 +250,14 @@ struct vw_host *vw_host_new(struct vw *vw);
 int vw_host_begin(struct vw_host *host, const struct vw_run *run, struct ff_err *err);
 /**
  * Repair all that is affected, as `fixfleet --yes` does; or take back or clean up after what is meant of the run of
- * before. Only in FF_PHASE_FOUND. 0; 1: there is nothing to take back or clean up; -1 with err.
+ * before; or bring a lost run home. Only in FF_PHASE_FOUND. 0; 1: there is nothing to do of these; -1 with err.
  */
 int vw_host_repair(struct vw_host *host, struct ff_err *err);
 void vw_host_end(struct vw_host *host);
 /** It dies: the engine is gone, the journal is what was durable, and up to `torn` bytes of what was not. */
 void vw_host_crash(struct vw_host *host, bool torn);
+/** After that: its folder is gone, too. */
+void vw_host_lose(struct vw_host *host);
 /** In FF_PHASE_FOUND: go on with the journal, or as vw_host_repair() where nothing was begun. */
 int vw_host_go_on(struct vw_host *host, struct ff_err *err);
 /** Everything that happens at the next moment. false: nothing will ever happen again. */
