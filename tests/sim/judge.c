@@ -129,7 +129,8 @@ static const struct ff_ended *word_by(
 		*order = k < i->ends[h].count ? i->ends[h].order[k] : 0;
 		return &r->ended[k];
 	}
-	if (words == NULL || (words->ended.outcome == FF_O_NONE && !vw_lost_was_released(words)))
+	if (words == NULL || words->ended.outcome == FF_O_SKIPPED ||
+		(words->ended.outcome == FF_O_NONE && !vw_lost_was_released(words)))
 		return NULL;
 	*order = words->order;
 	return &words->ended;
