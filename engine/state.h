@@ -435,6 +435,8 @@ void ff_acts_free(struct ff_engine *e);
 
 /** The step failed for good. Decides between ending, going on and going home; the rules are in home.c. */
 void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *err);
+/** Its disk was put back, and is away again. */
+void ff_one_lose_disk(struct ff_engine *e, struct ff_one *one, const struct ff_err *err);
 /** Walk back from the row it stands in. */
 void ff_one_turn_home(
 	struct ff_engine *e, struct ff_one *one, enum ff_outcome goal, enum ff_class class, const char *why);

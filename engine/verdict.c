@@ -138,7 +138,10 @@ void ff_one_looked(struct ff_engine *e, struct ff_one *one, struct ff_verdict *v
 		uncertain(e, one, false);
 		break;
 	case FF_M_FAILED:
-		ff_one_fail(e, one, &v->err);
+		if (v->away && one->put_back)
+			ff_one_lose_disk(e, one, &v->err);
+		else
+			ff_one_fail(e, one, &v->err);
 		break;
 	default:
 		nonsense(e, one, "look", v->meaning);

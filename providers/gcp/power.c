@@ -273,6 +273,7 @@ void gcp_start_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 {
 	ff_auto_json json_t *instance = NULL;
 	const char *status;
+	enum gcp_home home;
 
 	(void)cloud;
 	if (gcp_pending_looked(m, answer, v))
@@ -285,9 +286,13 @@ void gcp_start_looked(struct ff_cloud *cloud, const struct ff_member *m, int64_t
 	if (instance == NULL)
 		return;
 	status = ff_json_str(instance, "status");
-	if (gcp_home_of(instance, gcp_source(m), NULL) != GCP_HOME)
+	home = gcp_home_of(instance, gcp_source(m), NULL);
+	if (home != GCP_HOME) {
 		gcp_failed(v, FF_E_CONFLICT, "its boot disk is not back: it is not started");
-	else if (ff_streq(status, "RUNNING"))
+		if (home == GCP_AWAY)
+			ff_json_set_str(gcp_patch(v), "at", "loose");
+		v->away = true;
+	} else if (ff_streq(status, "RUNNING"))
 		gcp_done(m, v);
 	else if (!ff_streq(status, "TERMINATED") && !ff_streq(status, "STOPPED"))
 		gcp_wait(v, CHANGING_MS);

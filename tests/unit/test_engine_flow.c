@@ -211,6 +211,20 @@ Test(engine_flow, who_is_brought_home_says_what_was_left_over)
 	cr_expect_eq(traced(&w, "look/release/a"), 1);
 }
 
+/* simulation, seed 82077: what the dead run had asked for last took it out again, half an hour after it was home */
+Test(engine_flow, whose_disk_is_away_again_is_stuck)
+{
+	static const int home[] = {SWAP, START, RELEASE, FF_STEP_NONE};
+
+	RULES({"look/swap/", .body = "done"}, {"look/start/a", .body = "away"}, {"look/start/b", .body = "failed"},
+		{"look/release/b", .body = "done"});
+	provider.recover = home;
+	open_flow(FF_FLOW_RECOVER, 0, "b");
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_STUCK, "start: ");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "its disk is home, but start: ");
+}
+
 Test(engine_flow, a_flow_that_is_not_offered_has_no_rows)
 {
 	provider.cleanup = NULL;

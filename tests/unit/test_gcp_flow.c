@@ -634,6 +634,7 @@ Test(gcp_flow, a_vm_whose_boot_disk_is_not_back_is_not_started)
 	for (size_t i = 0; i < FF_COUNT(cases); i++) {
 		json_object_del(k.facts, "see");
 		cr_expect_eq(LOOKED(GCP_START, 200, cases[i].body), cases[i].meaning, "%s", cases[i].body);
+		cr_expect_eq(k.v.away, cases[i].meaning == FF_M_FAILED, "%s", cases[i].body);
 	}
 	cr_expect_str_eq(fact("see"), "serial", "then where its output ends");
 	cr_expect_eq(
