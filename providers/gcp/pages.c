@@ -177,6 +177,8 @@ static int read_failure(struct gcp_found *found, const struct gcp_question *q, s
 {
 	if (q->asked == GCP_Q_INSTANCES)
 		return -1;
+	if (q->asked == GCP_Q_DISKS && found->claimed != NULL) /* a disk that is away would seem to bear no label */
+		return ff_wrap(err, "%s", what_of(q->asked));
 	if (q->asked == GCP_Q_SERIAL && err->class != FF_E_DENIED)
 		return 0; /* the VM's evidence says so */
 	/* a thousand refusals that differ in a name are one note */

@@ -317,6 +317,23 @@ Test(gcp_discover, without_instances_there_is_nothing)
 	ff_gcp.close(cloud);
 }
 
+/* simulation, seed 200718: a disk that was away could not be read, and "no disk bears its labels" was said */
+Test(gcp_discover, without_disks_no_lost_run_is_brought_home)
+{
+	static const struct reply replies[] = {
+		{"aggregated/instances", 200, IN_ZONE("instances", WINDOWS("v", ""))},
+		{"aggregated/disks", 403, HTTP_ERROR("403", "forbidden", "no")},
+		{NULL, 0, NULL},
+	};
+	struct ff_cloud *cloud = kit_cloud_of(&(struct ff_scope_options){.project = "p1", .claims = true});
+	struct ff_err err;
+
+	discover(cloud, replies, &err, NULL);
+	cr_expect_eq(err.class, FF_E_DENIED);
+	cr_expect(ff_has_prefix(err.text, "disks: "), "%s", err.text);
+	ff_gcp.close(cloud);
+}
+
 Test(gcp_discover, without_the_lists_of_disks_groups_and_addresses_it_goes_on)
 {
 	static const struct reply replies[] = {
