@@ -125,12 +125,13 @@ AZ_LOOKED_FN(azure_check_looked)
 {
 	azure_auto_reply reply = {0};
 	ff_auto_free char *name = azure_target_name(m);
-	const char *holder, *state;
+	const char *holder, *state, *change;
 
 	(void)cloud;
 	azure_begin_look(&reply, wall_ms, answer, v);
 	holder = ff_json_str(reply.body, "managedBy");
 	state = ff_json_str(reply.body, "properties/diskState");
+	change = ff_json_str(reply.body, "properties/provisioningState");
 	if (reply.class == FF_E_GONE)
 		azure_failed(v, FF_E_GONE, "its original disk '%s' does not exist any more", name);
 	else if (reply.class != FF_E_NONE)
@@ -140,6 +141,10 @@ AZ_LOOKED_FN(azure_check_looked)
 	else if (holder != NULL)
 		azure_failed(
 			v, FF_E_CONFLICT, "its original disk '%s' is attached to '%s'", name, azure_id_name(holder));
+	else if (ff_strcaseeq(change, "Deleting")) /* by a cleanup; such a disk would be swapped in for nothing */
+		azure_failed(v, FF_E_GONE, "its original disk '%s' is being deleted", name);
+	else if (!azure_state_terminal(change))
+		azure_wait(v, BUSY_WAIT_MS, "another change of its original disk '%s' is under way", name);
 	else if (state != NULL && !ff_strcaseeq(state, "Unattached") && !ff_strcaseeq(state, "Reserved"))
 		azure_failed(v, FF_E_CONFLICT, "its original disk '%s' is in state '%.40s'", name, state);
 	else

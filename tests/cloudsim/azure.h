@@ -250,6 +250,7 @@ extern const char *const az_power_names[];
 enum az_agent az_agent_now(const struct sim *sim, const struct azure *az, const struct az_vm *vm, int64_t *time_ms);
 void az_agent_freeze(const struct sim *sim, const struct azure *az, struct az_vm *vm);
 bool az_disk_is_bad(const struct sim *sim, const struct az_disk *disk);
+bool az_disk_is_going(const struct az_disk *disk); /* it is being deleted */
 void az_boot(struct sim *sim, struct az_vm *vm);
 void az_check_vm(struct sim *sim, const struct az_vm *vm);
 struct az_job;

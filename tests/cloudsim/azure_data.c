@@ -27,6 +27,8 @@ struct az_disk *az_attachable(struct az_call *c, const struct az_vm *vm, const c
 		az_refuse(c, 404, "NotFound", "Disk %s is not found.", disk_id);
 	} else if (!d->ready) {
 		az_refuse(c, 409, "OperationNotAllowed", "Disk %s is still being created.", d->id);
+	} else if (az_disk_is_going(d)) { /* text UNVERIFIED */
+		az_refuse(c, 409, "OperationNotAllowed", "Disk %s is being deleted.", d->id);
 	} else if (d->detaching) {
 		az_refuse(c, 409, "AttachDiskWhileBeingDetached",
 			"Cannot attach data disk '%s' to VM '%s' because the disk is currently being detached or the "

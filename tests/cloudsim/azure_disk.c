@@ -293,6 +293,13 @@ static void watch_delete(struct az_call *c, const struct az_disk *d)
 		sim_violation(c->sim, "disk '%s', which no run has made, was deleted", d->name);
 }
 
+bool az_disk_is_going(const struct az_disk *d)
+{
+	const struct az_job *job = d->op != NULL ? d->op->job : NULL;
+
+	return job != NULL && job->kind == AZ_J_DISK_DELETE;
+}
+
 void az_disk_delete(struct az_call *c)
 {
 	struct az_disk *d = az_find_disk(c->az, c->scope);

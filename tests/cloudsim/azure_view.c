@@ -82,7 +82,10 @@ static json_t *disk_properties(const struct az_disk *d)
 	}
 	if (d->snapshot)
 		ff_json_set_bool(p, "incremental", d->incremental);
-	ff_json_set_str(p, "provisioningState", d->ready && d->op == NULL ? "Succeeded" : "Updating");
+	ff_json_set_str(p, "provisioningState",
+		az_disk_is_going(d)	    ? "Deleting"
+		: d->ready && d->op == NULL ? "Succeeded"
+					    : "Updating");
 	return p;
 }
 

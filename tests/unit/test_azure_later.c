@@ -271,9 +271,10 @@ Test(azure_later, copies_of_one_rescue_vm_come_off_together)
 
 /* ---------------------------------------------------------------- what the rows read */
 
-#define MARKED(run)  "\"tags\":{\"fixfleet-run\":\"" run "\",\"fixfleet-vm\":\"prod/web-1\"}"
-#define HELD_BY(vm)  "\"managedBy\":\"" COMPUTE "/virtualMachines/" vm "\""
-#define STATE(state) "\"properties\":{\"provisioningState\":\"Succeeded\",\"diskState\":\"" state "\"}"
+#define MARKED(run)	"\"tags\":{\"fixfleet-run\":\"" run "\",\"fixfleet-vm\":\"prod/web-1\"}"
+#define HELD_BY(vm)	"\"managedBy\":\"" COMPUTE "/virtualMachines/" vm "\""
+#define STATE(state)	"\"properties\":{\"provisioningState\":\"Succeeded\",\"diskState\":\"" state "\"}"
+#define CHANGING(state) "\"properties\":{\"provisioningState\":\"" state "\",\"diskState\":\"Unattached\"}"
 #define RUNS(power, d)                                                                                                 \
 	"{\"properties\":{\"provisioningState\":\"Succeeded\",\"storageProfile\":{\"osDisk\":{\"managedDisk\":"        \
 	"{\"id\":\"" COMPUTE "/disks/" d "\"}}},\"instanceView\":{\"statuses\":[{\"code\":\"PowerState/" power         \
@@ -293,6 +294,9 @@ Test(azure_later, a_look_tells_what_may_be_done_from_what_may_not)
 		{AZ_CHECK, 200, "{" STATE("Unattached") "}", FF_M_DONE, ""},
 		{AZ_CHECK, 200, "{" STATE("Reserved") "}", FF_M_DONE, ""},
 		{AZ_CHECK, 200, "{" STATE("ActiveSAS") "}", FF_M_FAILED, "is in state 'ActiveSAS'"},
+		/* simulation: a cleanup deleted the disk while it was rolled back to it */
+		{AZ_CHECK, 200, "{" CHANGING("Deleting") "}", FF_M_FAILED, "is being deleted"},
+		{AZ_CHECK, 200, "{" CHANGING("Updating") "}", FF_M_WAIT, "another change of its original disk"},
 		{AZ_CHECK, 200, "{" HELD_BY("web-1") "," STATE("Attached") "}", FF_M_FAILED,
 			"has its original disk 'old' already"},
 		{AZ_CHECK, 200, "{" HELD_BY("other") "," STATE("Attached") "}", FF_M_FAILED, "is attached to 'other'"},

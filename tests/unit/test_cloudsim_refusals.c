@@ -265,6 +265,20 @@ Test(cloudsim_refusals, a_disk_that_is_being_moved_is_not_moved_again)
 	kit_close(&k);
 }
 
+Test(cloudsim_refusals, a_disk_that_is_being_deleted_goes_nowhere)
+{
+	struct kit k = kit_open(FLEET(""));
+
+	must_do(&k, "PUT", DISK("c1") DV, COPY_BODY("stopped_OsDisk", "V2", "\"zones\":[\"1\"],"));
+	cr_assert_eq(kit_ask(&k, "DELETE", DISK("c1") DV, NULL), 202);
+	cr_assert_eq(kit_ask(&k, "GET", DISK("c1") DV, NULL), 200);
+	cr_assert_str_eq(ff_json_str(k.body, "properties/provisioningState"), "Deleting");
+	must_refuse(&k, "PATCH", VM("stopped") AV, SWAP_BODY("c1"), 409, "OperationNotAllowed", "is being deleted");
+	kit_settle(&k);
+	cr_assert_eq(kit_ask(&k, "GET", DISK("c1") DV, NULL), 404);
+	kit_close(&k);
+}
+
 Test(cloudsim_refusals, a_batch_is_refused_as_a_whole_or_in_part)
 {
 	static const char both[] =
