@@ -25,8 +25,9 @@ struct course {
 	unsigned resumes[VW_HOSTS_MAX], crashes_left;
 	int64_t progress_ms;
 	size_t progress;
-	struct vw_later later; /* past NULL: not yet */
-	struct vw_host *actor; /* who is interrupted, and whose clock jumps */
+	struct vw_later later;	      /* past NULL: not now */
+	json_t *before[VW_HOSTS_MAX]; /* the model's state before the run of each */
+	struct vw_host *actor;	      /* who is interrupted, and whose clock jumps */
 };
 
 void vw_wrong(struct vw_incident *i, const char *fmt, ...)
@@ -219,6 +220,7 @@ static void plan(struct course *c)
 		at(c, c->start_ms[1] - VW_BEGAN, ACT_NOTHING);
 		f->counts[VW_F_OPERATOR]++;
 		i->second = 1;
+		i->beside = true;
 	}
 	for (size_t h = 0; h < i->vw->host_count; h++)
 		vw_plan_waves(i, &i->waves[h]);
@@ -241,10 +243,19 @@ static void start_again(struct course *c, struct vw_host *host)
 	at(c, after_ms, ACT_NOTHING);
 }
 
+/* What the host is for after a repair; NULL: it was there before. */
+static const struct vw_doing *doing_of(const struct vw_later *later, const struct vw_host *host)
+{
+	for (size_t n = 0; n < later->count; n++)
+		if (later->by[n].host == host)
+			return &later->by[n];
+	return NULL;
+}
+
 /* It is gone with the machine sometimes. What comes after a repair has one that is kept. */
 static bool loses_folder(struct course *c, const struct vw_host *host)
 {
-	if (host->past != NULL || host->journal.len == 0)
+	if (doing_of(&c->later, host) != NULL || host->journal.len == 0)
 		return false;
 	return c->i.o->cloud != NULL ? c->i.o->lost && !c->i.lost[host->number] : vw_chance(&c->i, 20);
 }
@@ -276,13 +287,13 @@ static bool recovers_more(struct course *c, struct vw_host *host)
 
 static void begin(struct course *c, struct vw_host *host)
 {
-	static const char *const runs[VW_HOSTS_MAX] = {"run-1", "run-2", "later-1", "later-2"};
+	static const char *const runs[VW_HOSTS_MAX] = {"run-1", "run-2", "run-3", "run-4", "run-5", "run-6"};
 	const struct vw_waves *waves = &c->i.waves[host->number];
 	struct vw_run run = {.run = runs[host->number],
 		.canary = waves->canary,
 		.max_failures = waves->max_failures,
 		.max_failures_percent = waves->max_failures_percent};
-	const struct vw_later *later = &c->later;
+	const struct vw_doing *doing = doing_of(&c->later, host);
 	struct ff_err err = {0};
 
 	for (size_t k = 0; k < c->i.vw->sim->part_count; k++) {
@@ -293,10 +304,10 @@ static void begin(struct course *c, struct vw_host *host)
 	if (c->i.lost[host->number]) {
 		run.flow = FF_FLOW_RECOVER;
 		run.max_failures = 1;
-	} else if (later->host == host) {
-		run.past = later->past;
-		run.flow = later->flow;
-		run.meant = later->meant;
+	} else if (doing != NULL && doing->flow != FF_FLOW_REPAIR) {
+		run.past = c->later.past;
+		run.flow = doing->flow;
+		run.meant = doing->meant;
 	}
 	c->stage[host->number] = FINDING;
 	for (size_t k = 0; k < c->i.vw->sim->bucket_count; k++) /* a new process does not know what it was told */
@@ -447,15 +458,27 @@ static void begin_anew(struct course *c)
 	f->refused_twice = false;
 	f->revoked = NULL;
 	i->revoked = false;
+	i->beside = c->later.count > 1;
 	ff_table_free(&i->touched_by_hand, NULL);
 	if (i->hand != NULL && i->vw->now_ms - i->hand_ms <= SEEN_MS)
 		ff_table_set(&i->touched_by_hand, i->hand, i);
 	c->progress_ms = i->vw->now_ms;
 }
 
-static void plan_later(struct course *c, struct vw_host *host)
+/* One begins within a minute; a second one before, while or after it is at it. */
+static void starts_within(struct course *c, const struct vw_host *host, uint64_t within_ms)
 {
 	struct vw_incident *i = &c->i;
+
+	vw_plan_waves(i, &i->waves[host->number]);
+	c->start_ms[host->number] = i->vw->now_ms + (int64_t)vw_draw(i, within_ms);
+	at(c, c->start_ms[host->number] - i->vw->now_ms, ACT_NOTHING);
+}
+
+static void plan_later(struct course *c)
+{
+	struct vw_incident *i = &c->i;
+	struct vw_host *host = i->vw->hosts[c->later.by[0].host->number];
 
 	c->actor = host;
 	if (i->o->cloud != NULL) {
@@ -466,23 +489,24 @@ static void plan_later(struct course *c, struct vw_host *host)
 	}
 	vw_plan_faults(i, true);
 	c->crashes_left = vw_chance(i, 50) ? 1 + (unsigned)vw_draw(i, 3) : 0;
-	plan_break(c, host);
+	c->actor = i->vw->hosts[c->later.by[vw_draw(i, c->later.count)].host->number];
+	plan_break(c, c->actor);
 	plan_acts(c);
-	vw_plan_waves(i, &i->waves[host->number]);
-	c->start_ms[host->number] = i->vw->now_ms + (int64_t)vw_draw(i, 60000);
-	at(c, c->start_ms[host->number] - i->vw->now_ms, ACT_NOTHING);
+	for (size_t n = 0; n < c->later.count; n++)
+		starts_within(c, c->later.by[n].host, n == 0 ? 60000 : 300000);
 }
 
 /* The operator wants these stopped, healthy or not; no other. */
-static void demand(struct vw_incident *i, const struct vw_later *later)
+static void demand(struct vw_incident *i, const struct ff_past *past, const struct vw_doing *doing)
 {
-	for (size_t k = 0; later->flow == FF_FLOW_ROLLBACK && k < later->past->count; k++) {
-		const struct ff_past_vm *vm = &later->past->vms[k];
+	for (size_t k = 0; doing->flow == FF_FLOW_ROLLBACK && k < past->count; k++) {
+		const struct ff_past_vm *vm = &past->vms[k];
 		enum ff_outcome o = ff_outcome_from_name(vm->outcome);
 		ff_auto_json json_t *act = NULL;
 		struct ff_err err;
 
-		if ((later->meant >> k % 64 & 1) == 0 || (o != FF_O_REPAIRED && o != FF_O_FAILED_HOME))
+		if ((doing->meant >> k % 64 & 1) == 0 ||
+			(o != FF_O_REPAIRED && o != FF_O_FAILED_HOME && o != FF_O_ROLLED_BACK))
 			continue;
 		act = json_pack("{s:s, s:s, s:s}", "op", "demand", "cloud", vm->provider, "vm", vm->name);
 		if (sim_human(i->vw->sim, i->vw->now_ms, act, &err) < 0)
@@ -498,34 +522,65 @@ static uint64_t choose(struct vw_incident *i, enum ff_flow flow)
 	return vw_draw(i, UINT64_MAX);
 }
 
-/* The flow for the run of that host: all of it, or some VMs. */
-static void come_after(struct course *c, enum ff_flow flow, const struct vw_host *of, bool all)
+/* What a second operator does meanwhile: the same, the other one, or a new repair. */
+static enum ff_flow draw_other(struct vw_incident *i, enum ff_flow flow)
+{
+	enum ff_flow opposite = flow == FF_FLOW_CLEANUP ? FF_FLOW_ROLLBACK : FF_FLOW_CLEANUP;
+	uint64_t kind = vw_draw(i, 3);
+
+	return kind == 0 ? flow : kind == 1 ? opposite : FF_FLOW_REPAIR;
+}
+
+static void add_operator(struct course *c, enum ff_flow flow)
+{
+	struct vw_later *later = &c->later;
+	struct vw_host *host = vw_host_new(c->i.vw);
+
+	c->before[host->number] = json_incref(later->before);
+	later->by[later->count++] = (struct vw_doing){.flow = flow, .meant = choose(&c->i, flow), .host = host};
+	demand(&c->i, later->past, &later->by[later->count - 1]);
+}
+
+/* The run of before is read by nobody any more. */
+static void end_later(struct course *c)
+{
+	for (size_t n = 0; n < c->later.count; n++)
+		c->i.vw->hosts[c->later.by[n].host->number]->past = NULL;
+	json_decref(c->later.before);
+	c->later = (struct vw_later){0};
+}
+
+/* The flow for the run of that host: all of it, or some VMs; with a second operator beside, perhaps. Who does it; NULL:
+ * nothing was begun. */
+static const struct vw_host *come_after(struct course *c, enum ff_flow flow, const struct vw_host *of, bool all)
 {
 	struct vw_incident *i = &c->i;
 	struct ff_past past = {0};
 	struct ff_err err = {0};
+	const struct vw_host *host;
 
 	if (ff_past_read(ff_source_of(of->journal.text, of->journal.len), &past, &err) < 0 ||
 		ff_later_check(&past, "", &err) < 0) {
-		ff_past_release(&past); /* nothing was begun */
-		return;
+		ff_past_release(&past);
+		return NULL;
 	}
-	c->later = (struct vw_later){.flow = flow,
-		.past = &past,
-		.first = i->before,
-		.before = sim_state(i->vw->sim),
-		.host = vw_host_new(i->vw),
-		.all = all,
-		.meant = choose(i, flow)};
+	c->later = (struct vw_later){
+		.past = &past, .first = c->before[of->number], .before = sim_state(i->vw->sim), .all = all};
+	add_operator(c, flow);
+	host = c->later.by[0].host;
+	if (i->o->cloud == NULL && vw_chance(i, 35)) {
+		add_operator(c, draw_other(i, flow));
+		i->r->counts[VW_F_OPERATOR]++;
+		c->later.all = false;
+	}
 	begin_anew(c);
-	demand(i, &c->later);
-	plan_later(c, i->vw->hosts[i->vw->host_count - 1]);
+	plan_later(c);
 	run(c);
 	if (!i->r->failed)
 		vw_judge_later(i, &c->later);
-	json_decref(c->later.before);
-	c->later = (struct vw_later){0};
+	end_later(c);
 	ff_past_release(&past);
+	return host;
 }
 
 static const struct vw_host *last_host(const struct vw_incident *i)
@@ -536,12 +591,12 @@ static const struct vw_host *last_host(const struct vw_incident *i)
 static void draw_what_comes_after(struct course *c)
 {
 	struct vw_incident *i = &c->i;
-	const struct vw_host *of = i->vw->hosts[vw_draw(i, i->vw->host_count)];
+	const struct vw_host *of = i->vw->hosts[vw_draw(i, i->vw->host_count)], *back;
 
 	if (vw_chance(i, 25)) {
-		come_after(c, FF_FLOW_ROLLBACK, of, true);
+		back = come_after(c, FF_FLOW_ROLLBACK, of, true);
 		if (!i->r->failed && vw_chance(i, 50)) /* after it, or after the repair all the same */
-			come_after(c, FF_FLOW_CLEANUP, vw_chance(i, 70) ? last_host(i) : of, false);
+			come_after(c, FF_FLOW_CLEANUP, back != NULL && vw_chance(i, 70) ? back : of, false);
 	} else if (vw_chance(i, 33)) {
 		come_after(c, FF_FLOW_CLEANUP, of, true);
 	}
@@ -589,6 +644,8 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		c.i.vw->incident = &c;
 		c.i.vw->leaves = hear;
 		plan(&c);
+		for (size_t h = 0; h < c.i.vw->host_count; h++)
+			c.before[h] = json_incref(c.i.before);
 		run(&c);
 		if (!result->failed)
 			vw_judge_end(&c.i);
@@ -608,13 +665,15 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 	}
 	for (size_t h = 0; h < VW_HOSTS_MAX; h++) {
 		free(c.i.ends[h].order);
-		ff_table_free(&c.i.waves[h].known, NULL);
+		ff_table_free(&c.i.waves[h].known, free);
 		ff_table_free(&c.i.waves[h].begun, NULL);
+		json_decref(c.before[h]);
 	}
 	vw_lost_free(&c.i);
 	ff_table_free(&c.i.touched_by_hand, NULL);
 	free(c.i.hand);
 	ff_table_free(&c.i.sick, NULL);
+	ff_table_free(&c.i.cleaned, NULL);
 	json_decref(c.i.before);
 	vw_free(c.i.vw);
 }

@@ -42,13 +42,15 @@ struct vw_incident {
 	struct vw_incident_result *r;
 	uint64_t random;		 /* of what is planned, apart from the world's */
 	json_t *before;			 /* the model's state at the begin */
+	struct ff_table cleaned;	 /* "run cloud name": a cleanup after that run has deleted, or may have */
 	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
 	char *hand;			 /* of them, the last one; owned */
 	int64_t hand_ms;		 /* when */
 	struct ff_table sick;		 /* and of those that can be mended, and are to be */
 	bool revoked;
 	bool operations_lost;		     /* before the faults were counted anew: some of them end late or never */
-	unsigned second;		     /* run of a second operator */
+	unsigned second;		     /* run of a second operator, in the repair */
+	bool beside;			     /* two operators are at it now */
 	bool lost[VW_HOSTS_MAX];	     /* its folder is, or was: it is brought home by its tags */
 	struct ff_table words[VW_HOSTS_MAX]; /* "cloud name" -> struct vw_words: of what has crashed */
 	struct vw_ends { /* when each VM of a run ended, for who was the last: 1, 2, ..; 0: not (yet) */
@@ -58,7 +60,7 @@ struct vw_incident {
 	unsigned last_end;
 	struct vw_waves { /* what each operator asked for, and whom his run has begun */
 		unsigned canary, max_failures, max_failures_percent;
-		struct ff_table known, begun; /* "cloud name" of all that its changes named; "cloud id" */
+		struct ff_table known, begun; /* "cloud name" of all that its changes named, to when; "cloud id" */
 	} waves[VW_HOSTS_MAX];
 };
 /* What a run that crashed had to say of a VM until then. Of `ended` only outcome, reason and step are there. */
@@ -67,15 +69,20 @@ struct vw_words {
 	char *reason;	       /* owned */
 	unsigned order;
 };
-/* A run that comes after another one: what was meant, and the model's state before it. */
+#define VW_LATER_MAX 2
+/* What comes after a run: who does what then, one operator or two, and the model's state before it. */
 struct vw_later {
-	enum ff_flow flow;
-	const struct ff_past *past; /* of the other run */
-	uint64_t meant;
+	const struct ff_past *past; /* of the run of before */
 	bool all;	     /* nobody else had a hand in it: each that is meant and was repaired is to be taken */
-	const json_t *first; /* the model's state before all */
+	const json_t *first; /* the model's state before the run of before */
 	json_t *before;
-	const struct vw_host *host;
+	struct vw_doing {
+		enum ff_flow flow; /* a rollback of that run or a cleanup after it; a new repair of the fleet */
+		uint64_t meant;	   /* not of a repair */
+		const struct vw_host *host;
+		const struct ff_result *r; /* at rest */
+	} by[VW_LATER_MAX];
+	size_t count;
 };
 
 void vw_wrong(struct vw_incident *i, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -100,11 +107,30 @@ const json_t *vw_vm_named(const json_t *vms, const char *name);
 
 /* ---------------------------------------------------------------- inside: judge_later.c */
 
+/** At rest after a rollback or a cleanup, and what a second operator did meanwhile. */
+void vw_judge_later(struct vw_incident *i, struct vw_later *later);
+/** What the n-th operator's run says of the VM with that id, or of that name; NULL: nothing. Borrowed. */
+const struct ff_ended *vw_later_end(const struct vw_later *later, size_t n, const char *cloud, const char *what);
+/** What the run of before says of it; NULL: nothing. Borrowed. */
+const struct ff_past_vm *vw_past_of(const struct ff_past *past, const struct ff_ended *e);
+/** Is it the VM with that name, that id, or an id that ends with its name? */
+bool vw_is_it(const struct ff_ended *e, const char *cloud, const char *what);
+
+/* ---------------------------------------------------------------- inside: judge_things.c */
+
+/* A list of things that runs leave or make, in the model's state. */
+struct vw_kind {
+	const char *cloud, *list, *id, *holder, *tags; /* holder NULL: it is attached to nothing, ever */
+};
+/** Of the disks that VMs of that cloud have. */
+const struct vw_kind *vw_disks_of(const char *cloud);
+/** Borrowed; NULL: none. */
+const json_t *vw_thing(const json_t *state, const struct vw_kind *kind, const char *member, const char *value);
 /** A change leaves: of a cleanup's hosts only deletions do, of what is attached to nothing. */
 void vw_later_hear(
 	struct vw_incident *i, const struct vw_later *later, const struct vw_host *host, const struct ff_ask *ask);
-/** At rest after a rollback or a cleanup. */
-void vw_judge_later(struct vw_incident *i, const struct vw_later *later);
+/** What is gone and what is new, by the state as it is now. */
+void vw_judge_things(struct vw_incident *i, const struct vw_later *later, const json_t *now);
 
 /* ---------------------------------------------------------------- inside: lost.c */
 
@@ -141,6 +167,8 @@ void vw_plan_faults(struct vw_incident *i, bool later);
 
 /** A change leaves: whom does it begin, and may it? */
 void vw_waves_hear(struct vw_incident *i, const struct vw_host *host, const char *cloud, const struct ff_ask *ask);
+/** When a change that names that VM left the host last; INT64_MIN: none did. */
+int64_t vw_waves_named_ms(const struct vw_waves *w, const char *cloud, const char *name, const char *id);
 /** Did so many of that cloud's VMs fail in the host's run that none of them may be begun any more? */
 bool vw_waves_closed(const struct vw_incident *i, size_t h, const char *cloud);
 

@@ -76,7 +76,7 @@ void vw_judge_step(struct vw_incident *i)
 		const char *text = json_string_value(json_array_get(violations, k));
 
 		/* what one operator was told the other cannot know, nor anybody what a human does meanwhile */
-		if ((i->second == 0 || strstr(text, "throttled: ") == NULL) &&
+		if ((!i->beside || strstr(text, "throttled: ") == NULL) &&
 			(i->touched_by_hand.count == 0 || strstr(text, "asked to start") == NULL) &&
 			!replaces_what_was_left(i, text) && !found_on_its_way_up(i, text))
 			vw_wrong(i, "violation: %s", text);

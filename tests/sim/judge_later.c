@@ -1,8 +1,8 @@
 /*
- * What must be true after a rollback or a cleanup, by the model's state before all, before this run, and now: who was
- * rolled back has its disk of before the repair, attached as it was; what is deleted bore the tag of the run that was
- * cleaned up after, was attached to nothing, and belonged to a VM that was proved; everybody and everything else is as
- * it was.
+ * What must be true of VMs after a rollback or a cleanup, and what a second operator did meanwhile, by the model's
+ * state before the run that is taken back or cleaned up after, before all this, and now: who was rolled back has its
+ * disk of before the repair, attached as it was, and who was repaired after that is mended; whom nobody has acted on is
+ * as it was. What became of disks and snapshots is judged in judge_things.c.
  */
 #include "incident.h"
 
@@ -12,49 +12,9 @@
 
 #include "fixfleet/json.h"
 
-/* The things that a run leaves or makes. */
-static const struct kind {
-	const char *cloud, *list, *id, *holder, *tags; /* holder NULL: it is attached to nothing, ever */
-} kinds[] = {
-	{"azure", "disks", "id", "managed_by", "tags"},
-	{"aws", "volumes", "id", "attached_to", "tags"},
-	{"aws", "snapshots", "id", NULL, "tags"},
-	{"gcp", "disks", "id", "attached_to", "labels"},
-	{"gcp", "snapshots", "name", NULL, "labels"},
-};
-
-static const json_t *list_of(const json_t *state, const struct kind *kind)
-{
-	return ff_json_at(ff_json_at(state, kind->cloud), kind->list);
-}
-
-static const json_t *thing_with(const json_t *list, const char *member, const char *value)
-{
-	const json_t *thing;
-	size_t k;
-
-	json_array_foreach ((json_t *)list, k, thing)
-		if (ff_streq(ff_json_str(thing, member), value))
-			return thing;
-	return NULL;
-}
-
-static const char *holder_of(const struct kind *kind, const json_t *thing)
-{
-	return kind->holder != NULL ? ff_json_str(thing, kind->holder) : NULL;
-}
-
-static const char *tag_of(const struct kind *kind, const json_t *thing, const char *key)
-{
-	const json_t *value = json_object_get(json_object_get(thing, kind->tags), key);
-
-	return json_string_value(value);
-}
-
 /* ---------------------------------------------------------------- what is said of a VM */
 
-/* By its name, its id, or an id that ends with its name. */
-static bool is_it(const struct ff_ended *e, const char *cloud, const char *what)
+bool vw_is_it(const struct ff_ended *e, const char *cloud, const char *what)
 {
 	const char *last = what != NULL ? strrchr(what, '/') : NULL;
 
@@ -62,17 +22,17 @@ static bool is_it(const struct ff_ended *e, const char *cloud, const char *what)
 	       (ff_streq(e->vm->name, last != NULL ? last + 1 : what) || ff_streq(e->vm->id, what));
 }
 
-static const struct ff_ended *end_of(const struct ff_result *r, const char *cloud, const char *what)
+const struct ff_ended *vw_later_end(const struct vw_later *later, size_t n, const char *cloud, const char *what)
 {
+	const struct ff_result *r = later->by[n].r;
+
 	for (size_t k = 0; k < r->count; k++)
-		if (is_it(&r->ended[k], cloud, what))
+		if (vw_is_it(&r->ended[k], cloud, what))
 			return &r->ended[k];
 	return NULL;
 }
 
-/* ---------------------------------------------------------------- things */
-
-static const struct ff_past_vm *past_of(const struct ff_past *past, const struct ff_ended *e)
+const struct ff_past_vm *vw_past_of(const struct ff_past *past, const struct ff_ended *e)
 {
 	for (size_t k = 0; k < past->count; k++)
 		if (ff_streq(past->vms[k].provider, e->provider) && ff_strcaseeq(past->vms[k].id, e->vm->id))
@@ -80,134 +40,82 @@ static const struct ff_past_vm *past_of(const struct ff_past *past, const struct
 	return NULL;
 }
 
-static bool was_proved(const struct ff_past *past, const struct ff_ended *e)
-{
-	const struct ff_past_vm *vm = past_of(past, e);
-	enum ff_outcome o = vm != NULL ? ff_outcome_from_name(vm->outcome) : FF_O_NONE;
+/* How much a word is worth, against another operator's on the same VM. */
+enum worth {
+	NOTHING,  /* it says that it did nothing */
+	GAVE_WAY, /* claimed it at most */
+	ACTED,	  /* and left it as it was */
+	PUT_IN,	  /* another disk, or another content */
+	HOLDS,	  /* its disk is not home: nobody else can have been at it since */
+};
 
-	return o == FF_O_REPAIRED || o == FF_O_ROLLED_BACK || o == FF_O_CLEAN;
+struct words {
+	const struct ff_ended *by[VW_LATER_MAX];
+	const struct ff_ended *end; /* whose word counts; NULL: nobody did anything */
+	enum ff_flow flow;	    /* of that run */
+	enum worth worth;
+	unsigned order;
+	const struct ff_ended *rolled_back; /* who says that it has its disk of before; NULL: nobody */
+	bool written; /* by a repair that then went home as failed: what is on the disk nobody knows, but on Azure */
+};
+
+static bool says_rolled_back(const struct ff_ended *e)
+{
+	return e->outcome == FF_O_ROLLED_BACK || vw_says(e, "its original disk is home");
 }
 
-/* The run of before has said that this snapshot failed: it made another one, which is what is cleaned up. */
-static bool was_told(const struct ff_past *past, const struct ff_ended *e, const char *id)
+static enum worth worth_of(const struct ff_ended *e, enum ff_flow flow)
 {
-	const struct ff_past_vm *vm = past_of(past, e);
-	ff_auto_free char *words = ff_printf("'%s' has failed and is left over", id);
-
-	return vm != NULL && vm->where != NULL && strstr(vm->where, words) != NULL;
+	if (e == NULL || flow == FF_FLOW_CLEANUP || e->outcome == FF_O_SKIPPED || e->outcome == FF_O_NONE)
+		return NOTHING;
+	if (e->outcome == FF_O_STUCK)
+		return HOLDS;
+	if (says_rolled_back(e) || e->outcome == FF_O_REPAIRED || vw_says(e, "mended and home"))
+		return PUT_IN;
+	return ff_has_prefix(e->reason, "claim") || ff_has_prefix(e->reason, "check") ? GAVE_WAY : ACTED;
 }
 
-static void judge_gone(struct vw_incident *i, const struct vw_later *later, const struct ff_result *r,
-	const struct kind *kind, const json_t *thing)
+/* Where each of them acted, the later one's word counts, unless it left all as the other one had made it. */
+static void ask_all(
+	struct vw_incident *i, const struct vw_later *later, const char *cloud, const char *id, struct words *w)
 {
-	const char *id = ff_json_str(thing, kind->id), *holder = holder_of(kind, thing);
-	const struct ff_ended *e = end_of(r, kind->cloud, tag_of(kind, thing, "fixfleet-vm"));
+	*w = (struct words){0};
+	for (size_t n = 0; n < later->count; n++) {
+		const struct vw_doing *by = &later->by[n];
+		const struct ff_ended *e = vw_later_end(later, n, cloud, id);
+		const struct vw_ends *ends = &i->ends[by->host->number];
+		size_t k = e != NULL ? (size_t)(e - by->r->ended) : SIZE_MAX;
+		unsigned order = k < ends->count ? ends->order[k] : 0;
+		enum worth worth = worth_of(e, by->flow);
 
-	if (later->flow != FF_FLOW_CLEANUP)
-		vw_wrong(i, "%s: %s '%s' is gone after a rollback", kind->cloud, kind->list, id);
-	else if (!ff_streq(tag_of(kind, thing, "fixfleet-run"), later->past->run))
-		vw_wrong(i, "%s: %s '%s' is gone, which bears no tag of '%s'", kind->cloud, kind->list, id,
-			later->past->run);
-	else if (holder != NULL)
-		vw_wrong(i, "%s: %s '%s' is gone, which was attached to '%s'", kind->cloud, kind->list, id, holder);
-	else if (e == NULL || (e->outcome != FF_O_CLEANED && e->outcome != FF_O_FAILED_HOME))
-		vw_wrong(i, "%s: %s '%s' is gone, and nobody says so: %s", kind->cloud, kind->list, id,
-			e != NULL ? e->reason : "");
-	else if (!was_proved(later->past, e))
-		vw_wrong(i, "%s: %s '%s' is gone, and its VM was not proved", kind->cloud, kind->list, id);
-}
-
-/* What is not attached is said to be left, unless a human has detached it. */
-static void judge_new(struct vw_incident *i, const struct vw_later *later, const struct ff_result *r,
-	const struct kind *kind, const json_t *thing)
-{
-	const char *id = ff_json_str(thing, kind->id), *vm = tag_of(kind, thing, "fixfleet-vm");
-	const struct ff_ended *e = end_of(r, kind->cloud, vm);
-
-	if (later->flow != FF_FLOW_ROLLBACK || ff_streq(kind->list, "snapshots"))
-		vw_wrong(i, "%s: %s '%s' was made by a %s", kind->cloud, kind->list, id, ff_flow_name(later->flow));
-	else if (holder_of(kind, thing) == NULL && !i->revoked && i->touched_by_hand.count == 0 &&
-		 !vw_says(e, "made") && !vw_says(e, "make") && (e == NULL || e->outcome != FF_O_STUCK))
-		vw_wrong(i, "%s: '%s' of '%s' is left over, and nobody says so: %s", kind->cloud, id, vm ? vm : "?",
-			e != NULL ? e->reason : "");
-}
-
-/* Of whom it is said that all is deleted. */
-static void judge_cleaned(struct vw_incident *i, const struct vw_later *later, const struct ff_ended *e,
-	const struct kind *kind, const json_t *now, size_t *gone)
-{
-	const json_t *thing;
-	size_t k;
-
-	json_array_foreach ((json_t *)list_of(later->before, kind), k, thing) {
-		const char *id = ff_json_str(thing, kind->id);
-
-		if (!ff_streq(tag_of(kind, thing, "fixfleet-run"), later->past->run) ||
-			!is_it(e, kind->cloud, tag_of(kind, thing, "fixfleet-vm")) || holder_of(kind, thing) != NULL)
+		w->by[n] = e;
+		if (worth == NOTHING)
 			continue;
-		if (thing_with(list_of(now, kind), kind->id, id) == NULL)
-			++*gone;
-		else if (e->outcome == FF_O_CLEANED && !was_told(later->past, e, id))
-			vw_wrong(i, "%s %s: said to be cleaned, and '%s' is there", kind->cloud, e->vm->name, id);
+		if (by->flow == FF_FLOW_ROLLBACK && says_rolled_back(e)) {
+			if (w->rolled_back != NULL)
+				vw_wrong(i, "%s %s: two say that they have rolled it back", cloud, e->vm->name);
+			w->rolled_back = e;
+		}
+		w->written = w->written || ff_has_prefix(e->reason, "repair: ");
+		if (w->end == NULL || worth > w->worth || (worth == w->worth && order > w->order)) {
+			w->end = e;
+			w->flow = by->flow;
+			w->worth = worth;
+			w->order = order;
+		}
 	}
 }
 
-static void judge_things(
-	struct vw_incident *i, const struct vw_later *later, const struct ff_result *r, const json_t *now)
+/* Who is to tell of the claim that is on it: whose it is, else whose word counts. */
+static const struct ff_ended *teller_of(
+	const struct vw_later *later, const struct words *w, const char *cloud, const json_t *is)
 {
-	const json_t *thing;
-	size_t k;
+	const char *run = ff_json_str(is, ff_streq(cloud, "gcp") ? "labels/fixfleet-run" : "tags/fixfleet-run");
 
-	for (size_t n = 0; n < FF_COUNT(kinds); n++) {
-		const json_t *before = list_of(later->before, &kinds[n]), *after = list_of(now, &kinds[n]);
-
-		json_array_foreach ((json_t *)before, k, thing)
-			if (thing_with(after, kinds[n].id, ff_json_str(thing, kinds[n].id)) == NULL)
-				judge_gone(i, later, r, &kinds[n], thing);
-		json_array_foreach ((json_t *)after, k, thing)
-			if (thing_with(before, kinds[n].id, ff_json_str(thing, kinds[n].id)) == NULL)
-				judge_new(i, later, r, &kinds[n], thing);
-	}
-	for (size_t n = 0; later->flow == FF_FLOW_CLEANUP && n < r->count; n++) {
-		size_t gone = 0;
-
-		for (size_t m = 0; m < FF_COUNT(kinds); m++)
-			if (ff_streq(kinds[m].cloud, r->ended[n].provider))
-				judge_cleaned(i, later, &r->ended[n], &kinds[m], now, &gone);
-		if (gone != 1 && r->ended[n].outcome == FF_O_CLEANED)
-			vw_wrong(i, "%s %s: said to be cleaned, and %zu things are gone", r->ended[n].provider,
-				r->ended[n].vm->name, gone);
-	}
-}
-
-/* Is that what the deletion names? The path ends with it, or the form has it. */
-static bool is_named(const struct ff_ask *ask, const char *id)
-{
-	const char *name = strrchr(id, '/') != NULL ? strrchr(id, '/') + 1 : id, *last;
-	ff_auto_free char *path = ff_strndup(ask->url, strcspn(ask->url, "?"));
-	ff_auto_free char *member = ff_printf("VolumeId=%s", id);
-
-	last = strrchr(path, '/');
-	return (last != NULL && ff_strcaseeq(last + 1, name)) || (ask->body != NULL && strstr(ask->body, member));
-}
-
-void vw_later_hear(
-	struct vw_incident *i, const struct vw_later *later, const struct vw_host *host, const struct ff_ask *ask)
-{
-	ff_auto_json json_t *now = NULL;
-	const json_t *thing;
-	size_t k;
-
-	if (later->host != host || later->flow != FF_FLOW_CLEANUP)
-		return;
-	if (!ff_streq(ask->method, "DELETE") && (ask->body == NULL || strstr(ask->body, "Action=Delete") == NULL))
-		vw_wrong(i, "%s: a cleanup changes something: %s %s", host->run, ask->method, ask->url);
-	now = sim_state(i->vw->sim);
-	for (size_t n = 0; n < FF_COUNT(kinds); n++)
-		json_array_foreach ((json_t *)list_of(now, &kinds[n]), k, thing)
-			if (holder_of(&kinds[n], thing) != NULL && is_named(ask, ff_json_str(thing, kinds[n].id)))
-				vw_wrong(i, "%s: '%s' is to be deleted, and is attached to '%s'", host->run,
-					ff_json_str(thing, kinds[n].id), holder_of(&kinds[n], thing));
+	for (size_t n = 0; n < later->count; n++)
+		if (ff_streq(run, later->by[n].host->run) && w->by[n] != NULL)
+			return w->by[n];
+	return w->end;
 }
 
 /* ---------------------------------------------------------------- VMs */
@@ -226,15 +134,45 @@ static bool same(struct vw_incident *i, const char *cloud, const json_t *was, co
 	return false;
 }
 
-static void judge_untouched(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is)
+/* Who turned home at its claim may have said that it could not take it back. */
+static bool is_of_claims(const char *member, const struct words *w)
+{
+	bool said = false;
+
+	for (size_t n = 0; n < VW_LATER_MAX; n++)
+		said = said || vw_says(w->by[n], "release");
+	return said && (ff_streq(member, "tags") || ff_streq(member, "labels"));
+}
+
+static void judge_untouched(
+	struct vw_incident *i, const char *cloud, const struct words *w, const json_t *was, const json_t *is)
 {
 	static const char *const members[] = {
 		"power", "stops", "starts", "own_disk", "os_disk", "root", "boot", "data_disks", "tags", "labels"};
 
 	if (vw_by_hand(i, cloud, ff_json_str(was, "name")))
 		return;
-	for (size_t k = 0; k < FF_COUNT(members) && same(i, cloud, was, is, members[k]); k++)
-		;
+	for (size_t k = 0; k < FF_COUNT(members); k++)
+		if (!is_of_claims(members[k], w) && !same(i, cloud, was, is, members[k]))
+			return;
+}
+
+/* While somebody repairs, disks come to a rescue VM and go. */
+static void judge_rescue(
+	struct vw_incident *i, const struct vw_later *later, const char *cloud, const json_t *was, const json_t *is)
+{
+	const char *name = ff_json_str(was, "name");
+	bool told = false;
+
+	for (size_t n = 0; n < later->count; n++) {
+		const struct ff_result *r = later->by[n].r;
+
+		for (size_t k = 0; later->by[n].flow == FF_FLOW_REPAIR && k < r->count; k++)
+			told = told || r->ended[k].outcome == FF_O_STUCK || vw_says(&r->ended[k], "detach") ||
+			       vw_says(&r->ended[k], "delete-copy");
+	}
+	if (!told && !vw_by_hand(i, cloud, name) && ff_table_get(&i->touched_by_hand, cloud) == NULL)
+		same(i, cloud, was, is, "data_disks");
 }
 
 static json_t *tags_of_others(const json_t *thing, const char *kind)
@@ -252,16 +190,28 @@ static json_t *tags_of_others(const json_t *thing, const char *kind)
 	return tags;
 }
 
+/* It may have been cleaned up since. */
+static const json_t *snapshot_with(
+	const struct vw_later *later, const char *cloud, const char *member, const char *value)
+{
+	const json_t *snapshot;
+	size_t k;
+
+	json_array_foreach ((json_t *)ff_json_at(ff_json_at(later->before, cloud), "snapshots"), k, snapshot)
+		if (ff_streq(ff_json_str(snapshot, member), value))
+			return snapshot;
+	return NULL;
+}
+
 /* A disk that was made of the snapshot that the run of before took of this one, and is like it. */
-static void judge_made(struct vw_incident *i, const struct vw_later *later, const struct kind *kind, const json_t *now,
+static void judge_made(struct vw_incident *i, const struct vw_later *later, const struct vw_kind *kind,
 	const json_t *old, const json_t *made)
 {
 	static const char *const alike[] = {
 		"type", "iops", "throughput", "size_gib", "size_gb", "zone", "kms_key", "kms"};
 	bool aws = ff_streq(kind->cloud, "aws");
 	const char *id = ff_json_str(made, kind->id);
-	const json_t *snapshots = ff_json_at(ff_json_at(now, kind->cloud), "snapshots");
-	const json_t *snapshot = thing_with(snapshots, aws ? "id" : "name", ff_json_str(made, "snapshot"));
+	const json_t *snapshot = snapshot_with(later, kind->cloud, aws ? "id" : "name", ff_json_str(made, "snapshot"));
 	ff_auto_json json_t *a = tags_of_others(old, kind->tags), *b = tags_of_others(made, kind->tags);
 	const char *source = ff_json_str(snapshot, aws ? "volume" : "source_disk"), *of = ff_json_str(old, kind->id);
 
@@ -279,68 +229,163 @@ static void judge_made(struct vw_incident *i, const struct vw_later *later, cons
 		vw_wrong(i, "%s: %s of '%s' are not those of '%s'", kind->cloud, kind->tags, id, of);
 }
 
-/* It has its disk of before the repair again. */
-static void judge_original(struct vw_incident *i, const struct vw_later *later, const char *cloud, const json_t *first,
-	const json_t *is, const json_t *now)
+/* The disk that it had before the run of before, by that run's own record; on Azure, where no other is made. */
+static const char *disk_before(const struct vw_later *later, const struct ff_ended *e)
 {
+	const struct ff_past_vm *vm = vw_past_of(later->past, e);
+
+	return vm != NULL ? ff_json_str(vm->facts, "os_disk/managedDisk/id") : NULL;
+}
+
+/* It has its disk of before the run of before again. */
+static void judge_original(struct vw_incident *i, const struct vw_later *later, const struct ff_ended *e,
+	const json_t *first, const json_t *is, const json_t *now)
+{
+	const char *cloud = e->provider, *name = ff_json_str(is, "name");
 	bool aws = ff_streq(cloud, "aws");
-	const struct kind *kind = &kinds[aws ? 1 : 3];
-	const char *member = aws ? "root/volume" : "boot/disk", *name = ff_json_str(is, "name");
-	const struct vw_disk *content = vw_content_of(i, is);
+	const struct vw_kind *kind = vw_disks_of(cloud);
+	const char *member = aws ? "root/volume" : "boot/disk";
 	const json_t *old, *made;
 
 	vw_judge_attached(i, cloud, first, is, false);
-	if (i->second == 0 && (content == NULL || !content->bad || content->half || content->mends > 0))
-		vw_wrong(i, "%s %s: rolled back, and what is on its disk is not what was on it", cloud, name);
 	if (ff_streq(cloud, "azure")) {
-		if (i->second == 0 && !ff_streq(ff_json_str(first, "os_disk/name"), ff_json_str(is, "os_disk/name")))
+		if (!ff_strcaseeq(disk_before(later, e), ff_json_str(is, "os_disk/id")) ||
+			(i->second == 0 &&
+				!ff_streq(ff_json_str(first, "os_disk/name"), ff_json_str(is, "os_disk/name"))))
 			vw_wrong(i, "azure %s: rolled back, and its OS disk is '%s'", name,
 				ff_json_str(is, "os_disk/name"));
 		return;
 	}
-	old = thing_with(list_of(later->first, kind), aws ? "id" : "name", ff_json_str(first, member));
-	made = thing_with(list_of(now, kind), aws ? "id" : "name", ff_json_str(is, member));
+	old = vw_thing(later->first, kind, aws ? "id" : "name", ff_json_str(first, member));
+	made = vw_thing(now, kind, aws ? "id" : "name", ff_json_str(is, member));
 	if (old == NULL || made == NULL)
 		vw_wrong(i, "%s %s: its disk is not to be found", cloud, name);
 	else
-		judge_made(i, later, kind, now, old, made);
+		judge_made(i, later, kind, old, made);
 }
 
-static void judge_rolled_back(struct vw_incident *i, const struct vw_later *later, const struct ff_ended *e,
+/* What a repair had mended is as bad as it was; what a rollback had taken back is as it was mended. */
+static void judge_content(struct vw_incident *i, const struct vw_later *later, const struct words *w, const json_t *is)
+{
+	const struct vw_disk *content = vw_content_of(i, is);
+	const char *cloud = w->end->provider;
+	bool bad = ff_flow_from_name(later->past->flow) == FF_FLOW_REPAIR;
+
+	if (i->second == 0 && (!w->written || ff_streq(cloud, "azure")) &&
+		(content == NULL || content->bad != bad || content->half || (bad && content->mends > 0)))
+		vw_wrong(i, "%s %s: rolled back, and what is on its disk is not what was on it", cloud,
+			ff_json_str(is, "name"));
+}
+
+/* Its claim on the disk itself, where there is one, is given back as well. On Azure a copy is its run's by its tag. */
+static void judge_claim_of_disk(
+	struct vw_incident *i, const struct vw_later *later, const struct words *w, const json_t *is, const json_t *now)
+{
+	const char *cloud = w->end->provider;
+	bool aws = ff_streq(cloud, "aws");
+	const json_t *disk = vw_thing(
+		now, vw_disks_of(cloud), aws ? "id" : "name", ff_json_str(is, aws ? "root/volume" : "boot/disk"));
+	const char *run = ff_json_str(disk, aws ? "tags/fixfleet-run" : "labels/fixfleet-run");
+
+	if (ff_streq(cloud, "azure") || i->revoked)
+		return;
+	for (size_t n = 0; n < later->count; n++)
+		if (ff_streq(run, later->by[n].host->run) && !vw_says(w->by[n], "release"))
+			vw_wrong(i, "%s %s: its disk is claimed still by '%s', and nobody says so: %s", cloud,
+				ff_json_str(is, "name"), run, w->by[n] != NULL ? w->by[n]->reason : "");
+}
+
+/* One of those who were at it brought it to no good end and says why it does not run; or he was not permitted to. */
+static bool is_told_stopped(const struct vw_incident *i, const struct vw_later *later, const struct words *w)
+{
+	for (size_t n = 0; n < later->count; n++) {
+		const struct ff_ended *e = w->by[n];
+
+		if (worth_of(e, later->by[n].flow) > GAVE_WAY && e->outcome != FF_O_ROLLED_BACK &&
+			e->outcome != FF_O_REPAIRED &&
+			(i->revoked || vw_says(e, "start") || vw_says(e, "not finished")))
+			return true;
+	}
+	return false;
+}
+
+static void judge_rolled_back(struct vw_incident *i, const struct vw_later *later, const struct words *w,
 	const json_t *first, const json_t *was, const json_t *is, const json_t *now)
 {
 	static const char *const disks[] = {"os_disk", "root", "boot"};
+	const struct ff_ended *e = w->end;
 	const char *cloud = e->provider, *name = e->vm->name;
 	bool hand = vw_by_hand(i, cloud, name), runs = ff_streq(ff_json_str(is, "power"), "running");
 	bool ran = ff_streq(ff_json_str(was, "power"), "running");
 
-	if (e->outcome == FF_O_STUCK) {
-		vw_judge_stuck(i, cloud, is, e);
-		return;
-	}
-	if (!ff_json_bool(is, "own_disk", false)) {
-		i->r->disks_lost += !hand;
-		if (!hand)
-			vw_wrong(i, "%s %s: its disk is not home, and it is said to be %s: %s", cloud, name,
-				ff_outcome_name(e->outcome), e->reason);
-		return;
-	}
-	vw_judge_tags(i, cloud, was, is, e);
-	if (e->outcome == FF_O_ROLLED_BACK || vw_says(e, "its original disk is home"))
-		judge_original(i, later, cloud, first, is, now);
-	else
+	if (says_rolled_back(e)) {
+		judge_original(i, later, e, first, is, now);
+		judge_content(i, later, w, is);
+	} else {
 		for (size_t k = 0; k < FF_COUNT(disks); k++)
 			same(i, cloud, was, is, disks[k]);
+	}
 	if (e->outcome != FF_O_ROLLED_BACK && e->outcome != FF_O_FAILED_HOME)
 		vw_wrong(i, "%s %s: a rollback says that it is %s", cloud, name, ff_outcome_name(e->outcome));
-	if (!hand && runs != ran && (e->outcome == FF_O_ROLLED_BACK || runs || (!i->revoked && !vw_says(e, "start"))))
+	if (!hand && runs != ran && (runs || !is_told_stopped(i, later, w)))
 		vw_wrong(i, "%s %s: %s, and it is %s, was %s: %s", cloud, name, ff_outcome_name(e->outcome),
 			ff_json_str(is, "power"), ff_json_str(was, "power"), e->reason);
 }
 
+/* By a second operator, who found it affected; after it was rolled back, perhaps. */
+static void judge_repaired(struct vw_incident *i, const struct vw_later *later, const struct words *w,
+	const json_t *first, const json_t *was, const json_t *is, const json_t *now)
+{
+	static const char *const disks[] = {"os_disk", "root", "boot"};
+	const struct ff_ended *e = w->end;
+	const char *cloud = e->provider, *name = e->vm->name;
+	const struct vw_disk *content = vw_content_of(i, is);
+	bool hand = vw_by_hand(i, cloud, name), runs = ff_streq(ff_json_str(is, "power"), "running");
+	bool azure = ff_streq(cloud, "azure"), mended = w->worth == PUT_IN;
+
+	vw_judge_attached(i, cloud, first, is, false);
+	if (content == NULL || (azure && content->half))
+		vw_wrong(i, "%s %s: its disk is half mended, or nobody knows what is on it", cloud, name);
+	else if (e->outcome == FF_O_REPAIRED && (content->bad || content->half))
+		vw_wrong(i, "%s %s: said to be repaired, and its disk is bad", cloud, name);
+	if (w->rolled_back != NULL && !(azure && mended))
+		judge_original(i, later, w->rolled_back, first, is, now);
+	else if (w->rolled_back == NULL && !mended)
+		for (size_t k = 0; k < FF_COUNT(disks); k++)
+			same(i, cloud, was, is, disks[k]);
+	if (!runs && !hand && !is_told_stopped(i, later, w))
+		vw_wrong(i, "%s %s: %s, and it is %s: %s", cloud, name, ff_outcome_name(e->outcome),
+			ff_json_str(is, "power"), e->reason);
+}
+
+static void judge_acted_on(struct vw_incident *i, const struct vw_later *later, const struct words *w,
+	const json_t *first, const json_t *was, const json_t *is, const json_t *now)
+{
+	const char *cloud = w->end->provider, *name = w->end->vm->name;
+
+	if (w->end->outcome == FF_O_STUCK) {
+		vw_judge_stuck(i, cloud, is, w->end);
+		return;
+	}
+	if (!ff_json_bool(is, "own_disk", false)) {
+		if (vw_by_hand(i, cloud, name))
+			return;
+		i->r->disks_lost++;
+		vw_wrong(i, "%s %s: its disk is not home, and it is said to be %s: %s", cloud, name,
+			ff_outcome_name(w->end->outcome), w->end->reason);
+		return;
+	}
+	vw_judge_tags(i, cloud, was, is, teller_of(later, w, cloud, is));
+	judge_claim_of_disk(i, later, w, is, now);
+	if (w->flow == FF_FLOW_REPAIR)
+		judge_repaired(i, later, w, first, was, is, now);
+	else
+		judge_rolled_back(i, later, w, first, was, is, now);
+}
+
 /* ---------------------------------------------------------------- all of it */
 
-static void judge_vms(struct vw_incident *i, const struct vw_later *later, const struct ff_result *r, const json_t *now)
+static void judge_vms(struct vw_incident *i, const struct vw_later *later, const json_t *now)
 {
 	for (size_t c = 0; c < i->vw->sim->part_count; c++) {
 		const char *cloud = i->vw->sim->parts[c].cloud->name;
@@ -351,23 +396,26 @@ static void judge_vms(struct vw_incident *i, const struct vw_later *later, const
 
 		json_array_foreach ((json_t *)before, k, was) {
 			const char *name = ff_json_str(was, "name");
-			const struct ff_ended *e = end_of(r, cloud, ff_json_str(was, "id"));
 			const json_t *is = vw_vm_named(after, name);
+			struct words w;
 
+			ask_all(i, later, cloud, ff_json_str(was, "id"), &w);
 			if (is == NULL)
 				vw_wrong(i, "%s %s is gone", cloud, name);
-			else if (e == NULL || e->outcome == FF_O_SKIPPED || later->flow == FF_FLOW_CLEANUP)
-				judge_untouched(i, cloud, was, is);
+			else if (ff_has_prefix(name, "rescue"))
+				judge_rescue(i, later, cloud, was, is);
+			else if (w.end == NULL)
+				judge_untouched(i, cloud, &w, was, is);
 			else
-				judge_rolled_back(i, later, e, vw_vm_named(first, name), was, is, now);
+				judge_acted_on(i, later, &w, vw_vm_named(first, name), was, is, now);
 		}
 	}
 }
 
 /* By a third run; what the run that is rolled back has left of its claim bars nobody. */
-static bool is_claimed(const struct vw_later *later, const json_t *cloud, const json_t *vm)
+static bool is_claimed(const struct vw_later *later, const json_t *vm)
 {
-	const json_t *disk = thing_with(json_object_get(cloud, "disks"), "name", ff_json_str(vm, "boot/disk"));
+	const json_t *disk = vw_thing(later->before, vw_disks_of("gcp"), "name", ff_json_str(vm, "boot/disk"));
 	const char *const claims[] = {ff_json_str(vm, "labels/fixfleet-run"), ff_json_str(vm, "tags/fixfleet-run"),
 		ff_json_str(disk, "labels/fixfleet-run")};
 
@@ -378,19 +426,18 @@ static bool is_claimed(const struct vw_later *later, const json_t *cloud, const 
 }
 
 /* What a rollback has left could not be tagged as its own, and it said so: its cleanup leaves that alone. */
-static bool is_unmarked(const struct vw_later *later, const struct ff_ended *e)
+static bool is_unmarked(const struct vw_later *later, enum ff_flow flow, const struct ff_ended *e)
 {
-	const struct ff_past_vm *vm = past_of(later->past, e);
+	const struct ff_past_vm *vm = vw_past_of(later->past, e);
 
-	return later->flow == FF_FLOW_CLEANUP && vm != NULL && vm->reason != NULL &&
-	       strstr(vm->reason, "mark: ") != NULL;
+	return flow == FF_FLOW_CLEANUP && vm != NULL && vm->reason != NULL && strstr(vm->reason, "mark: ") != NULL;
 }
 
 /*
  * Before this run: a third run's claim, the snapshot of the run of before failed after it had been begun, or what it
  * has left is not marked.
  */
-static bool is_barred(const struct vw_later *later, const struct ff_ended *e)
+static bool is_barred(const struct vw_later *later, enum ff_flow flow, const struct ff_ended *e)
 {
 	const json_t *cloud = ff_json_at(later->before, e->provider), *snapshot;
 	const json_t *vm = vw_vm_named(ff_json_at(cloud, "vms"), e->vm->name);
@@ -401,38 +448,81 @@ static bool is_barred(const struct vw_later *later, const struct ff_ended *e)
 			ff_streq(ff_json_str(snapshot, "created_by_run"), later->past->run) &&
 			ff_streq(ff_json_str(snapshot, "status"), "error"))
 			return true;
-	return is_claimed(later, cloud, vm) || is_unmarked(later, e);
+	return is_claimed(later, vm) || is_unmarked(later, flow, e);
 }
 
-/* Where hardly anything went wrong, and for each that was mended and is meant. */
-static void judge_ends(struct vw_incident *i, const struct vw_later *later, const struct ff_result *r)
+/*
+ * The other operator stood in the way: he had claimed the VM, or put another disk in, or deleted what was to come back.
+ * Nobody bars a cleanup but who takes on Azure the very disk back that it would delete.
+ */
+static bool is_crossed(const struct vw_later *later, size_t n, const struct ff_ended *e)
 {
-	enum ff_outcome good = later->flow == FF_FLOW_CLEANUP ? FF_O_CLEANED : FF_O_ROLLED_BACK;
+	for (size_t k = 0; k < later->count; k++) {
+		const struct ff_ended *other = vw_later_end(later, k, e->provider, e->vm->id);
+		enum ff_flow flow = later->by[k].flow;
 
-	for (size_t k = 0; k < r->count; k++)
-		if (r->ended[k].outcome != good && vw_was_mild(i) && !vw_says(&r->ended[k], "--max-failures") &&
-			!is_barred(later, &r->ended[k]))
+		if (k == n || other == NULL)
+			continue;
+		if (later->by[n].flow == FF_FLOW_CLEANUP &&
+			(flow != FF_FLOW_ROLLBACK || !ff_streq(e->provider, "azure")))
+			continue;
+		if (worth_of(other, flow) > GAVE_WAY || (flow == FF_FLOW_CLEANUP && other->outcome != FF_O_SKIPPED))
+			return true;
+	}
+	return false;
+}
+
+/* Each that was mended and is meant; each that is found sick. Who is claimed already is none of a repair's. */
+static bool is_to_end_well(
+	const struct vw_incident *i, const struct vw_later *later, size_t n, const struct ff_ended *e)
+{
+	enum ff_flow flow = later->by[n].flow;
+	ff_auto_free char *key = ff_printf("%s %s", e->provider, e->vm->name);
+
+	if (vw_says(e, "--max-failures") || is_barred(later, flow, e) || is_crossed(later, n, e))
+		return false;
+	return flow != FF_FLOW_REPAIR || (ff_table_get(&i->sick, key) != NULL && e->outcome != FF_O_SKIPPED);
+}
+
+/* Where hardly anything went wrong. */
+static void judge_ends(struct vw_incident *i, const struct vw_later *later, size_t n)
+{
+	static const enum ff_outcome well[FF_FLOW_COUNT] = {[FF_FLOW_REPAIR] = FF_O_REPAIRED,
+		[FF_FLOW_ROLLBACK] = FF_O_ROLLED_BACK,
+		[FF_FLOW_CLEANUP] = FF_O_CLEANED};
+	enum ff_outcome good = well[later->by[n].flow];
+	const struct ff_result *r = later->by[n].r;
+
+	for (size_t k = 0; vw_was_mild(i) && k < r->count; k++)
+		if (r->ended[k].outcome != good && is_to_end_well(i, later, n, &r->ended[k]))
 			vw_wrong(i, "%s %s: could have been %s, and is %s: %s", r->ended[k].provider,
 				r->ended[k].vm->name, ff_outcome_name(good), ff_outcome_name(r->ended[k].outcome),
 				r->ended[k].reason);
-	/* what could not be read is left alone, and a run that was cut off before its plan says how many are missing */
+}
+
+/* What could not be read is left alone, and a run that was cut off before its plan says how many are missing. */
+static void judge_passed_over(struct vw_incident *i, const struct vw_later *later)
+{
 	for (size_t k = 0; later->all && !vw_any_fault(i) && k < later->past->count; k++) {
 		const struct ff_past_vm *vm = &later->past->vms[k];
 
-		if ((later->meant >> k % 64 & 1) && ff_outcome_from_name(vm->outcome) == FF_O_REPAIRED &&
-			end_of(r, vm->provider, vm->id) == NULL)
+		if ((later->by[0].meant >> k % 64 & 1) && ff_outcome_from_name(vm->outcome) == FF_O_REPAIRED &&
+			vw_later_end(later, 0, vm->provider, vm->id) == NULL)
 			vw_wrong(i, "%s %s: was repaired, and the %s passes it over", vm->provider, vm->name,
-				ff_flow_name(later->flow));
+				ff_flow_name(later->by[0].flow));
 	}
 }
 
-void vw_judge_later(struct vw_incident *i, const struct vw_later *later)
+void vw_judge_later(struct vw_incident *i, struct vw_later *later)
 {
 	ff_auto_json json_t *now = sim_state(i->vw->sim);
-	const struct ff_result *r = ff_engine_result(later->host->engine);
 
 	vw_judge_step(i);
-	judge_vms(i, later, r, now);
-	judge_things(i, later, r, now);
-	judge_ends(i, later, r);
+	for (size_t n = 0; n < later->count; n++) /* each call makes it anew */
+		later->by[n].r = ff_engine_result(later->by[n].host->engine);
+	judge_vms(i, later, now);
+	vw_judge_things(i, later, now);
+	for (size_t n = 0; n < later->count; n++)
+		judge_ends(i, later, n);
+	judge_passed_over(i, later);
 }

@@ -29,7 +29,7 @@
 
 #define VW_BASE	     "https://cloud.sim"    /* all clouds are there; who a request is for shows its path */
 #define VW_BEGAN     INT64_C(1721368800000) /* 2024-07-19T06:00:00Z */
-#define VW_HOSTS_MAX 4
+#define VW_HOSTS_MAX 6 /* two operators of a repair, and of each of two things that come after it */
 
 struct vw;
 struct vw_host;

@@ -90,6 +90,29 @@ static const struct ff_ended *one_named(const struct ff_result *r, const char *c
 	return NULL;
 }
 
+/* When it is named: kept, and counted from then on. true: for the first time. */
+static bool is_first(struct vw_waves *w, const char *key, int64_t now_ms)
+{
+	int64_t *named_ms = ff_table_get(&w->known, key);
+	bool first = named_ms == NULL;
+
+	if (first) {
+		named_ms = ff_calloc(1, sizeof(*named_ms));
+		ff_table_set(&w->known, key, named_ms);
+	}
+	*named_ms = now_ms;
+	return first;
+}
+
+int64_t vw_waves_named_ms(const struct vw_waves *w, const char *cloud, const char *name, const char *id)
+{
+	ff_auto_free char *by_name = ff_printf("%s %s", cloud, name), *by_id = ff_printf("%s %s", cloud, id);
+	const int64_t *named_ms = ff_table_get(&w->known, by_name);
+
+	named_ms = named_ms != NULL ? named_ms : ff_table_get(&w->known, by_id);
+	return named_ms != NULL ? *named_ms : INT64_MIN;
+}
+
 static void note(struct vw_incident *i, const struct vw_host *host, const char *cloud, const char *name)
 {
 	struct vw_waves *w = &i->waves[host->number];
@@ -97,9 +120,8 @@ static void note(struct vw_incident *i, const struct vw_host *host, const char *
 	const struct ff_result *r;
 	const struct ff_ended *one;
 
-	if (ff_table_get(&w->known, known) != NULL)
+	if (!is_first(w, known, i->vw->now_ms))
 		return;
-	ff_table_set(&w->known, known, i);
 	r = ff_engine_result(host->engine);
 	one = one_named(r, cloud, name);
 	if (one == NULL)
