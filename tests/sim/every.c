@@ -22,7 +22,7 @@ static const struct vw_incident_options courses[] = {
 	{.after_count = 0}, {.after = {FF_FLOW_ROLLBACK}, .after_count = 1},
 	{.after = {FF_FLOW_CLEANUP}, .after_count = 1},
 	{.after = {FF_FLOW_ROLLBACK, FF_FLOW_CLEANUP}, .after_count = 2},
-	{.lost = true}, /* brought home by its tags after the crash: for crashes alone */
+	{.lost = true}, /* a repair, of which the recovery is disturbed */
 };
 
 /* Those that are tried in pairs; the others are like one of them to who waits for the answer. */
@@ -77,7 +77,7 @@ static struct tree {
 	struct jobs_board *b;
 	struct job *job;
 	uint64_t *turn;
-	bool some;
+	bool some, lost;
 	size_t met; /* faults of this process's incident */
 	char how[sizeof(((struct job *)NULL)->how)];
 } tree;
@@ -111,12 +111,24 @@ static bool can_meet(enum vw_fault_kind kind, const struct vw_host *host, bool m
 	}
 }
 
+/* Of a lost run each change is its last, and each fault meets each request of its recovery. */
+static bool is_wanted_of_lost(const struct vw *vw, enum vw_fault_kind kind, bool mutates)
+{
+	bool dies = kind == VW_F_DIES_BEFORE || kind == VW_F_DIES_AFTER;
+
+	if (tree.met == 0)
+		return dies && mutates && jobs_take(tree.b, (*tree.turn)++);
+	return !tree.some || (uint64_t)kind == (vw->faults.exact[0].number + vw->arrived) % VW_F_EXACT;
+}
+
 static bool is_wanted(const struct vw *vw, enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
 {
 	uint64_t kinds = FF_COUNT(paired), first = vw->faults.exact[0].number;
 
 	if (!can_meet(kind, host, mutates))
 		return false;
+	if (tree.lost)
+		return is_wanted_of_lost(vw, kind, mutates);
 	if (tree.met == 0)
 		return jobs_take(tree.b, (*tree.turn)++);
 	return place_of(kind) >= 0 &&
@@ -178,7 +190,7 @@ static void faults(
 
 	o.vms = 1;
 	o.at_request = at_request;
-	tree = (struct tree){.b = b, .job = job, .turn = turn, .some = some};
+	tree = (struct tree){.b = b, .job = job, .turn = turn, .some = some, .lost = what->lost};
 	snprintf(tree.how, sizeof(tree.how), "%s --vms 1", words);
 	snprintf(job->how, sizeof(job->how), "%s", tree.how);
 	vw_incident(EVERY_SEED, &o, &r);
@@ -201,8 +213,7 @@ void every_job(struct jobs_board *b, struct job *job, const char *only, bool som
 
 			o.cloud = clouds[c];
 			crashes(b, job, &o, &turn);
-			if (!o.lost)
-				faults(b, job, &o, some, &turn);
+			faults(b, job, &o, some, &turn);
 		}
 	}
 }
