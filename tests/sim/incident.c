@@ -483,7 +483,6 @@ static void plan_later(struct course *c)
 	struct vw_incident *i = &c->i;
 	struct vw_host *host = i->vw->hosts[c->later.by[0].host->number];
 
-	c->actor = host;
 	if (i->o->cloud != NULL) {
 		disturb(i, host);
 		c->start_ms[host->number] = i->vw->now_ms;
@@ -492,11 +491,12 @@ static void plan_later(struct course *c)
 	}
 	vw_plan_faults(i, true);
 	c->crashes_left = vw_chance(i, 50) ? 1 + (unsigned)vw_draw(i, 3) : 0;
+	for (size_t n = 0; n < c->later.count; n++) {
+		plan_break(c, i->vw->hosts[c->later.by[n].host->number]);
+		starts_within(c, c->later.by[n].host, n == 0 || vw_chance(i, 50) ? 60000 : 300000);
+	}
 	c->actor = i->vw->hosts[c->later.by[vw_draw(i, c->later.count)].host->number];
-	plan_break(c, c->actor);
 	plan_acts(c);
-	for (size_t n = 0; n < c->later.count; n++)
-		starts_within(c, c->later.by[n].host, n == 0 ? 60000 : 300000);
 }
 
 /* The operator wants these stopped, healthy or not; no other. */
@@ -571,7 +571,7 @@ static const struct vw_host *come_after(struct course *c, enum ff_flow flow, con
 		.past = &past, .first = c->before[of->number], .before = sim_state(i->vw->sim), .all = all};
 	add_operator(c, flow);
 	host = c->later.by[0].host;
-	if (i->o->cloud == NULL && vw_chance(i, 35)) {
+	if (i->o->cloud == NULL && vw_chance(i, 50)) {
 		add_operator(c, draw_other(i, flow));
 		i->r->counts[VW_F_OPERATOR]++;
 		c->later.all = false;

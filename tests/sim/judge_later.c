@@ -54,7 +54,7 @@ struct words {
 	const struct ff_ended *end; /* whose word counts; NULL: nobody did anything */
 	enum ff_flow flow;	    /* of that run */
 	enum worth worth;
-	unsigned order;
+	int64_t changed_ms;
 	const struct ff_ended *rolled_back; /* who says that it has its disk of before; NULL: nobody */
 	bool written; /* by a repair that then went home as failed: what is on the disk nobody knows, but on Azure */
 };
@@ -75,7 +75,8 @@ static enum worth worth_of(const struct ff_ended *e, enum ff_flow flow)
 	return ff_has_prefix(e->reason, "claim") || ff_has_prefix(e->reason, "check") ? GAVE_WAY : ACTED;
 }
 
-/* Where each of them acted, the later one's word counts, unless it left all as the other one had made it. */
+/* Where each of them acted, the word of him counts who changed it last, unless he left all as the other one had made
+ * it. When they said so tells nothing: who has crashed, or waits for an answer, says late what he did long before. */
 static void ask_all(
 	struct vw_incident *i, const struct vw_later *later, const char *cloud, const char *id, struct words *w)
 {
@@ -83,25 +84,24 @@ static void ask_all(
 	for (size_t n = 0; n < later->count; n++) {
 		const struct vw_doing *by = &later->by[n];
 		const struct ff_ended *e = vw_later_end(later, n, cloud, id);
-		const struct vw_ends *ends = &i->ends[by->host->number];
-		size_t k = e != NULL ? (size_t)(e - by->r->ended) : SIZE_MAX;
-		unsigned order = k < ends->count ? ends->order[k] : 0;
 		enum worth worth = worth_of(e, by->flow);
+		int64_t changed_ms;
 
 		w->by[n] = e;
 		if (worth == NOTHING)
 			continue;
+		changed_ms = vw_waves_named_ms(&i->waves[by->host->number], cloud, e->vm->name, e->vm->id);
 		if (by->flow == FF_FLOW_ROLLBACK && says_rolled_back(e)) {
 			if (w->rolled_back != NULL)
 				vw_wrong(i, "%s %s: two say that they have rolled it back", cloud, e->vm->name);
 			w->rolled_back = e;
 		}
 		w->written = w->written || ff_has_prefix(e->reason, "repair: ");
-		if (w->end == NULL || worth > w->worth || (worth == w->worth && order > w->order)) {
+		if (w->end == NULL || worth > w->worth || (worth == w->worth && changed_ms > w->changed_ms)) {
 			w->end = e;
 			w->flow = by->flow;
 			w->worth = worth;
-			w->order = order;
+			w->changed_ms = changed_ms;
 		}
 	}
 }

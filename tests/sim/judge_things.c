@@ -11,7 +11,7 @@
 
 #include "fixfleet/json.h"
 
-#define LOOKED_MS 60000 /* so long after it was looked at a thing may still be asked to be deleted */
+#define LOOKED_MS 5000 /* so long after it was looked at a thing may still be asked to be deleted */
 
 static const struct vw_kind kinds[] = {
 	{"azure", "disks", "id", "managed_by", "tags"},
