@@ -97,6 +97,8 @@ void vw_judge_tags(
 	struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is, const struct ff_ended *e);
 /** A VM that is said to be stuck: is there a cause? */
 void vw_judge_stuck(struct vw_incident *i, const char *cloud, const json_t *is, const struct ff_ended *e);
+/** A lost run's claim that may have been carried out long after: only its journal would have known of it. */
+bool vw_is_late(const struct vw_incident *i, const char *run);
 bool vw_by_hand(const struct vw_incident *i, const char *cloud, const char *name);
 bool vw_says(const struct ff_ended *e, const char *word);
 /** So little went wrong that everything is to come to its good end. */
@@ -169,7 +171,8 @@ void vw_plan_faults(struct vw_incident *i, bool later);
 void vw_waves_hear(struct vw_incident *i, const struct vw_host *host, const char *cloud, const struct ff_ask *ask);
 /** When a change that names that VM left the host last; INT64_MIN: none did. */
 int64_t vw_waves_named_ms(const struct vw_waves *w, const char *cloud, const char *name, const char *id);
-/** Did so many of that cloud's VMs fail in the host's run that none of them may be begun any more? */
-bool vw_waves_closed(const struct vw_incident *i, size_t h, const char *cloud);
+/** Did so many of that cloud's VMs fail in the host's run, of which that is the result, that none of them may be begun
+ * any more? */
+bool vw_waves_closed(const struct vw_incident *i, size_t h, const struct ff_result *r, const char *cloud);
 
 #endif

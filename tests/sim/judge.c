@@ -86,6 +86,7 @@ void vw_judge_step(struct vw_incident *i)
 
 /* What became of one VM by the words of the runs. */
 struct said {
+	const struct ff_result *of[VW_HOSTS_MAX]; /* asked for anew they are made anew, and these are gone */
 	const struct ff_ended *by[VW_HOSTS_MAX];
 	const struct ff_ended *end; /* the last that did something; NULL: nobody */
 	unsigned order;
@@ -116,11 +117,9 @@ static bool is_later(const struct said *said, const struct ff_ended *e, unsigned
 }
 
 /* What a run says of the VM now, else what it had said before its folder was lost. */
-static const struct ff_ended *word_by(
-	const struct vw_incident *i, size_t h, const char *cloud, const char *name, unsigned *order)
+static const struct ff_ended *word_by(const struct vw_incident *i, size_t h, const struct ff_result *r,
+	const char *cloud, const char *name, unsigned *order)
 {
-	struct ff_engine *engine = i->vw->hosts[h]->engine;
-	const struct ff_result *r = engine != NULL ? ff_engine_result(engine) : NULL;
 	size_t k = r != NULL ? find_ended(r, cloud, name) : SIZE_MAX;
 	const struct vw_words *words = vw_lost_words(i, h, cloud, name);
 
@@ -146,9 +145,12 @@ static void ask_runs(const struct vw_incident *i, const char *cloud, const char 
 {
 	*said = (struct said){0};
 	for (size_t h = 0; h < i->vw->host_count; h++) {
+		struct ff_engine *engine = i->vw->hosts[h]->engine;
+		const struct ff_result *r = engine != NULL ? ff_engine_result(engine) : NULL;
 		unsigned order;
-		const struct ff_ended *e = word_by(i, h, cloud, name, &order);
+		const struct ff_ended *e = word_by(i, h, r, cloud, name, &order);
 
+		said->of[h] = r;
 		said->by[h] = e;
 		said->any = said->any || e != NULL;
 		said->lost = said->lost || (e != NULL && lost_had_begun(i, h, e));
@@ -232,8 +234,7 @@ static bool operations_end_badly(const struct vw_incident *i)
 	return i->operations_lost || i->vw->faults.counts[VW_F_OP_HANGS] + i->vw->faults.counts[VW_F_OP_LATE] > 0;
 }
 
-/* A lost run's claim that may have been carried out long after: only its journal would have known of it. */
-static bool is_late(const struct vw_incident *i, const char *run)
+bool vw_is_late(const struct vw_incident *i, const char *run)
 {
 	for (size_t h = 0; h < i->vw->host_count; h++)
 		if (i->lost[h] && ff_streq(i->vw->hosts[h]->run, run))
@@ -260,7 +261,7 @@ void vw_judge_tags(
 	json_object_foreach (tags, key, value)
 		/* what was there before, and was not replaced, is the run of before's, and that has told of it */
 		if (ff_has_prefix(key, "fixfleet-run") && json_string_length(value) > 0 &&
-			!is_late(i, json_string_value(value)) &&
+			!vw_is_late(i, json_string_value(value)) &&
 			(e == NULL || e->outcome == FF_O_ROLLED_BACK ||
 				!json_equal(value, json_object_get(json_object_get(was, kind), key))))
 			vw_wrong(i, "%s %s: is claimed still (%s), and nobody says so: %s", cloud,
@@ -348,7 +349,7 @@ static void judge_untouched(
 	bool hand = vw_by_hand(i, cloud, name);
 
 	for (size_t h = 0; h < i->vw->host_count; h++)
-		if (vw_says(said->by[h], "--max-failures") && !vw_waves_closed(i, h, cloud))
+		if (vw_says(said->by[h], "--max-failures") && !vw_waves_closed(i, h, said->of[h], cloud))
 			vw_wrong(i, "%s %s: nothing reached the limit, and it is said: %s", cloud, name,
 				said->by[h]->reason);
 	if (hand)

@@ -129,7 +129,7 @@ void vw_lost_judge_disk(struct vw_incident *i, const char *cloud, const json_t *
 		return;
 	if (azure && !ff_streq(ff_json_str(is, "os_disk/name"), name) && run == NULL && !vw_says(e, "mark"))
 		vw_wrong(i, "azure %s: '%s' was replaced, and bears no tag", ff_json_str(is, "name"), name);
-	if (!azure && run != NULL && !vw_says(e, "release") && !vw_says(e, "claim"))
+	if (!azure && run != NULL && !vw_is_late(i, run) && !vw_says(e, "release") && !vw_says(e, "claim"))
 		vw_wrong(i, "%s %s: its disk is claimed still (%s), and nobody says so: %s", cloud,
 			ff_json_str(is, "name"), run, e->reason);
 }

@@ -56,9 +56,8 @@ static size_t limit_of(const struct vw_waves *w, size_t selected)
 	return part > w->max_failures ? part : w->max_failures;
 }
 
-bool vw_waves_closed(const struct vw_incident *i, size_t h, const char *cloud)
+bool vw_waves_closed(const struct vw_incident *i, size_t h, const struct ff_result *r, const char *cloud)
 {
-	const struct ff_result *r = ff_engine_result(i->vw->hosts[h]->engine);
 	struct standing s = standing_of(&i->waves[h], r, cloud);
 	size_t limit = limit_of(&i->waves[h], s.selected);
 
