@@ -231,6 +231,9 @@ struct ff_step {
 	int64_t fresh_ms;
 };
 
+/* What a cleanup deletes for good was looked at so shortly before: another may have put it in since. */
+#define FF_DELETE_FRESH_MS 5000
+
 /* Where the worker finds a member's disk, by what the cloud guarantees. */
 struct ff_disk_place {
 	struct ff_strv paths; /* candidates in order, relative to the device root: "disk/azure/scsi1/lun3" */

@@ -170,5 +170,6 @@ const struct ff_step azure_steps[AZ_STEP_COUNT] = {
 		.look = azure_look_left,
 		.looked = azure_delete_left_looked,
 		.undo = FF_STEP_NONE,
-		.patience_ms = 5 * MINUTE_MS},
+		.patience_ms = 5 * MINUTE_MS,
+		.fresh_ms = FF_DELETE_FRESH_MS},
 };

@@ -137,7 +137,8 @@ const struct ff_step gcp_steps[GCP_STEP_COUNT] = {
 		ACT(delete_left),
 		LOOK(delete_left),
 		.undo = FF_STEP_NONE,
-		.patience_ms = MINUTES(15)},
+		.patience_ms = MINUTES(15),
+		.fresh_ms = FF_DELETE_FRESH_MS},
 	/* the act is that of detach: the look has found out where it is, and as what */
 	[GCP_FETCH] = {.name = "fetch",
 		.doing = "taking its disk off the rescue VM",

@@ -366,18 +366,38 @@ static void judge_untouched(
 	vw_judge_tags(i, cloud, was, is, said->by[0]);
 }
 
+static bool tells_of_a_rescue(const struct ff_ended *e)
+{
+	return e->outcome == FF_O_STUCK || vw_says(e, "detach") || vw_says(e, "delete-copy") || vw_says(e, "free-copy");
+}
+
+/* Now, or before its folder was lost. */
+static bool is_told(const struct vw_incident *i, size_t h, const char *cloud)
+{
+	struct ff_engine *engine = i->vw->hosts[h]->engine;
+	const struct ff_result *r = engine != NULL ? ff_engine_result(engine) : NULL;
+	const json_t *vm;
+	size_t k;
+
+	for (k = 0; r != NULL && k < r->count; k++)
+		if (tells_of_a_rescue(&r->ended[k]))
+			return true;
+	json_array_foreach ((json_t *)ff_json_at(ff_json_at(i->before, cloud), "vms"), k, vm) {
+		const struct vw_words *words = vw_lost_words(i, h, cloud, ff_json_str(vm, "name"));
+
+		if (words != NULL && tells_of_a_rescue(&words->ended))
+			return true;
+	}
+	return false;
+}
+
 /* Nothing is left on a rescue VM, unless somebody says so. */
 static void judge_rescue(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is)
 {
 	bool told = false;
 
-	for (size_t h = 0; h < i->vw->host_count; h++) {
-		const struct ff_result *r = i->vw->hosts[h]->engine ? ff_engine_result(i->vw->hosts[h]->engine) : NULL;
-
-		for (size_t k = 0; r != NULL && k < r->count; k++)
-			told = told || r->ended[k].outcome == FF_O_STUCK || vw_says(&r->ended[k], "detach") ||
-			       vw_says(&r->ended[k], "delete-copy") || vw_says(&r->ended[k], "free-copy");
-	}
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		told = told || is_told(i, h, cloud);
 	if (json_array_size(json_object_get(is, "data_disks")) != json_array_size(json_object_get(was, "data_disks")) &&
 		!told && !vw_by_hand(i, cloud, ff_json_str(was, "name")) &&
 		ff_table_get(&i->touched_by_hand, cloud) == NULL)

@@ -11,7 +11,7 @@
 
 #include "fixfleet/json.h"
 
-#define LOOKED_MS 5000 /* so long after it was looked at a thing may still be asked to be deleted */
+#define LOOKED_MS 25000 /* a look is good for 5 s, and did not show yet what another had asked for so long ago */
 
 static const struct vw_kind kinds[] = {
 	{"azure", "disks", "id", "managed_by", "tags"},

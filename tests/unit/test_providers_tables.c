@@ -122,9 +122,11 @@ Test(providers, what_comes_after_a_repair_has_its_order_too)
 				cr_assert_eq(row->flags & FF_REPAIRED_ONLY, 0, "%s", row->name);
 				puts_in += (row->flags & FF_PUTS_IN) != 0;
 				/* what deletes looks first, and again */
-				if (f == FF_FLOW_CLEANUP)
-					cr_assert_eq(row->flags & (FF_LOOK_FIRST | FF_LOOK_AFTER),
-						FF_LOOK_FIRST | FF_LOOK_AFTER, "%s", row->name);
+				if (f != FF_FLOW_CLEANUP)
+					continue;
+				cr_assert_eq(row->flags & (FF_LOOK_FIRST | FF_LOOK_AFTER),
+					FF_LOOK_FIRST | FF_LOOK_AFTER, "%s", row->name);
+				cr_assert(row->fresh_ms > 0 && row->fresh_ms <= FF_DELETE_FRESH_MS, "%s", row->name);
 			}
 			cr_assert_eq(puts_in, f == FF_FLOW_ROLLBACK, "%s", p->name);
 		}
