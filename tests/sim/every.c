@@ -22,6 +22,7 @@ static const struct vw_incident_options courses[] = {
 	{.after_count = 0}, {.after = {FF_FLOW_ROLLBACK}, .after_count = 1},
 	{.after = {FF_FLOW_CLEANUP}, .after_count = 1},
 	{.after = {FF_FLOW_ROLLBACK, FF_FLOW_CLEANUP}, .after_count = 2},
+	{.lost = true, .after = {FF_FLOW_ROLLBACK}, .after_count = 1},
 	{.lost = true}, /* a repair, of which the recovery is disturbed */
 };
 

@@ -255,10 +255,12 @@ static const struct vw_doing *doing_of(const struct vw_later *later, const struc
 	return NULL;
 }
 
-/* It is gone with the machine sometimes. What comes after a repair has one that is kept. */
+/* It is gone with the machine sometimes. A cleanup has claimed nothing: it is done once more. */
 static bool loses_folder(struct course *c, const struct vw_host *host)
 {
-	if (doing_of(&c->later, host) != NULL || host->journal.len == 0)
+	const struct vw_doing *doing = doing_of(&c->later, host);
+
+	if ((doing != NULL && (doing->flow == FF_FLOW_CLEANUP || c->later.count > 1)) || host->journal.len == 0)
 		return false;
 	return c->i.o->cloud != NULL ? c->i.o->lost && !c->i.lost[host->number] : vw_chance(&c->i, 20);
 }

@@ -513,6 +513,51 @@ static void judge_passed_over(struct vw_incident *i, const struct vw_later *late
 	}
 }
 
+/* ---------------------------------------------------------------- a rollback whose folder is lost */
+
+/* One of the two disks is its root again, attached as it was, and it runs if it ran, or its run says more. */
+static void judge_lost_one(struct vw_incident *i, const struct vw_later *later, size_t n, const char *cloud,
+	const json_t *was, const json_t *is)
+{
+	const struct ff_ended *e = vw_later_end(later, n, cloud, ff_json_str(was, "id"));
+	const char *name = ff_json_str(was, "name");
+	bool ran = ff_streq(ff_json_str(was, "power"), "running");
+
+	if (vw_by_hand(i, cloud, name))
+		return;
+	if (e != NULL && e->outcome == FF_O_STUCK) {
+		vw_judge_stuck(i, cloud, is, e);
+		return;
+	}
+	if (!ff_json_bool(is, "own_disk", false)) {
+		i->r->disks_lost++;
+		vw_wrong(i, "%s %s: the folder of its rollback was lost, and its disk is not home: %s", cloud, name,
+			e != NULL ? e->reason : "nobody says anything");
+		return;
+	}
+	vw_judge_attached(i, cloud, was, is, false);
+	vw_judge_tags(i, cloud, was, is, e);
+	if (ran && !ff_streq(ff_json_str(is, "power"), "running") && !i->revoked && !vw_says(e, "start"))
+		vw_wrong(i, "%s %s: the folder of its rollback was lost, and it does not run: %s", cloud, name,
+			e != NULL ? e->reason : "nobody says anything");
+}
+
+static void judge_lost(struct vw_incident *i, const struct vw_later *later, size_t n, const json_t *now)
+{
+	for (size_t c = 0; c < i->vw->sim->part_count; c++) {
+		const char *cloud = i->vw->sim->parts[c].cloud->name;
+		const json_t *before = ff_json_at(ff_json_at(later->before, cloud), "vms"),
+			     *after = ff_json_at(ff_json_at(now, cloud), "vms"), *was;
+		size_t k;
+
+		json_array_foreach ((json_t *)before, k, was)
+			if (!ff_has_prefix(ff_json_str(was, "name"), "rescue"))
+				judge_lost_one(i, later, n, cloud, was, vw_vm_named(after, ff_json_str(was, "name")));
+	}
+}
+
+/* ---------------------------------------------------------------- all of it */
+
 void vw_judge_later(struct vw_incident *i, struct vw_later *later)
 {
 	ff_auto_json json_t *now = sim_state(i->vw->sim);
@@ -520,6 +565,10 @@ void vw_judge_later(struct vw_incident *i, struct vw_later *later)
 	vw_judge_step(i);
 	for (size_t n = 0; n < later->count; n++) /* each call makes it anew */
 		later->by[n].r = ff_engine_result(later->by[n].host->engine);
+	if (i->lost[later->by[0].host->number]) {
+		judge_lost(i, later, 0, now);
+		return;
+	}
 	judge_vms(i, later, now);
 	vw_judge_things(i, later, now);
 	for (size_t n = 0; n < later->count; n++)
