@@ -109,10 +109,11 @@ struct aw_vm {
 	int status;	 /* enum aw_status; AW_AUTO: by what is on the disk */
 	int start_fault; /* enum aw_start_fault */
 	int64_t start_faults_left, attachments_max, launched_ms, booted_ms, impaired_ms;
-	bool boots;	       /* what it booted from is not bad */
-	bool root_delete;      /* DeleteOnTermination of its root as the scenario has it */
-	struct aw_vol *root;   /* its own; NULL: instance store */
-	struct aw_vol **known; /* volumes that it ever had */
+	bool boots;		  /* what it booted from is not bad */
+	bool root_delete;	  /* DeleteOnTermination of its root as the scenario has it */
+	struct aw_vol *root;	  /* its own; NULL: instance store */
+	struct aw_vol *last_root; /* that it has or had last */
+	struct aw_vol **known;	  /* volumes that it ever had */
 	size_t known_count;
 	struct aw_past power, tags;
 	struct sim_op *op;	/* stop or start under way */

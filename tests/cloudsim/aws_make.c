@@ -174,14 +174,30 @@ void aw_create_volume(struct aw_call *c)
 
 /* ---- DeleteVolume */
 
+/* Whose root it is or was made to be; NULL: nobody's. */
+static const struct aw_vm *home_of(const struct aw_vol *vol)
+{
+	while (vol->home == NULL && vol->made_by_run && vol->origin != NULL)
+		vol = vol->origin;
+	return vol->home;
+}
+
+/* The machine has another one, or had one last that is away and will come back. */
+static bool is_replaced(const struct sim *sim, const struct aw_vm *vm, const struct aw_vol *vol)
+{
+	const struct aw_vol *root = aw_at_device(sim, vm, vm->root_device, 0);
+
+	return root != NULL ? aw_is_successor(root, vm->root) : vm->last_root != vol;
+}
+
 /* Only what a run has made or marked may go, and no machine's own root while that machine has no other. */
 static void watch_delete(struct aw_call *c, const struct aw_vol *vol)
 {
-	const struct aw_vm *home = vol->home;
+	const struct aw_vm *home = home_of(vol);
 
 	if (json_object_get(aw_now(&vol->tags)->tags, AW_CLAIM) == NULL)
 		sim_violation(c->sim, "volume '%s' was deleted, which bears no run's tag", vol->id);
-	if (home != NULL && !aw_is_successor(aw_at_device(c->sim, home, home->root_device, 0), home->root))
+	if (home != NULL && !is_replaced(c->sim, home, vol))
 		sim_violation(c->sim, "volume '%s' was deleted while '%s' has no other root", vol->id, home->name);
 }
 

@@ -194,6 +194,7 @@ static int read_root(
 	aw_past_add(sim, &vm->root->held, held);
 	vm->known = ff_calloc(1, sizeof(struct aw_vol *));
 	vm->known[vm->known_count++] = vm->root;
+	vm->last_root = vm->root;
 	return 0;
 }
 

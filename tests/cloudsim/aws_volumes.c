@@ -51,6 +51,8 @@ void aw_hold_at(struct sim *sim, struct aws *aws, struct aw_vol *vol, struct aw_
 	snprintf(now.device, sizeof(now.device), "%s", device);
 	if (vm != NULL)
 		remember(vm, vol);
+	if (vm != NULL && ff_streq(device, vm->root_device))
+		vm->last_root = vol;
 	if (state == AW_ATTACHED && !was_there)
 		change_link(sim, aws, vol, &now, SIM_LINK);
 	if (state == AW_FREE && was_there)

@@ -68,6 +68,7 @@ struct gc_vm {
 	size_t disk_count;
 
 	struct gc_disk *own;	   /* the boot disk it had when the scenario began */
+	struct gc_disk *last_boot; /* that it has or had last */
 	struct gc_attached as_was; /* its attachment then */
 
 	int64_t created_ms, booted_ms, stopped_ms; /* stopped_ms 0: never */

@@ -96,6 +96,8 @@ void gc_attach_now(
 		vm->disks[vm->disk_count] = a;
 	}
 	vm->disk_count++;
+	if (a.boot)
+		vm->last_boot = disk;
 	if (disk != NULL) {
 		disk->attached_ms = sim->now_ms;
 		disk->user = disk->users++ == 0 ? vm : NULL;

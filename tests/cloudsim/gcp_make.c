@@ -188,16 +188,31 @@ void gc_disk_insert(struct gc_call *c)
 
 /* ---- disks.delete */
 
+/* Whose boot disk it is or was made to be; NULL: nobody's. */
+static const struct gc_vm *vm_of(const struct gc_disk *d)
+{
+	while (d->victim == NULL && d->made_by_run && d->origin != NULL)
+		d = d->origin;
+	return d->victim;
+}
+
+/* The machine has another one, or had one last that is away and will come back. */
+static bool is_replaced(const struct gc_vm *vm, const struct gc_disk *d)
+{
+	const struct gc_attached *boot = gc_boot_disk(vm);
+
+	return boot != NULL ? boot->disk != d && gc_is_successor(boot->disk, vm->own) : vm->last_boot != d;
+}
+
 /* Only what bears a run's label may go, and no machine's own disk while that machine has no other. */
 static void watch_delete(struct gc_call *c, const struct gc_disk *d)
 {
-	const struct gc_attached *boot = d->victim != NULL ? gc_boot_disk(d->victim) : NULL;
+	const struct gc_vm *vm = vm_of(d);
 
 	if (json_object_get(d->labels, "fixfleet-run") == NULL)
 		sim_violation(c->sim, "disk '%s' was deleted, which bears no run's label", d->name);
-	if (d->victim != NULL && (boot == NULL || boot->disk == d || !gc_is_successor(boot->disk, d->victim->own)))
-		sim_violation(
-			c->sim, "disk '%s' was deleted while '%s' has no other boot disk", d->name, d->victim->name);
+	if (vm != NULL && !is_replaced(vm, d))
+		sim_violation(c->sim, "disk '%s' was deleted while '%s' has no other boot disk", d->name, vm->name);
 }
 
 void gc_disk_delete(struct gc_call *c)

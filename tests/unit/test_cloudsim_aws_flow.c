@@ -422,6 +422,17 @@ Test(cloudsim_aws_flow, faults_speak_as_aws_does)
 
 /* ---- what must never happen is seen */
 
+Test(cloudsim_aws_flow, the_root_that_is_away_must_not_be_deleted)
+{
+	struct kit k = fleet("", "", "");
+
+	take_out(&k);
+	cr_assert_not(kit_violated(&k, "has no other root"));
+	must_do(&k, "DeleteVolume&VolumeId=" VOL("1"));
+	cr_assert(kit_violated(&k, "volume '" VOL("1") "' was deleted while 'bad' has no other root"));
+	kit_close(&k);
+}
+
 Test(cloudsim_aws_flow, changes_without_a_claim_are_violations)
 {
 	struct kit k = fleet("", "", "");

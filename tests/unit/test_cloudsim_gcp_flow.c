@@ -54,6 +54,30 @@ Test(cloudsim_gcp_flow, a_machine_comes_home_mended_and_nothing_was_violated)
 	kit_close(&k);
 }
 
+#define NEW_HOME                                                                                                       \
+	"{\"source\":\"" ZONE_ID                                                                                       \
+	"/disks/vm1-new\",\"boot\":true,\"deviceName\":\"persistent-disk-0\",\"autoDelete\":true}"
+
+/* While it is away nothing else is its boot disk either: only the one that it had last must stay. */
+Test(cloudsim_gcp_flow, the_boot_disk_that_is_away_must_not_be_deleted_the_one_that_it_replaced_may)
+{
+	struct kit k = gk_open(FLEET);
+
+	take_out(&k, true);
+	k.now += 60000;
+	gk_must(&k, GZ "/disks",
+		"{\"name\":\"vm1-new\",\"sourceSnapshot\":\"projects/p1/global/snapshots/fixfleet-r1-vm1\",\"labels\":{"
+		"\"fixfleet-run\":\"r1\"}}");
+	gk_must(&k, GVM("vm1") "/attachDisk", NEW_HOME);
+	gk_must(&k, GVM("vm1") "/detachDisk?deviceName=persistent-disk-0", NULL);
+	cr_assert_eq(kit_ask(&k, "DELETE", GDISK("vm1"), NULL), 200);
+	gk_end(&k);
+	cr_assert_not(kit_violated(&k, "has no other boot disk"));
+	cr_assert_eq(kit_ask(&k, "DELETE", GDISK("vm1-new"), NULL), 200);
+	cr_assert(kit_violated(&k, "disk 'vm1-new' was deleted while 'vm1' has no other boot disk"));
+	kit_close(&k);
+}
+
 Test(cloudsim_gcp_flow, a_disk_that_was_not_mended_boot_loops)
 {
 	struct kit k = gk_open(FLEET);
