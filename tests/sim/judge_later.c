@@ -520,7 +520,7 @@ static void judge_lost_one(struct vw_incident *i, const struct vw_later *later, 
 	const json_t *was, const json_t *is)
 {
 	const struct ff_ended *e = vw_later_end(later, n, cloud, ff_json_str(was, "id"));
-	const char *name = ff_json_str(was, "name");
+	const char *name = ff_json_str(was, "name"), *tags = ff_streq(cloud, "gcp") ? "labels" : "tags";
 	bool ran = ff_streq(ff_json_str(was, "power"), "running");
 
 	if (vw_by_hand(i, cloud, name))
@@ -536,7 +536,8 @@ static void judge_lost_one(struct vw_incident *i, const struct vw_later *later, 
 		return;
 	}
 	vw_judge_attached(i, cloud, was, is, false);
-	vw_judge_tags(i, cloud, was, is, e);
+	if (e != NULL || !json_equal(json_object_get(was, tags), json_object_get(is, tags)))
+		vw_judge_tags(i, cloud, was, is, e); /* of whom nobody speaks it may have what the run of before left */
 	if (ran && !ff_streq(ff_json_str(is, "power"), "running") && !i->revoked && !vw_says(e, "start"))
 		vw_wrong(i, "%s %s: the folder of its rollback was lost, and it does not run: %s", cloud, name,
 			e != NULL ? e->reason : "nobody says anything");
