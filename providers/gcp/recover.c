@@ -224,8 +224,10 @@ static const json_t *claimed_disk(
 		best = disk;
 		*path = key;
 	}
-	if (best != NULL && !ff_streq(*path, vm->vm.disk_id) && ff_has_suffix(vm->vm.disk_id, made)) {
-		*path = NULL; /* the one that was made is in place, and released already */
+	/* one of the two is in place and released already: the other one is left over */
+	if (best != NULL && vm->boot != NULL && !ff_streq(*path, vm->vm.disk_id) &&
+		(ff_has_suffix(vm->vm.disk_id, made) || ff_has_suffix(*path, made))) {
+		*path = NULL;
 		return NULL;
 	}
 	return best;

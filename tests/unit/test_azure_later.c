@@ -362,6 +362,7 @@ Test(azure_later, a_rescue_vm_that_is_busy_says_when_a_copy_can_come_off)
 	azure_steps[AZ_FREE_COPY].acted(cloud, &k.m, 1, NOW, &refused, &k.v);
 	cr_assert_eq(k.v.meaning, FF_M_LOOK);
 	kit_learn(&k);
+	json_decref(FF_STEAL(k.v.facts));
 	cr_assert_eq(azure_steps[AZ_FREE_COPY].look(cloud, &k.m, &ask, &err), 0, "%s", err.text);
 	cr_expect_not_null(strstr(ask.url, "/virtualMachines/rescue-1?"), "%s", ask.url);
 	azure_steps[AZ_FREE_COPY].looked(cloud, &k.m, NOW, &busy, &k.v);
