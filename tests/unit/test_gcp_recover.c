@@ -191,6 +191,31 @@ Test(gcp_recover, so_does_a_rollback)
 }
 
 /* Attached again, its flag not set any more: the cloud lost it, and the run died before it saw that. */
+/* The disk that it has is released already, and the one that was made and never put in bears its labels. */
+Test(gcp_recover, a_rollback_that_is_lost_once_more_is_home)
+{
+	ff_auto_json json_t *past = NULL;
+	ff_auto_free char *disk = NULL;
+	struct one *o, *found, *again;
+
+	world(NVME, "");
+	past = repaired();
+	disk = ff_strdup(gcp_last(vm_of("web")->disk_id));
+	o = later(FF_FLOW_ROLLBACK, "run-1", false, past, "run-2");
+	walk_some(o, ff_gcp.rollback, 4);
+	sim_advance(w.sim, w.now += 120000);
+	found = lost("run-2");
+	for (const int *row = ff_gcp.recover; *row != GCP_RELEASE; row++)
+		expect_home(found, *row);
+	again = lost("run-2");
+	come_home(again);
+	is_home(disk, "lost twice");
+	one_free(o);
+	one_free(found);
+	one_free(again);
+	world_end();
+}
+
 Test(gcp_recover, a_flag_that_was_lost_is_set_again)
 {
 	ff_auto_free char *disk = NULL;
