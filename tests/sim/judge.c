@@ -368,7 +368,8 @@ static void judge_untouched(
 
 static bool tells_of_a_rescue(const struct ff_ended *e)
 {
-	return e->outcome == FF_O_STUCK || vw_says(e, "detach") || vw_says(e, "delete-copy") || vw_says(e, "free-copy");
+	return e->outcome == FF_O_STUCK || vw_says(e, "detach") || vw_says(e, "delete-copy") ||
+	       vw_says(e, "free-copy") || vw_says(e, "drop-copy");
 }
 
 /* Now, or before its folder was lost. */
