@@ -523,8 +523,8 @@ static void judge_lost_one(struct vw_incident *i, const struct vw_later *later, 
 	const char *name = ff_json_str(was, "name"), *tags = ff_streq(cloud, "gcp") ? "labels" : "tags";
 	bool ran = ff_streq(ff_json_str(was, "power"), "running");
 
-	if (vw_by_hand(i, cloud, name))
-		return;
+	if (vw_by_hand(i, cloud, name) || (e == NULL && !ff_json_bool(was, "own_disk", false)))
+		return; /* that the run of before left it stuck is that run's to tell */
 	if (e != NULL && e->outcome == FF_O_STUCK) {
 		vw_judge_stuck(i, cloud, is, e);
 		return;
