@@ -12,8 +12,8 @@
  *   4. A row marked as best effort that fails is noted, whichever way it goes.
  *   5. Once the mended disk is back in place nothing takes it away again. What fails after that (start, verify) ends as
  *      failed-home, and of the rows ahead only those that tidy up are still done.
- *      Unless a look shows that something else has: a request that a run whose journal is lost had made before it died.
- *      That VM is stuck.
+ *      Unless a look shows that something else has, on either way: a request that a run whose journal is lost had made
+ *      before it died, or a hand. That VM is stuck.
  *   6. Nothing changed yet and the cloud says no (conflict, gone, denied): skipped. A refused request changes nothing;
  *      one whose answer was lost may have. Where a repair has only claimed the VM and learns that it is another's, or
  *      well by now, it is skipped too, and the claim is taken back.
@@ -108,11 +108,6 @@ static void end_stuck(struct ff_engine *e, struct ff_one *one, const struct ff_e
 	text = ff_printf("%s; %s", one->reason, where);
 	one->by_hand = ff_one_by_hand(e, one);
 	ff_one_end(e, one, FF_O_STUCK, text);
-}
-
-void ff_one_lose_disk(struct ff_engine *e, struct ff_one *one, const struct ff_err *err)
-{
-	end_stuck(e, one, err);
 }
 
 /* ---------------------------------------------------------------- turning */
@@ -215,6 +210,10 @@ void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *e
 	bool no = err->class == FF_E_CONFLICT || err->class == FF_E_GONE || err->class == FF_E_DENIED;
 	ff_auto_free char *why = NULL;
 
+	if (one->away) {
+		end_stuck(e, one, err);
+		return;
+	}
 	if (one->homeward) {
 		fail_homeward(e, one, err);
 		return;

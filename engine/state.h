@@ -194,6 +194,7 @@ struct ff_one {
 	bool touched : 1;    /* a mutating request may have had an effect */
 	bool repaired : 1;   /* the worker mended the disk */
 	bool put_back : 1;   /* the mended disk is home */
+	bool away : 1;	     /* its disk is not, by the last look, where it has to be by now */
 	bool confirmed : 1;  /* act or its operation said done; LOOK_AFTER is still to agree */
 	bool same_token : 1; /* the last act's effect is unknown: a repeat is the same request */
 	bool alone : 1;	     /* not in a group: it was refused with others */
@@ -435,8 +436,6 @@ void ff_acts_free(struct ff_engine *e);
 
 /** The step failed for good. Decides between ending, going on and going home; the rules are in home.c. */
 void ff_one_fail(struct ff_engine *e, struct ff_one *one, const struct ff_err *err);
-/** Its disk was put back, and is away again. */
-void ff_one_lose_disk(struct ff_engine *e, struct ff_one *one, const struct ff_err *err);
 /** Walk back from the row it stands in. */
 void ff_one_turn_home(
 	struct ff_engine *e, struct ff_one *one, enum ff_outcome goal, enum ff_class class, const char *why);

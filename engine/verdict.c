@@ -120,6 +120,7 @@ void ff_one_found_done(struct ff_one *one)
 void ff_one_looked(struct ff_engine *e, struct ff_one *one, struct ff_verdict *v)
 {
 	ff_one_heard(one, &v->err);
+	one->away = v->away;
 	if (v->meaning == FF_M_DONE)
 		ff_one_found_done(one);
 	if (turned(e, one, v))
@@ -138,10 +139,7 @@ void ff_one_looked(struct ff_engine *e, struct ff_one *one, struct ff_verdict *v
 		uncertain(e, one, false);
 		break;
 	case FF_M_FAILED:
-		if (v->away && one->put_back)
-			ff_one_lose_disk(e, one, &v->err);
-		else
-			ff_one_fail(e, one, &v->err);
+		ff_one_fail(e, one, &v->err);
 		break;
 	default:
 		nonsense(e, one, "look", v->meaning);

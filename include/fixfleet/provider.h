@@ -140,7 +140,8 @@ struct ff_verdict {
 	unsigned wait_ms;  /* with WAIT, STARTED and a busy LOOK; 0: the driver's own back-off */
 	bool busy;	   /* with LOOK (act, poll): nothing was done, another operation is under way there. That is no
 			      uncertainty: it is looked, and acted, again and again until patience ends */
-	bool away;	   /* with FAILED (look): the VM has not got its disk, though it was put back: it is `stuck` */
+	bool away;	   /* of a look: the VM has not got its disk, though nothing of ours is to be done about it any
+			      more. Should the row fail so, or its patience end, the VM is `stuck` */
 	json_t *facts;	   /* patch (top-level merge, null removes), owned; NULL: none */
 	json_t *rescue_facts; /* the same for the rescue VM; only member 0's counts */
 };

@@ -42,7 +42,7 @@ void aws_where(const struct ff_cloud *cloud, const struct ff_member *m, struct f
 			aws_text(m, "left"), ff_json_bool(m->facts, "deleted", false) ? "deleted" : "left over");
 		return;
 	}
-	if (made != NULL && ff_json_bool(m->facts, "in", false)) {
+	if (made != NULL && ff_json_bool(m->facts, "in", false) && !ff_streq(at, "out")) {
 		ff_buf_addf(text,
 			"volume '%s', made of snapshot '%s', is on the VM as %s; the mended volume '%s' is detached",
 			made, snapshot ? snapshot : "", device, replaced ? replaced : "");

@@ -210,10 +210,27 @@ static void see_standing(const struct ff_member *m, int64_t wall_ms, const xmlNo
 	}
 }
 
+/* It was put back; should it not be there, somebody or something has taken it out again. Reads may lag, so it is
+ * waited. */
+static bool has_root(const struct ff_member *m, const xmlNode *node, struct ff_verdict *v)
+{
+	const xmlNode *root = aws_mapping(node, aws_volume(m));
+	bool there = ff_streq(aws_xml_str(root, "deviceName"), aws_root_device(m)) &&
+		     ff_streq(aws_xml_str(root, "ebs/status"), "attached");
+
+	if (there && ff_streq(ff_json_str(m->facts, "at"), "out"))
+		ff_json_set_str(aws_patch(v), "at", "home");
+	if (there)
+		return true;
+	aws_wait(v, START_LOOK_MS, "its root volume '%s' is not attached at %s", aws_volume(m), aws_root_device(m));
+	ff_json_set_str(aws_patch(v), "at", "out");
+	v->away = true;
+	return false;
+}
+
 static void see_start(const struct ff_member *m, int64_t wall_ms, const xmlNode *node, struct ff_verdict *v)
 {
 	const char *state = aws_xml_str(node, "instanceState/name");
-	const xmlNode *root = aws_mapping(node, aws_volume(m));
 
 	if (ff_streq(state, "running") && aws_since(m, "start_ms", wall_ms) == INT64_MAX &&
 		aws_lags(m, "stop_ms", wall_ms)) { /* going home from a stop that reads may not show yet */
@@ -229,11 +246,7 @@ static void see_start(const struct ff_member *m, int64_t wall_ms, const xmlNode 
 		aws_wait(v, STOP_LOOK_MS, "it is stopping");
 	} else if (!ff_streq(state, "stopped")) {
 		gone(state, v);
-	} else if (!ff_streq(aws_xml_str(root, "deviceName"), aws_root_device(m)) ||
-		   !ff_streq(aws_xml_str(root, "ebs/status"), "attached")) {
-		aws_wait(v, START_LOOK_MS, "its root volume '%s' is not attached at %s", aws_volume(m),
-			aws_root_device(m));
-	} else {
+	} else if (has_root(m, node, v)) {
 		see_standing(m, wall_ms, node, v);
 	}
 }

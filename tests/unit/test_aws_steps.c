@@ -436,7 +436,7 @@ static const struct look_case {
 		INSTANCE("stopped", MAPPED("/dev/sda1", "attached", "true")), FF_M_DONE, "!flag"},
 
 	{AWS_START, "{}", INSTANCE("stopped", MAPPED("/dev/sda1", "attached", "true")), FF_M_NOT_DONE, NULL},
-	{AWS_START, "{}", INSTANCE("stopped", ""), FF_M_WAIT, NULL}, /* never without its root */
+	{AWS_START, "{}", INSTANCE("stopped", ""), FF_M_WAIT, "at"}, /* never without its root */
 	{AWS_START, "{}", INSTANCE("stopped", MAPPED("/dev/sda1", "attaching", "true")), FF_M_WAIT, NULL},
 	{AWS_START, "{}", INSTANCE("stopped", MAPPED("/dev/sdb", "attached", "true")), FF_M_WAIT, NULL},
 	{AWS_START, "{\"start_ms\":-1000}",
@@ -503,6 +503,30 @@ Test(aws_steps, looks_say_what_is_true)
 			cr_expect_not_null(json_object_get(s.facts, c->learned), "%zu %s", i, c->learned);
 		stage_down(&s);
 	}
+}
+
+/* Should it stay so until patience ends, the VM is stuck: nobody says that its disk is home. */
+Test(aws_steps, a_root_that_is_out_again_is_told_of)
+{
+	static const struct {
+		const char *mapping, *at;
+		bool away;
+	} cases[] = {
+		{"", "out", true}, {MAPPED("/dev/sda1", "detaching", "true"), "out", true},
+		{MAPPED("/dev/sdb", "attached", "true"), "out", true},
+		{MAPPED("/dev/sda1", "attached", "true"), "home", false}, /* and in again */
+	};
+	struct stage s;
+
+	stage_up(&s, AWS_START);
+	add_facts(s.facts, "{\"at\":\"home\"}");
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_free char *answer = ff_printf(INSTANCE("stopped", "%s"), cases[i].mapping);
+
+		cr_expect_eq(looked(&s, answer, WALL_MS).away, cases[i].away, "%s", answer);
+		cr_expect_str_eq(ff_json_str(s.facts, "at"), cases[i].at, "%s", answer);
+	}
+	stage_down(&s);
 }
 
 #define THEIRS INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-2"))

@@ -217,12 +217,26 @@ Test(engine_flow, whose_disk_is_away_again_is_stuck)
 	static const int home[] = {SWAP, START, RELEASE, FF_STEP_NONE};
 
 	RULES({"look/swap/", .body = "done"}, {"look/start/a", .body = "away"}, {"look/start/b", .body = "failed"},
-		{"look/release/b", .body = "done"});
+		{"look/start/c", .body = "wait-away"}, {"look/start/d", .body = "wait-away", .times = 1},
+		{"look/start/d", .body = "failed"}, {"look/release/", .body = "done"});
 	provider.recover = home;
-	open_flow(FF_FLOW_RECOVER, 0, "b");
+	open_flow(FF_FLOW_RECOVER, 0, "bcd");
 	world_finish(&w);
 	expect_outcome(&w, "a", FF_O_STUCK, "start: ");
 	expect_outcome(&w, "b", FF_O_FAILED_HOME, "its disk is home, but start: ");
+	expect_outcome(&w, "c", FF_O_STUCK, "start: not done within ");
+	expect_outcome(&w, "d", FF_O_FAILED_HOME, "its disk is home, but start: ");
+}
+
+/* It is not "home, and could not be started" on the way back either. */
+Test(engine_flow, whose_disk_is_away_on_the_way_home_is_stuck)
+{
+	RULES({"POST https://toy.test/swap:", .body = "failed"}, {"look/start/a", .body = "away"},
+		{"look/start/b", .body = "failed"});
+	open_flow(FF_FLOW_ROLLBACK, 0, "b");
+	world_finish(&w);
+	expect_outcome(&w, "a", FF_O_STUCK, "swap: ");
+	expect_outcome(&w, "b", FF_O_FAILED_HOME, "swap: ");
 }
 
 Test(engine_flow, a_flow_that_is_not_offered_has_no_rows)

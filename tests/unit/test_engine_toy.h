@@ -214,7 +214,7 @@ TOY void toy_meaning(const char *word, const struct ff_member *m, struct ff_verd
 	else
 		v->meaning = FF_M_FAILED;
 	v->busy = ff_has_prefix(word, "busy");
-	v->away = ff_streq(word, "away");
+	v->away = ff_has_suffix(word, "away");
 	if (v->meaning == FF_M_WAIT || v->meaning == FF_M_STARTED)
 		v->wait_ms = value ? (unsigned)atoi(value + 1) : 0;
 	if (v->meaning == FF_M_WAIT && value) {
