@@ -16,7 +16,7 @@
 struct gc_vm;
 struct gc_job;
 
-enum gc_disk_status { GC_READY, GC_CREATING, GC_RESTORING, GC_FAILED };
+enum gc_disk_status { GC_READY, GC_CREATING, GC_RESTORING, GC_FAILED, GC_DELETING };
 
 struct gc_disk {
 	char *name, *zone; /* zone: or the region of a regional disk */
@@ -28,7 +28,7 @@ struct gc_disk {
 	uint64_t id;
 	json_t *labels, *features, *licenses;		       /* features: names of guest OS features */
 	int64_t size_gb, created_ms, attached_ms, detached_ms; /* the last two 0: never */
-	enum gc_disk_status status;
+	enum gc_disk_status status;			       /* before it is deleted: see gc_disk_status_of() */
 	bool regional, bad, multi_writer;
 	size_t users;		  /* so often it is attached */
 	struct gc_vm *user;	  /* and there, while it is known; otherwise gc_user_of() looks for it */
@@ -39,6 +39,8 @@ struct gc_disk {
 	bool made_by_run;
 	struct sim_op *op; /* the last that was accepted, while it runs */
 };
+/** GC_DELETING while that is under way, and after it. */
+enum gc_disk_status gc_disk_status_of(const struct gc_disk *d);
 
 struct gc_attached {
 	struct gc_disk *disk; /* NULL: a local SSD */

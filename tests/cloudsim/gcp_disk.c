@@ -195,7 +195,7 @@ static int may_attach_there(const struct gcp *gc, const struct gc_job *job, stru
 		return gc_object(r, 400, "invalid",
 			"Invalid value for field 'forceAttach': 'true'. Force attach is only supported for regional "
 			"disks.");
-	if (job->disk->status != GC_READY)
+	if (gc_disk_status_of(job->disk) != GC_READY)
 		return gc_object(r, 400, "resourceNotReady", "The resource '%s' is not ready", disk);
 	if (!gc_machine_takes(vm->machine_type, job->disk->type))
 		return gc_object(r, 400, "badRequest", "[%s] features are not compatible for creating instance.",

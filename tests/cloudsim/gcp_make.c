@@ -41,6 +41,7 @@ void gc_do_make(struct sim *sim, struct gcp *gc, struct gc_job *job)
 		return;
 	}
 	gc_forget_disk(gc, d);
+	d->status = GC_DELETING;
 	if (d->image != NULL)
 		sim_effect(sim, 0, SIM_DELETE_IMAGE, NULL, d->image, NULL, -1);
 }
@@ -187,6 +188,13 @@ void gc_disk_insert(struct gc_call *c)
 }
 
 /* ---- disks.delete */
+
+enum gc_disk_status gc_disk_status_of(const struct gc_disk *d)
+{
+	bool under_way = d->op != NULL && d->op->state == SIM_OP_RUNNING;
+
+	return under_way && ((const struct gc_job *)d->op->job)->kind == GC_J_DELETE ? GC_DELETING : d->status;
+}
 
 /* Whose boot disk it is or was made to be; NULL: nobody's. */
 static const struct gc_vm *vm_of(const struct gc_disk *d)

@@ -11,7 +11,7 @@ static int may_make(const struct sim *sim, const struct gcp *gc, const struct gc
 
 	if (job->key < 0)
 		return gc_refuse_key(r, path, job->key);
-	if (job->disk->status != GC_READY)
+	if (gc_disk_status_of(job->disk) != GC_READY)
 		return gc_object(r, 400, "resourceNotReady", "The resource '%s' is not ready", path);
 	for (size_t i = 0; i < gc->snapshot_count; i++)
 		count += gc->snapshots[i] != job->snapshot && gc->snapshots[i]->source_id == job->disk->id &&

@@ -253,7 +253,7 @@ static json_t *users(const struct gcp *gc, const struct gc_disk *d)
 
 json_t *gc_disk_json(const struct gcp *gc, const struct gc_disk *d)
 {
-	static const char *const words[] = {"READY", "CREATING", "RESTORING", "FAILED"};
+	static const char *const words[] = {"READY", "CREATING", "RESTORING", "FAILED", "DELETING"};
 	ff_auto_free char *path = gc_disk_path(gc, d);
 	ff_auto_json json_t *by = users(gc, d);
 	const char *kind = d->regional ? "regions" : "zones";
@@ -266,7 +266,7 @@ json_t *gc_disk_json(const struct gcp *gc, const struct gc_disk *d)
 	gc_set_i64(o, "sizeGb", d->size_gb);
 	ff_json_set_new(
 		o, d->regional ? "region" : "zone", gc_url_json("projects/%s/%s/%s", gc->project, kind, d->zone));
-	ff_json_set_str(o, "status", words[d->status]);
+	ff_json_set_str(o, "status", words[gc_disk_status_of(d)]);
 	ff_json_set_new(o, "selfLink", gc_url_json("%s", path));
 	ff_json_set_new(o, "type", gc_url_json("projects/%s/%s/%s/diskTypes/%s", gc->project, kind, d->zone, d->type));
 	ff_json_set_str(o, "physicalBlockSizeBytes", "4096");

@@ -288,6 +288,22 @@ Test(cloudsim_gcp_disks, a_fingerprint_may_come_back_in_the_alphabet_for_urls)
 	kit_close(&k);
 }
 
+/* ---- deletion */
+
+Test(cloudsim_gcp_disks, what_is_being_deleted_is_not_attached_nor_taken_a_snapshot_of)
+{
+	struct kit k = open_fleet("");
+
+	cr_assert_eq(kit_ask(&k, "DELETE", GDISK("a"), NULL), 200);
+	cr_assert_str_eq(gk_status(&k, GDISK("a")), "DELETING");
+	gk_refuse(&k, "POST", GVM("vm2") "/attachDisk", "{" SRC("a") "}", 400, "resourceNotReady", "is not ready");
+	gk_refuse(
+		&k, "POST", GDISK("a") "/createSnapshot", "{\"name\":\"s1\"}", 400, "resourceNotReady", "is not ready");
+	kit_settle(&k);
+	gk_refuse(&k, "GET", GDISK("a"), NULL, 404, "notFound", "disks/a' was not found");
+	kit_close(&k);
+}
+
 /* ---- snapshots */
 
 Test(cloudsim_gcp_disks, snapshots_are_made_shown_labelled_and_deleted)
