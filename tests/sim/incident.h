@@ -133,6 +133,8 @@ void vw_later_hear(
 	struct vw_incident *i, const struct vw_later *later, const struct vw_host *host, const struct ff_ask *ask);
 /** What is gone and what is new, by the state as it is now. */
 void vw_judge_things(struct vw_incident *i, const struct vw_later *later, const json_t *now);
+/** Of a rollback whose folder was lost: nothing is gone, and what is left over can be found by its tag. */
+void vw_judge_lost_things(struct vw_incident *i, const struct vw_later *later, const json_t *now);
 
 /* ---------------------------------------------------------------- inside: lost.c */
 
@@ -151,6 +153,8 @@ void vw_lost_judge_found(struct vw_incident *i, const struct vw_host *host);
 void vw_lost_judge_home(struct vw_incident *i, const char *cloud, const json_t *is);
 void vw_lost_judge_disk(struct vw_incident *i, const char *cloud, const json_t *was, const json_t *is,
 	const struct ff_ended *e, const json_t *state);
+/** A snapshot that a lost run has made is found by its tag alone. */
+void vw_lost_judge_snapshot(struct vw_incident *i, const char *cloud, const json_t *snapshot);
 /** Is that what it may end as, where hardly anything went wrong? NULL: nobody says anything of it. */
 bool vw_lost_is_well(const struct vw_incident *i, const struct ff_ended *e);
 

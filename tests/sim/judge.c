@@ -478,6 +478,7 @@ static void judge_snapshots(struct vw_incident *i, const char *cloud, const json
 			vw_wrong(i, "%s: a second snapshot of '%s' by '%s'", cloud, of,
 				ff_json_str(s, "created_by_run"));
 		ff_table_set(&seen, key, i);
+		vw_lost_judge_snapshot(i, cloud, s);
 	}
 	ff_table_free(&seen, NULL);
 }

@@ -568,6 +568,7 @@ void vw_judge_later(struct vw_incident *i, struct vw_later *later)
 		later->by[n].r = ff_engine_result(later->by[n].host->engine);
 	if (i->lost[later->by[0].host->number]) {
 		judge_lost(i, later, 0, now);
+		vw_judge_lost_things(i, later, now);
 		return;
 	}
 	judge_vms(i, later, now);

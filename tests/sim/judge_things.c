@@ -242,6 +242,32 @@ void vw_judge_things(struct vw_incident *i, const struct vw_later *later, const 
 			note_cleaned(i, later, later->by[n].r);
 }
 
+/* ---------------------------------------------------------------- of a lost rollback */
+
+void vw_judge_lost_things(struct vw_incident *i, const struct vw_later *later, const json_t *now)
+{
+	const json_t *thing;
+	size_t k;
+
+	for (size_t n = 0; n < FF_COUNT(kinds) && i->touched_by_hand.count == 0; n++) {
+		const char *id = kinds[n].id;
+
+		json_array_foreach ((json_t *)list_of(later->before, &kinds[n]), k, thing)
+			if (vw_thing(now, &kinds[n], id, ff_json_str(thing, id)) == NULL)
+				vw_wrong(i, "%s: %s '%s' is gone by a rollback whose folder was lost", kinds[n].cloud,
+					kinds[n].list, ff_json_str(thing, id));
+		json_array_foreach ((json_t *)list_of(now, &kinds[n]), k, thing) {
+			const json_t *was = vw_thing(later->before, &kinds[n], id, ff_json_str(thing, id));
+			bool left = was == NULL || holder_of(&kinds[n], was) != NULL;
+
+			if (kinds[n].holder != NULL && left && holder_of(&kinds[n], thing) == NULL &&
+				tag_of(&kinds[n], thing, "fixfleet-run") == NULL)
+				vw_wrong(i, "%s: '%s' is left over by a rollback whose folder was lost, without a tag",
+					kinds[n].cloud, ff_json_str(thing, id));
+		}
+	}
+}
+
 /* ---------------------------------------------------------------- deletions leave */
 
 /* Is that what the deletion names? The path ends with it, or the form has it. */

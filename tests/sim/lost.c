@@ -134,6 +134,17 @@ void vw_lost_judge_disk(struct vw_incident *i, const char *cloud, const json_t *
 			ff_json_str(is, "name"), run, e->reason);
 }
 
+void vw_lost_judge_snapshot(struct vw_incident *i, const char *cloud, const json_t *snapshot)
+{
+	const char *maker = ff_json_str(snapshot, "created_by_run");
+	const char *tag = ff_json_str(snapshot, ff_streq(cloud, "gcp") ? "labels/fixfleet-run" : "tags/fixfleet-run");
+
+	for (size_t h = 0; h < i->vw->host_count; h++)
+		if (i->lost[h] && ff_streq(i->vw->hosts[h]->run, maker) && !ff_streq(tag, maker))
+			vw_wrong(i, "%s: the lost '%s' made snapshot '%s', which bears no tag of it", cloud, maker,
+				ff_json_str(snapshot, ff_streq(cloud, "gcp") ? "name" : "id"));
+}
+
 /* What a lost run may well end as, where hardly anything went wrong. */
 bool vw_lost_is_well(const struct vw_incident *i, const struct ff_ended *e)
 {
