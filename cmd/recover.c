@@ -80,7 +80,7 @@ static int carry_out(struct ff_lost *lost, struct found *f, struct options *o, s
 		return fail_with(&err);
 	status = run_to_end(f, o, view, lost->run, run_dir);
 	ff_log(FF_LOG_INFO, NULL,
-		"what run %s has kept for a way back (snapshots, on Azure replaced disks) stays, known by its tag "
+		"what run %s has kept for a way back (snapshots, replaced disks) stays, known by its tag "
 		"fixfleet-run=%s alone",
 		lost->run, lost->run);
 	return status == EXIT_OK && lost->not_offered_count > 0 ? EXIT_FAILED : status;
