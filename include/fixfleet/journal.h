@@ -47,8 +47,7 @@ struct ff_source ff_source_of(const char *bytes, size_t len);
  * sound record in order (borrowed; 0 to go on, -1 with err to stop).
  * @chain   filled with the end of the sound part, to append after it
  * @sound   bytes of the sound part: a torn tail is cut off there before anything is appended
- * @return  0, or -1 with err (FF_E_LOCAL): damage with "byte N", another version, it cannot be read; or each's own
- * error
+ * @return  0, or -1 with err: each's own, or FF_E_LOCAL: damage with "byte N", another version, it cannot be read
  */
 int ff_journal_read(struct ff_source journal, int (*each)(void *arg, const struct ff_node *record, struct ff_err *err),
 	void *arg, struct ff_chain *chain, size_t *sound, struct ff_err *err);

@@ -20,8 +20,9 @@ void azure_is_detached(const struct ff_member *m, struct ff_verdict *v)
 	static const char *const over[] = {"attached", "alone", "holder_busy", "vm_etag", "vm_disks"};
 
 	azure_done(m, v);
-	for (size_t i = 0; i < (m->step == AZ_FREE_COPY ? FF_COUNT(over) : 2); i++)
-		ff_json_set_new(azure_patch(v), over[i], json_null());
+	for (size_t i = 0; i < FF_COUNT(over); i++)
+		if (json_object_get(m->facts, over[i]) != NULL)
+			ff_json_set_new(azure_patch(v), over[i], json_null());
 }
 
 /* Does the VM's list show the effect? An operation that succeeded and shows nothing else is believed. */

@@ -531,63 +531,52 @@ Test(aws_steps, a_root_that_is_out_again_is_told_of)
 
 #define THEIRS INSTANCE("running", MAPPED("/dev/sda1", "attached", "true") RUN_TAG("run-2"))
 
-/* There is no compare-and-set: after the write the other's tag is believed only when ours had time to be seen. */
-Test(aws_steps, a_claim_is_taken_over_when_told_so)
-{
-	static const struct {
-		const char *facts;
-		enum ff_meaning meaning;
-	} cases[] = {{"{\"side\":true}", FF_M_NOT_DONE}, {"{\"side\":true,\"claim_ms\":-2500}", FF_M_WAIT},
-		{"{\"side\":true,\"claim_ms\":-70000}", FF_M_FAILED}};
+struct claim_case {
+	const char *facts;
+	enum ff_meaning meaning; /* of a look that shows the claim of run-2 */
+};
 
-	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+static void expect_claims(const struct claim_case *cases, size_t n, bool take_over)
+{
+	for (size_t i = 0; i < n; i++) {
 		struct stage s;
 
 		stage_up(&s, AWS_CLAIM);
-		s.m.take_over = true;
+		s.m.take_over = take_over;
 		add_facts(s.facts, cases[i].facts);
 		cr_expect_eq(looked(&s, THEIRS, WALL_MS).meaning, cases[i].meaning, "%s", cases[i].facts);
 		stage_down(&s);
 	}
+}
+
+/* There is no compare-and-set: after the write the other's tag is believed only when ours had time to be seen. */
+Test(aws_steps, a_claim_is_taken_over_when_told_so)
+{
+	static const struct claim_case cases[] = {{"{\"side\":true}", FF_M_NOT_DONE},
+		{"{\"side\":true,\"claim_ms\":-2500}", FF_M_WAIT},
+		{"{\"side\":true,\"claim_ms\":-70000}", FF_M_FAILED}};
+
+	expect_claims(cases, FF_COUNT(cases), true);
 }
 
 /* simulation: two rollbacks wrote their claims a second apart, each read the other's name, and neither went on */
 Test(aws_steps, of_two_that_claim_at_once_one_goes_on)
 {
-	static const struct {
-		const char *facts;
-		enum ff_meaning meaning;
-	} cases[] = {{"{\"side\":true}", FF_M_FAILED}, {"{\"side\":true,\"claim_ms\":-500}", FF_M_WAIT},
-		{"{\"side\":true,\"claim_ms\":-3400}", FF_M_WAIT}, {"{\"side\":true,\"claim_ms\":-3500}", FF_M_FAILED}};
+	static const struct claim_case cases[] = {{"{\"side\":true}", FF_M_FAILED},
+		{"{\"side\":true,\"claim_ms\":-500}", FF_M_WAIT}, {"{\"side\":true,\"claim_ms\":-3400}", FF_M_WAIT},
+		{"{\"side\":true,\"claim_ms\":-3500}", FF_M_FAILED}};
 
-	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		struct stage s;
-
-		stage_up(&s, AWS_CLAIM);
-		add_facts(s.facts, cases[i].facts);
-		cr_expect_eq(looked(&s, THEIRS, WALL_MS).meaning, cases[i].meaning, "%s", cases[i].facts);
-		stage_down(&s);
-	}
+	expect_claims(cases, FF_COUNT(cases), false);
 }
 
 /* simulation, seed 960000163: rolled back a second after it was released, and the tag was still to be seen */
 Test(aws_steps, the_claim_of_the_run_that_is_rolled_back_is_nobodys)
 {
-	static const struct {
-		const char *facts;
-		enum ff_meaning meaning;
-	} cases[] = {{"{\"side\":true,\"of\":\"run-3\"}", FF_M_FAILED},
+	static const struct claim_case cases[] = {{"{\"side\":true,\"of\":\"run-3\"}", FF_M_FAILED},
 		{"{\"side\":true,\"of\":\"run-2\"}", FF_M_NOT_DONE},
 		{"{\"side\":true,\"of\":\"run-2\",\"claim_ms\":-2500}", FF_M_WAIT}};
 
-	for (size_t i = 0; i < FF_COUNT(cases); i++) {
-		struct stage s;
-
-		stage_up(&s, AWS_CLAIM);
-		add_facts(s.facts, cases[i].facts);
-		cr_expect_eq(looked(&s, THEIRS, WALL_MS).meaning, cases[i].meaning, "%s", cases[i].facts);
-		stage_down(&s);
-	}
+	expect_claims(cases, FF_COUNT(cases), false);
 }
 
 /* Deleted with the value that was written: another operator may go on with the run. */
