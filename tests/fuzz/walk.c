@@ -61,6 +61,12 @@ static bool ask_for(struct fuzz_walk *w, int rc, struct ff_ask *ask, const struc
 	return got;
 }
 
+static void look_again(struct ff_verdict *v, size_t from, size_t upto)
+{
+	for (size_t i = from; i < upto; i++)
+		v[i].meaning = FF_M_LOOK;
+}
+
 /* One look of each member: alone, or together where the row offers that. */
 static bool look(struct fuzz_walk *w, const struct ff_step *row, struct ff_verdict *v)
 {
@@ -77,7 +83,7 @@ static bool look(struct fuzz_walk *w, const struct ff_step *row, struct ff_verdi
 		if (!ask_for(w, rc, &ask, &err, &answer, &class))
 			return false;
 		if (!readable(&answer, class))
-			v[i].meaning = FF_M_LOOK;
+			look_again(v, i, many ? w->count : i + 1);
 		else if (many)
 			row->lookeds(w->cloud, w->members, w->count, w->now_ms, &answer, v);
 		else
@@ -112,7 +118,7 @@ static bool act(struct fuzz_walk *w, const struct ff_step *row, bool polling, st
 	if (!ask_for(w, rc, &ask, &err, &answer, &class))
 		return false;
 	if (polling && !readable(&answer, class))
-		v[0].meaning = FF_M_LOOK;
+		look_again(v, 0, w->count);
 	else
 		(polling ? w->provider->polled : row->acted)(w->cloud, w->members, w->count, w->now_ms, &answer, v);
 	for (size_t i = 0; i < w->count; i++)
