@@ -80,8 +80,10 @@ static bool look(struct fuzz_walk *w, const struct ff_step *row, struct ff_verdi
 		int rc = many ? row->looks(w->cloud, w->members, w->count, &ask, &err)
 			      : row->look(w->cloud, &w->members[i], &ask, &err);
 
-		if (!ask_for(w, rc, &ask, &err, &answer, &class))
+		if (!ask_for(w, rc, &ask, &err, &answer, &class)) {
+			learn(w, v);
 			return false;
+		}
 		if (!readable(&answer, class))
 			look_again(v, i, many ? w->count : i + 1);
 		else if (many)
