@@ -110,6 +110,12 @@ static void leave_alone(struct ff_engine *e, struct ff_one *one)
 	ff_one_turn_home(e, one, FF_O_SKIPPED, FF_E_CONFLICT, why);
 }
 
+/* What it was claimed for is older than the run's going on. */
+static bool is_looked_at_anew(const struct ff_one *one)
+{
+	return one->found != NULL && !one->homeward && (ff_one_row(one)->flags & FF_TAKES_DOWN) != 0;
+}
+
 static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 {
 	const struct ff_step *row = &one->scope->provider->steps[row_number];
@@ -129,7 +135,8 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
 	if (row->kind == FF_STEP_REPAIR)
 		ff_job_start(e, one);
-	else if (one->homeward || e->flow == FF_FLOW_RECOVER || row->act == NULL || (row->flags & FF_LOOK_FIRST) != 0)
+	else if (one->homeward || e->flow == FF_FLOW_RECOVER || row->act == NULL || (row->flags & FF_LOOK_FIRST) != 0 ||
+		 is_looked_at_anew(one))
 		ff_one_look(e, one);
 	else
 		ff_one_act(e, one);

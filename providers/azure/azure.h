@@ -300,6 +300,19 @@ int azure_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err
 
 /** "running" of "PowerState/running" in instanceView.statuses, lower case, in `out`; "" when it is not said. */
 const char *azure_power(const json_t *view, char out[32]);
+/** When the last change of the VM ended, a start among them: instanceView's "ProvisioningState/..." has its time
+ * (recorded in vm_power_states). NULL when it is not said. Borrowed. */
+const char *azure_changed(const json_t *view);
+/** That is so short ago that a Windows which boots well need not have been heard of yet: its agent's silence says
+ * nothing then. False, too, where no time is said. */
+bool azure_may_come_up(const json_t *view, int64_t wall_ms);
+/**
+ * The VM was affected when it was found, hours ago perhaps: is it well by now, or may it be? Then v says so, as failed
+ * or to be waited for, and nothing is to be done to it. `claimed`: our claim is on it, which was a change of its own.
+ * False in a rollback, which does not ask.
+ */
+bool azure_is_well_again(
+	const struct ff_member *m, const json_t *view, bool claimed, int64_t wall_ms, struct ff_verdict *v);
 /** The tag of that name, any case; NULL when absent. Borrowed. */
 const char *azure_tag(const json_t *tags, const char *name);
 /** A copy of the tags with this one set (NULL value: removed), whatever the case of its name was. */

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define AGENT_LOOK_MS 10000
+#define CLAIM_ENDS_MS 60000 /* from the answer to a claim to its end, with what clocks differ by */
+
 AZ_LOOK_FN(azure_look_vm)
 {
 	if (azure_ask_resource(cloud, ask, "GET", m->vm->id, "?$expand=instanceView&", AZ_VM_API, err) < 0)
@@ -47,16 +50,31 @@ static void forget_fresh(struct ff_verdict *v)
 
 /* ---------------------------------------------------------------- claim */
 
-/* Evidence is of discovery; hours may lie between it and this VM's turn. */
-static bool recovered(const struct ff_member *m, const json_t *vm)
+/* Our claim is a change, too: is it the last one? */
+static bool is_our_change(const struct ff_member *m, const json_t *view)
 {
-	const json_t *view = ff_json_at(vm, "properties/instanceView");
+	int64_t claimed_ms = ff_json_int(m->facts, "claim_ms", 0), time;
+
+	return ff_time_parse(azure_changed(view), &time) == 0 && time - CLAIM_ENDS_MS <= claimed_ms;
+}
+
+bool azure_is_well_again(
+	const struct ff_member *m, const json_t *view, bool claimed, int64_t wall_ms, struct ff_verdict *v)
+{
 	char power[32];
 
 	if (ff_json_str(m->facts, "of") != NULL) /* a rollback: it is well, and its mended disk leaves all the same */
 		return false;
-	return m->vm->health == FF_AFFECTED && ff_streq(azure_power(view, power), "running") &&
-	       ff_strcaseeq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready");
+	if (m->vm->health != FF_AFFECTED || !ff_streq(azure_power(view, power), "running"))
+		return false;
+	if (ff_strcaseeq(ff_json_str(view, "vmAgent/statuses/0/displayStatus"), "Ready")) {
+		azure_failed(v, FF_E_CONFLICT, "the VM has come up by itself, its agent is ready");
+		return true;
+	}
+	if (!azure_may_come_up(view, wall_ms) || (claimed && is_our_change(m, view)))
+		return false;
+	azure_wait(v, AGENT_LOOK_MS, "the VM was started or changed a moment ago, its agent may answer yet");
+	return true;
 }
 
 static void foreign(struct ff_verdict *v, const char *run, const char *by)
@@ -73,6 +91,7 @@ AZ_LOOKED_FN(azure_claim_looked)
 {
 	azure_auto_reply reply = {0};
 	const char *run, *state;
+	const json_t *view;
 
 	(void)cloud;
 	azure_begin_look(&reply, wall_ms, answer, v);
@@ -82,6 +101,7 @@ AZ_LOOKED_FN(azure_claim_looked)
 	}
 	run = azure_tag(ff_json_at(reply.body, "tags"), AZ_TAG_RUN);
 	state = ff_json_str(reply.body, "properties/provisioningState");
+	view = ff_json_at(reply.body, "properties/instanceView");
 	if (ff_strcaseeq(state, "Deleting"))
 		azure_failed(v, FF_E_GONE, "the VM is being deleted");
 	else if (run != NULL && *run != '\0' && !ff_streq(run, m->run) && !ff_may_replace_claim(m, run))
@@ -91,12 +111,12 @@ AZ_LOOKED_FN(azure_claim_looked)
 			azure_id_name(azure_os_disk_id(reply.body)));
 	else if (!azure_state_terminal(state))
 		azure_wait(v, 0, "another change of the VM is under way, its provisioning state is %s", state);
+	else if (azure_is_well_again(m, view, ff_streq(run, m->run), wall_ms, v))
+		return;
 	else if (ff_streq(run, m->run)) {
 		azure_done(m, v);
 		forget_fresh(v);
-	} else if (recovered(m, reply.body))
-		azure_failed(v, FF_E_CONFLICT, "the VM has come up by itself, its agent is ready");
-	else {
+	} else {
 		v->meaning = FF_M_NOT_DONE;
 		take_fresh(reply.body, v);
 	}
@@ -122,6 +142,8 @@ AZ_ACTED_FN(azure_claim_acted)
 	struct ff_ask resource = {0};
 
 	azure_begin(&reply, wall_ms, answer, v, n);
+	if (m->step == AZ_CLAIM)
+		ff_json_set_int(azure_patch(v), "claim_ms", wall_ms);
 	if (reply.class != FF_E_NONE) {
 		azure_unhappy(&reply, AZ_ACT, v);
 		return;

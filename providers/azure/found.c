@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define AGENT_FRESH_MS (15 * 60 * 1000)
+#define COMES_UP_MS    (5 * 60 * 1000) /* from a start until Windows' agent has been heard; a minute as a rule */
 
 /* ---------------------------------------------------------------- small readings, used by the steps too */
 
@@ -22,6 +23,28 @@ const char *azure_power(const json_t *view, char out[32])
 			snprintf(out, 32, "%.31s", lower + strlen("powerstate/"));
 	}
 	return out;
+}
+
+const char *azure_changed(const json_t *view)
+{
+	const json_t *status;
+	size_t i;
+
+	json_array_foreach (ff_json_at(view, "statuses"), i, status) {
+		ff_auto_free char *lower = azure_lower(ff_json_str(status, "code"));
+
+		if (ff_has_prefix(lower, "provisioningstate/"))
+			return ff_json_str(status, "time");
+	}
+	return NULL;
+}
+
+bool azure_may_come_up(const json_t *view, int64_t wall_ms)
+{
+	int64_t time;
+
+	return ff_time_parse(azure_changed(view), &time) == 0 && wall_ms - time < COMES_UP_MS &&
+	       time - wall_ms < COMES_UP_MS; /* later than that a clock is wrong, and nothing is known */
 }
 
 const char *azure_tag(const json_t *tags, const char *name)
@@ -256,6 +279,15 @@ static void agent_evidence(struct ff_vm *vm, const json_t *status)
 		time ? time : "", *message ? ": " : "", message);
 }
 
+/* "the VM's last change ended at 2024-07-19T05:00:00Z", where that puts the agent's word in doubt. */
+static enum azure_agent sick_or_not_yet(struct ff_vm *vm, const json_t *view, int64_t wall_ms)
+{
+	if (!azure_may_come_up(view, wall_ms))
+		return AZ_AGENT_SICK;
+	ff_strv_addf(&vm->evidence, "the VM's last change ended at %s", azure_changed(view));
+	return AZ_AGENT_NOT_YET;
+}
+
 /*
  * Sick is code ProvisioningState/Unavailable, level Warning, "Not Ready". Healthy is "Ready" of a fresh time: after a
  * stop Azure goes on saying "Ready" with the time of before (recorded in vm_power_states).
@@ -272,7 +304,7 @@ static enum azure_agent read_agent(struct ff_vm *vm, const json_t *view, int64_t
 	}
 	agent_evidence(vm, status);
 	if (ff_strcaseeq(shown, "Not Ready") || ff_strcaseeq(code, "ProvisioningState/Unavailable"))
-		return AZ_AGENT_SICK;
+		return sick_or_not_yet(vm, view, wall_ms);
 	if (!ff_strcaseeq(shown, "Ready"))
 		return AZ_AGENT_UNKNOWN;
 	if (ff_time_parse(ff_json_str(status, "time"), &time) < 0 || wall_ms - time > AGENT_FRESH_MS)

@@ -11,6 +11,7 @@ enum azure_agent {
 	AZ_AGENT_READY,
 	AZ_AGENT_STALE, /* "Ready", but of a time long ago */
 	AZ_AGENT_SICK,
+	AZ_AGENT_NOT_YET, /* as sick, but so shortly after a start or another change that it may be booting */
 };
 
 /* What is needed of a VM only while discovery runs. */

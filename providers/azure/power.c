@@ -85,7 +85,7 @@ AZ_LOOKED_FN(azure_stop_looked)
 		azure_wait(v, POWER_WAIT_MS, "the VM is %s", power);
 	else if (*power == '\0')
 		azure_wait(v, POWER_WAIT_MS, "azure does not say the VM's power state");
-	else
+	else if (!azure_is_well_again(m, reply.body, true, wall_ms, v))
 		v->meaning = FF_M_NOT_DONE;
 }
 

@@ -94,6 +94,15 @@ static void hurry(struct aw_call *c, struct aw_vm *vm, bool force)
 		vm->op->due_ms = due;
 }
 
+/* It passes its status check, or will: it boots. */
+static bool is_well(const struct aw_call *c, const struct aw_vm *vm)
+{
+	enum aw_status status = aw_status_now(c->sim, c->aws, vm, 0);
+
+	return status == AW_OK ||
+	       (status == AW_INITIALIZING && vm->boots && c->sim->now_ms - vm->booted_ms >= SIM_SEEN_MS);
+}
+
 static void begin_stop(struct aw_call *c, struct aw_vm *vm)
 {
 	bool force = ff_streq(aw_get(c, "Force"), "true");
@@ -103,7 +112,7 @@ static void begin_stop(struct aw_call *c, struct aw_vm *vm)
 		return;
 	}
 	aw_note_vm(c, vm);
-	if (!vm->demanded && aw_status_now(c->sim, c->aws, vm, 0) == AW_OK && !aw_vol_is_bad(c->sim, vm->root))
+	if (!vm->demanded && is_well(c, vm) && !aw_vol_is_bad(c->sim, vm->root))
 		sim_violation(c->sim, "'%s' was healthy when it was asked to stop", vm->name);
 	vm->stops++;
 	aw_set_power(c->sim, vm, AW_STOPPING, "Client.UserInitiatedShutdown",

@@ -75,6 +75,7 @@ struct az_vm {
 	enum az_power power;
 	enum az_agent_mode agent_mode;
 	int64_t booted_ms;   /* when the last start ended */
+	int64_t changed_ms;  /* when the last operation ended, of whatever kind (recorded: vm_power_states) */
 	bool boots;	     /* what it booted from is not bad */
 	enum az_agent shown; /* what the agent said last, before a stop or start */
 	int64_t shown_ms;

@@ -181,12 +181,14 @@ void az_poll(struct az_call *c)
 
 /* ---- ends */
 
-static void release(struct sim_op *op)
+static void release(const struct sim *sim, struct sim_op *op)
 {
 	struct az_job *job = op->job;
 
-	if (job->vm != NULL && job->vm->op == op)
+	if (job->vm != NULL && job->vm->op == op) {
 		job->vm->op = NULL;
+		job->vm->changed_ms = sim->now_ms;
+	}
 	if (job->disk != NULL && job->disk->op == op)
 		job->disk->op = NULL;
 }
@@ -196,7 +198,7 @@ void az_finish(struct sim *sim, void *self, struct sim_op *op)
 	struct azure *az = self;
 	struct az_job *job = op->job;
 
-	release(op);
+	release(sim, op);
 	if (job->vm != NULL)
 		job->vm->failed = false;
 	switch (job->kind) {
@@ -223,7 +225,7 @@ void az_abandon(struct sim *sim, void *self, struct sim_op *op)
 {
 	struct az_job *job = op->job;
 
-	release(op);
+	release(sim, op);
 	az_unplan(job);
 	if (job->vm != NULL) {
 		job->vm->failed = true;

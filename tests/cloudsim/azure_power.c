@@ -31,6 +31,12 @@ void az_boot(struct sim *sim, struct az_vm *vm)
 	az_check_vm(sim, vm);
 }
 
+/* Running, it is up or comes up. */
+static bool is_well(const struct az_vm *vm)
+{
+	return vm->agent_mode == AZ_AGENT_READY || (vm->agent_mode == AZ_AGENT_AUTO && vm->boots);
+}
+
 /*
  * A machine that boot-loops runs, its agent does not answer. What was shown before a start stays for as long as booting
  * takes: a Ready that is stale (recorded: vm_power_states); it is the time in it that tells.
@@ -38,7 +44,6 @@ void az_boot(struct sim *sim, struct az_vm *vm)
 enum az_agent az_agent_now(const struct sim *sim, const struct azure *az, const struct az_vm *vm, int64_t *time_ms)
 {
 	int64_t up_ms = vm->booted_ms + az->latency[AZ_L_BOOT];
-	bool well = vm->agent_mode == AZ_AGENT_READY || (vm->agent_mode == AZ_AGENT_AUTO && vm->boots);
 
 	*time_ms = vm->shown_ms;
 	if (vm->agent_mode == AZ_AGENT_NONE || vm->power == AZ_DEALLOCATED)
@@ -50,7 +55,7 @@ enum az_agent az_agent_now(const struct sim *sim, const struct azure *az, const 
 			*time_ms = sim->now_ms;
 		return vm->shown;
 	}
-	if (!well) {
+	if (!is_well(vm)) {
 		*time_ms = sim->now_ms;
 		return AZ_AGENT_IS_SICK;
 	}
@@ -108,10 +113,11 @@ static bool idle(const struct az_vm *vm, const struct action *a)
 static void note_stop(struct az_call *c, struct az_vm *vm, const char *kind)
 {
 	int64_t time_ms;
+	bool up = az_agent_now(c->sim, c->az, vm, &time_ms) == AZ_AGENT_IS_READY ||
+		  (is_well(vm) && c->sim->now_ms - vm->booted_ms >= SIM_SEEN_MS);
 
 	vm->stops++;
-	if (!vm->demanded && !az_disk_is_bad(c->sim, vm->os_disk.disk) &&
-		az_agent_now(c->sim, c->az, vm, &time_ms) == AZ_AGENT_IS_READY)
+	if (!vm->demanded && !az_disk_is_bad(c->sim, vm->os_disk.disk) && up)
 		sim_violation(c->sim, "'%s' was healthy when it was asked to %s", vm->name, kind);
 }
 

@@ -227,7 +227,7 @@ int az_read_vm(struct sim *sim, struct azure *az, const json_t *o, const char *w
 		az_read_ade(az, vm, o, where, err) < 0)
 		return -1;
 	sim_index_put(az->vm_index, vm->id, az->vm_count - 1);
-	vm->booted_ms = sim->now_ms - 86400000;
+	vm->booted_ms = vm->changed_ms = sim->now_ms - 86400000;
 	vm->boots = !az_disk_is_bad(sim, vm->os_disk.disk);
 	vm->shown = vm->agent_mode == AZ_AGENT_NONE || vm->power == AZ_DEALLOCATED ? AZ_NO_AGENT
 		    : vm->agent_mode == AZ_AGENT_NOT_READY || !vm->boots	   ? AZ_AGENT_IS_SICK

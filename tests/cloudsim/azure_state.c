@@ -98,9 +98,10 @@ static int detach_by_hand(struct sim *sim, struct az_vm *vm, const char *disk, s
 	return before != vm->data_count ? 0 : ff_fail(err, FF_E_USAGE, "nothing to detach from '%s'", vm->name);
 }
 
-static void touch_tags(struct az_vm *vm, const json_t *tags)
+static void touch_tags(struct az_vm *vm, const json_t *tags, int64_t now_ms)
 {
 	vm->etag++;
+	vm->changed_ms = now_ms;
 	if (tags != NULL)
 		ff_json_merge(vm->tags, tags);
 	else
@@ -127,7 +128,7 @@ int az_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 	if (op == 2)
 		return detach_by_hand(sim, vm, disk, err);
 	if (op == 3) {
-		touch_tags(vm, tags);
+		touch_tags(vm, tags, sim->now_ms);
 		return 0;
 	}
 	if (op == 4) {
@@ -138,6 +139,7 @@ int az_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 		sim_op_fail(sim, vm->op, 409, "OperationPreempted",
 			"Operation execution has been preempted by a more recent operation.");
 	vm->failed = false;
+	vm->changed_ms = sim->now_ms;
 	if (vm->power == AZ_RUNNING)
 		az_agent_freeze(sim, az, vm);
 	if (op == 0)

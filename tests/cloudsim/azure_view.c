@@ -274,7 +274,7 @@ json_t *az_instance_view(const struct sim *sim, const struct azure *az, const st
 	}
 	if (agent != AZ_NO_AGENT)
 		ff_json_set_new(o, "vmAgent", agent_json(vm, agent, time_ms));
-	sim_time(vm->op != NULL ? vm->op->began_ms : vm->booted_ms, when);
+	sim_time(vm->op != NULL ? vm->op->began_ms : vm->changed_ms, when);
 	if (vm->os_disk.disk != NULL)
 		ff_json_set_new(o, "disks", json_pack("[o]", disk_view(vm->os_disk.disk, when)));
 	ff_json_set_str(o, "hyperVGeneration", vm->generation);

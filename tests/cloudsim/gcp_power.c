@@ -190,6 +190,7 @@ void gc_stop(struct gc_call *c)
 	bool idle = vm != NULL && vm->op == NULL;
 	int64_t grace = vm != NULL && hard == 0 && vm->status == GC_RUNNING ? vm->graceful_ms : 0;
 	struct gc_job *job;
+	bool up;
 
 	if (vm == NULL || discard < 0 || hard < 0)
 		return;
@@ -204,7 +205,8 @@ void gc_stop(struct gc_call *c)
 	if (vm->status != GC_RUNNING)
 		return;
 	vm->stops++;
-	if (!vm->demanded && !gc_disk_is_bad(c->sim, vm->own) && gc_is_well(c->sim, c->gc, vm))
+	up = gc_is_well(c->sim, c->gc, vm) || (vm->boots && c->sim->now_ms - vm->booted_ms >= SIM_SEEN_MS);
+	if (!vm->demanded && !gc_disk_is_bad(c->sim, vm->own) && up)
 		sim_violation(c->sim, "'%s' was healthy when it was asked to stop", vm->name);
 	if (!idle || (has_local_ssd(vm) && !job->discard_ssd))
 		return;

@@ -150,7 +150,8 @@ Test(azure_discover, the_questions_are_the_documented_ones)
 }
 
 /* One Windows VM with these particulars. */
-static struct ff_cloud *one_vm(const char *vm, const char *disk, const char *view, const char *locks, int locks_status)
+static struct ff_cloud *one_vm_of(struct ff_scope_options options, const char *vm, const char *disk, const char *view,
+	const char *locks, int locks_status)
 {
 	ff_auto_free char *vms = ff_printf("{\"value\":[%s]}", vm), *disks = ff_printf("{\"value\":[%s]}", disk);
 	const struct reply script[] = {
@@ -165,10 +166,17 @@ static struct ff_cloud *one_vm(const char *vm, const char *disk, const char *vie
 		{"/disks/", 404, ""},
 		{NULL, 0, NULL},
 	};
-	struct ff_cloud *cloud = kit_cloud();
+	struct ff_cloud *cloud;
 
+	ff_strv_add(&options.groups, "prod");
+	cloud = kit_cloud_of(options);
 	cr_assert_eq(run(cloud, script), FF_TURN_DONE, "%s", failure.text);
 	return cloud;
+}
+
+static struct ff_cloud *one_vm(const char *vm, const char *disk, const char *view, const char *locks, int locks_status)
+{
+	return one_vm_of((struct ff_scope_options){0}, vm, disk, view, locks, locks_status);
 }
 
 #define NO_LOCKS "{\"value\":[]}", 200
@@ -200,6 +208,48 @@ Test(azure_discover, health_follows_power_and_agent)
 		cr_assert_eq(vm->health, cases[i].health, "case %zu: %s", i, vm->reason);
 		cr_assert_eq(vm->running, cases[i].running);
 		cr_assert_neq(*vm->reason, '\0');
+		ff_azure.close(cloud);
+	}
+}
+
+#define VIEW_OF(changed)                                                                                               \
+	"{\"vmAgent\":{\"statuses\":[" SICK "]},\"statuses\":[{\"code\":\"ProvisioningState/succeeded\"" changed       \
+	"},{\"code\":\"PowerState/running\"}]}"
+#define CHANGED(time) VIEW_OF(",\"time\":\"" time "\"")
+
+/* The recorded vm_power_states: that time is when the last start, stop or other change ended. */
+Test(azure_discover, a_vm_that_may_be_booting_is_not_called_affected)
+{
+	static const struct {
+		const char *view, *run; /* run: whose claim it bears */
+		enum ff_health health;
+		bool doubted;
+	} cases[] = {
+		{CHANGED("2024-07-19T05:55:01Z"), "", FF_SUSPECT, true},
+		{CHANGED("2024-07-19T05:59:59.1668727+00:00"), "", FF_SUSPECT, true},
+		{CHANGED("2024-07-19T06:00:30Z"), "", FF_SUSPECT, true}, /* clocks differ */
+		{CHANGED("2024-07-19T05:55:00Z"), "", FF_AFFECTED, false},
+		{CHANGED("2024-07-18T05:59:59Z"), "", FF_AFFECTED, false},
+		{CHANGED("2024-07-19T06:05:00Z"), "", FF_AFFECTED, false}, /* one of the clocks is wrong */
+		{CHANGED("just now"), "", FF_AFFECTED, false},
+		{VIEW_OF(""), "", FF_AFFECTED, false},
+		{CHANGED("2024-07-19T05:59:59Z"), "run-1", FF_AFFECTED, true}, /* the change may have been that claim */
+		{CHANGED("2024-07-19T05:59:59Z"), "run-2", FF_SKIPPED, true},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_free char *vm = ff_strdup(VM("web", "Windows", "", ""));
+		ff_auto_free char *tagged = ff_printf("%.*s\"fixfleet-run\":\"%s\",%s", (int)(strstr(vm, "\"a\"") - vm),
+			vm, cases[i].run, strstr(vm, "\"a\""));
+		struct ff_cloud *cloud = one_vm_of((struct ff_scope_options){.run = "run-1"}, tagged,
+			DISK("web", "", ""), cases[i].view, NO_LOCKS);
+		struct ff_vm *web = vm_of(cloud, "web");
+		bool told = false;
+
+		cr_assert_eq(web->health, cases[i].health, "case %zu: %s", i, web->reason);
+		for (size_t k = 0; k < web->evidence.count; k++)
+			told = told || ff_has_prefix(web->evidence.items[k], "the VM's last change ended at 20");
+		cr_assert_eq(told, cases[i].doubted, "case %zu", i);
 		ff_azure.close(cloud);
 	}
 }

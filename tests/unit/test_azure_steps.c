@@ -276,6 +276,80 @@ Test(azure_steps, verify_wants_the_agents_word_of_after_the_start)
 	cr_assert_eq(kit_looked(cloud, &k, AZ_VERIFY, 200, body), FF_M_WAIT, "a start that nobody saw proves nothing");
 }
 
+/* What azure says of a VM whose agent does not answer, or does, and whose last change ended then. */
+static char *view_of(const char *agent, const char *changed)
+{
+	return ff_printf(
+		"{\"vmAgent\":{\"statuses\":[{\"displayStatus\":\"%s\",\"time\":\"%s\"}]},\"statuses\":[{"
+		"\"code\":\"ProvisioningState/succeeded\",\"time\":\"%s\"},{\"code\":\"PowerState/running\"}]}",
+		agent, changed, changed);
+}
+
+/* The evidence it was chosen for may be hours old: another may have mended it, a human may have started it. */
+Test(azure_steps, a_vm_that_is_well_or_may_be_by_now_is_neither_claimed_nor_stopped)
+{
+	static const struct {
+		const char *agent, *changed, *run; /* run: whose claim it bears */
+		int64_t claim_ago_ms;		   /* of ours, as far as this process knows; -1: it does not */
+		enum ff_meaning claim, stop;
+	} cases[] = {
+		{"Not Ready", "2024-07-19T05:00:00Z", "", -1, FF_M_NOT_DONE, FF_M_NOT_DONE},
+		{"Not Ready", "2024-07-19T05:59:00Z", "", -1, FF_M_WAIT, FF_M_WAIT},
+		{"Not Ready", "2024-07-19T05:55:00Z", "", -1, FF_M_NOT_DONE, FF_M_NOT_DONE},
+		{"Ready", "2024-07-19T05:00:00Z", "", -1, FF_M_FAILED, FF_M_FAILED},
+		{"Ready", "2024-07-19T05:59:00Z", "", -1, FF_M_FAILED, FF_M_FAILED},
+		/* our claim is the last change: it says as little as before */
+		{"Not Ready", "2024-07-19T05:59:05Z", "run-1", 60000, FF_M_DONE, FF_M_NOT_DONE},
+		/* somebody has changed it since */
+		{"Not Ready", "2024-07-19T05:59:05Z", "run-1", 180000, FF_M_WAIT, FF_M_WAIT},
+		/* of a process that has died */
+		{"Not Ready", "2024-07-19T05:59:05Z", "run-1", -1, FF_M_WAIT, FF_M_WAIT},
+		{"Not Ready", "2024-07-19T05:50:00Z", "run-1", -1, FF_M_DONE, FF_M_NOT_DONE},
+		{"Ready", "2024-07-19T05:59:05Z", "run-1", 60000, FF_M_FAILED, FF_M_FAILED},
+		/* the claim was refused: the change that is seen is another's */
+		{"Not Ready", "2024-07-19T05:59:05Z", "", 60000, FF_M_WAIT, FF_M_NOT_DONE},
+	};
+
+	for (size_t i = 0; i < FF_COUNT(cases); i++) {
+		ff_auto_free char *view = view_of(cases[i].agent, cases[i].changed);
+		ff_auto_free char *vm = ff_printf(
+			"{\"tags\":{\"fixfleet-run\":\"%s\"},\"properties\":{\"provisioningState\":\"Succeeded\","
+			"\"storageProfile\":{\"osDisk\":{\"managedDisk\":{\"id\":\"%s\"}}},\"instanceView\":%s}}",
+			cases[i].run, original, view);
+
+		json_object_del(k.facts, "claim_ms");
+		if (cases[i].claim_ago_ms >= 0)
+			ff_json_set_int(k.facts, "claim_ms", NOW - cases[i].claim_ago_ms);
+		cr_expect_eq(kit_looked(cloud, &k, AZ_CLAIM, 200, vm), cases[i].claim, "case %zu: %s", i, k.v.err.text);
+		cr_expect_eq(kit_looked(cloud, &k, AZ_STOP, 200, view), cases[i].stop, "case %zu: %s", i, k.v.err.text);
+	}
+}
+
+Test(azure_steps, evidence_does_not_keep_a_rollback_nor_who_was_chosen_without_it_from_its_stop)
+{
+	ff_auto_free char *view = view_of("Ready", "2024-07-19T05:59:00Z");
+
+	k.vm.health = FF_SUSPECT;
+	cr_expect_eq(kit_looked(cloud, &k, AZ_STOP, 200, view), FF_M_NOT_DONE);
+	k.vm.health = FF_AFFECTED;
+	ff_json_set_str(k.facts, "of", "run-0");
+	cr_expect_eq(kit_looked(cloud, &k, AZ_STOP, 200, view), FF_M_NOT_DONE);
+}
+
+Test(azure_steps, when_it_claimed_is_kept_whatever_became_of_it)
+{
+	static const int statuses[] = {200, 202, 412, 500};
+
+	for (size_t i = 0; i < FF_COUNT(statuses); i++) {
+		json_object_del(k.facts, "claim_ms");
+		kit_acted(cloud, &k, AZ_CLAIM, statuses[i], "{}");
+		cr_expect_eq(ff_json_int(k.facts, "claim_ms", 0), NOW, "%d", statuses[i]);
+	}
+	json_object_del(k.facts, "claim_ms");
+	kit_acted(cloud, &k, AZ_RELEASE, 200, "{}");
+	cr_expect_null(json_object_get(k.facts, "claim_ms"));
+}
+
 /* ---- the copy */
 
 Test(azure_steps, the_copys_name_is_valid_short_and_its_own)

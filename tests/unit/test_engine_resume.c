@@ -320,6 +320,31 @@ Test(engine_resume, who_was_claimed_and_is_well_by_now_is_not_stopped)
 	expect_outcome(&w, "a", FF_O_REPAIRED, "");
 }
 
+/* Discovery may call a VM sick because of the run's own claim: its provider is asked once more before it goes down. */
+Test(engine_resume, who_was_claimed_is_looked_at_before_it_is_stopped)
+{
+	size_t begun = 0;
+
+	for (size_t at = 5;; at++) {
+		size_t claims;
+
+		world_open(&w, 1, NULL);
+		w.dies_at_line = at;
+		world_repair(&w);
+		run_on();
+		if (traced(&w, "POST https://toy.test/stop:a") > 0)
+			break;
+		claims = tokens_of("claim");
+		begun += claims;
+		find_again(1);
+		resume_and_run();
+		expect_outcome(&w, "a", FF_O_REPAIRED, "");
+		cr_expect_eq(traced(&w, "GET https://toy.test/look/stop/a"), claims, "after record %zu", at);
+		forget();
+	}
+	cr_expect_geq(begun, 2, "after the claim's intent, and after its step");
+}
+
 Test(engine_resume, who_was_taken_down_is_mended_whatever_it_looks_like)
 {
 	die_before("POST https://toy.test/copy:a", NULL);
