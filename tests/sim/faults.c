@@ -23,6 +23,7 @@ const char *const vw_fault_names[VW_F_COUNT] = {
 	[VW_F_OP_LATE] = "operation-late",
 	[VW_F_DIES_BEFORE] = "dies-before",
 	[VW_F_DIES_AFTER] = "dies-after",
+	[VW_F_MENDED] = "mended-by-hand",
 	[VW_F_REVOKED] = "revoked",
 	[VW_F_WORKER_DIES] = "worker-dies",
 	[VW_F_WORKER_HANGS] = "worker-hangs",
@@ -182,6 +183,10 @@ void vw_strike(struct vw *vw, struct vw_host *host, const struct sim_request *re
 	}
 	if (kind == VW_F_DIES_BEFORE || kind == VW_F_DIES_AFTER) {
 		die(vw, host, kind);
+		return;
+	}
+	if (kind == VW_F_MENDED) {
+		vw->faults.counts[kind] += vw->by_hand(vw);
 		return;
 	}
 	vw->faults.counts[kind]++;

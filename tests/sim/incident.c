@@ -57,56 +57,111 @@ static void act_free(struct vw_event *event)
 	free(event);
 }
 
+/* The model's state of a VM; NULL: there is none of that name. It goes with *state. */
+static const json_t *vm_now(const struct vw *vw, const char *cloud, const char *name, json_t **state)
+{
+	const json_t *vm;
+	size_t k;
+
+	*state = sim_state(vw->sim);
+	json_array_foreach ((json_t *)ff_json_at(ff_json_at(*state, cloud), "vms"), k, vm)
+		if (ff_streq(ff_json_str(vm, "name"), name))
+			return vm;
+	return NULL;
+}
+
 /* No cloud starts a machine without its OS disk for a human either, nor while it is leaving: EC2 wants the root volume
  * `attached`, and the model's own StartInstances refuses anything else. Behind its back a human must not do more. */
 static bool is_home(const struct vw *vw, const char *cloud, const char *name)
 {
-	ff_auto_json json_t *state = sim_state(vw->sim);
-	const json_t *vm;
-	size_t k;
+	ff_auto_json json_t *state = NULL;
+	const json_t *vm = vm_now(vw, cloud, name, &state);
 
-	json_array_foreach ((json_t *)ff_json_at(ff_json_at(state, cloud), "vms"), k, vm)
-		if (ff_streq(ff_json_str(vm, "name"), name))
-			return ff_json_bool(vm, "own_disk", false) &&
-			       (ff_json_str(vm, "root/status") == NULL ||
-				       ff_streq(ff_json_str(vm, "root/status"), "attached"));
-	return false;
+	return ff_json_bool(vm, "own_disk", false) &&
+	       (ff_json_str(vm, "root/status") == NULL || ff_streq(ff_json_str(vm, "root/status"), "attached"));
+}
+
+/* At the console of a machine that nobody has claimed what keeps it from booting is removed. */
+static bool remove_by_hand(struct vw_incident *i, const char *cloud, const char *name)
+{
+	ff_auto_json json_t *state = NULL;
+	const json_t *vm = vm_now(i->vw, cloud, name, &state);
+	struct vw_disk *content = vw_content_of(i, vm);
+	const char *run = ff_json_str(vm, ff_streq(cloud, "gcp") ? "labels/fixfleet-run" : "tags/fixfleet-run");
+	ff_auto_free char *key = NULL;
+
+	if (content == NULL || !content->bad || (run != NULL && *run != '\0') || !is_home(i->vw, cloud, name) ||
+		!ff_streq(ff_json_str(vm, "power"), "running"))
+		return false;
+	content->bad = false;
+	content->files = 0;
+	key = ff_printf("%s %s", cloud, name);
+	ff_table_set(&i->mended_by_hand, key, i);
+	return true;
+}
+
+static void act_by_hand(struct vw_incident *i, const char *op, const char *cloud, const char *name)
+{
+	ff_auto_json json_t *act = json_pack("{s:s, s:s, s:s}", "op", op, "cloud", cloud, "vm", name);
+	size_t seen = json_array_size(i->vw->sim->violations);
+	struct ff_err err;
+
+	if (sim_human(i->vw->sim, i->vw->now_ms, act, &err) == 0)
+		i->vw->faults.counts[VW_F_HUMAN]++;
+	if (i->o->story)
+		fprintf(stderr, "%9.3f human: %s %s %s\n", (double)(i->vw->now_ms - VW_BEGAN) / 1000, op, cloud, name);
+	while (json_array_size(i->vw->sim->violations) > seen) /* what a human breaks is not ours */
+		json_array_remove(i->vw->sim->violations, seen);
+}
+
+static void note_by_hand(struct vw_incident *i, const char *cloud, const char *name)
+{
+	ff_auto_free char *key = ff_printf("%s %s", cloud, name);
+
+	ff_table_set(&i->touched_by_hand, key, i);
+	free(i->hand);
+	i->hand = FF_STEAL(key);
+	i->hand_ms = i->vw->now_ms;
+	if (ff_has_prefix(name, "rescue"))
+		ff_table_set(&i->touched_by_hand, cloud, i);
+}
+
+/* And it is started again. False: there is nothing to mend. */
+static bool mend_by_hand(struct vw_incident *i, const char *cloud, const char *name)
+{
+	if (!remove_by_hand(i, cloud, name))
+		return false;
+	note_by_hand(i, cloud, name);
+	act_by_hand(i, "stop", cloud, name);
+	act_by_hand(i, "start", cloud, name);
+	return true;
+}
+
+static bool mend_first(struct vw *vw)
+{
+	struct course *c = vw->incident;
+	const char *cloud = vw->sim->parts[0].cloud->name;
+
+	return mend_by_hand(&c->i, cloud, ff_json_str(ff_json_at(ff_json_at(c->i.before, cloud), "vms/0"), "name"));
 }
 
 static void human(struct course *c)
 {
-	static const char *const ops[] = {"start", "stop", "detach", "touch-tags"};
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "mend"};
 	struct vw_incident *i = &c->i;
-	const struct sim_part *part = &i->vw->sim->parts[vw_draw(i, i->vw->sim->part_count)];
-	const json_t *vms = ff_json_at(i->before, part->cloud->name), *vm;
-	size_t seen = json_array_size(i->vw->sim->violations);
-	struct ff_err err;
-	ff_auto_json json_t *act = NULL;
-	ff_auto_free char *key = NULL;
-	const char *op;
+	const char *cloud = i->vw->sim->parts[vw_draw(i, i->vw->sim->part_count)].cloud->name, *name, *op;
+	const json_t *vms = ff_json_at(ff_json_at(i->before, cloud), "vms");
 
-	vms = json_object_get(vms, "vms");
-	vm = json_array_get(vms, vw_draw(i, json_array_size(vms)));
-	op = ops[vw_draw(i, 4)];
-	if (ff_streq(op, "start") && !is_home(i->vw, part->cloud->name, ff_json_str(vm, "name")))
+	name = ff_json_str(json_array_get(vms, vw_draw(i, json_array_size(vms))), "name");
+	op = ops[vw_draw(i, FF_COUNT(ops))];
+	if (ff_streq(op, "start") && !is_home(i->vw, cloud, name))
 		return;
-	act = json_pack("{s:s, s:s, s:s}", "op", op, "cloud", part->cloud->name, "vm", ff_json_str(vm, "name"));
-	key = ff_printf("%s %s", part->cloud->name, ff_json_str(vm, "name"));
-	ff_table_set(&i->touched_by_hand, key, i);
-	free(i->hand);
-	i->hand = ff_strdup(key);
-	i->hand_ms = i->vw->now_ms;
-	if (ff_has_prefix(ff_json_str(vm, "name"), "rescue"))
-		ff_table_set(&i->touched_by_hand, part->cloud->name, i);
-	if (sim_human(i->vw->sim, i->vw->now_ms, act, &err) == 0)
-		i->vw->faults.counts[VW_F_HUMAN]++;
-	if (i->o->story) {
-		ff_auto_free char *text = ff_json_text(act);
-
-		fprintf(stderr, "%9.3f human: %s\n", (double)(i->vw->now_ms - VW_BEGAN) / 1000, text);
+	if (ff_streq(op, "mend")) {
+		mend_by_hand(i, cloud, name);
+		return;
 	}
-	while (json_array_size(i->vw->sim->violations) > seen) /* what a human breaks is not ours */
-		json_array_remove(i->vw->sim->violations, seen);
+	note_by_hand(i, cloud, name);
+	act_by_hand(i, op, cloud, name);
 }
 
 static void happens(struct vw *vw, struct vw_event *event)
@@ -648,6 +703,7 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		c.actor = c.i.vw->hosts[0];
 		c.i.vw->incident = &c;
 		c.i.vw->leaves = hear;
+		c.i.vw->by_hand = mend_first;
 		plan(&c);
 		for (size_t h = 0; h < c.i.vw->host_count; h++)
 			c.before[h] = json_incref(c.i.before);
@@ -676,6 +732,7 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 	}
 	vw_lost_free(&c.i);
 	ff_table_free(&c.i.touched_by_hand, NULL);
+	ff_table_free(&c.i.mended_by_hand, NULL);
 	free(c.i.hand);
 	ff_table_free(&c.i.sick, NULL);
 	ff_table_free(&c.i.cleaned, NULL);

@@ -44,7 +44,8 @@ struct vw_incident {
 	json_t *before;			 /* the model's state at the begin */
 	struct ff_table cleaned;	 /* "run cloud name": a cleanup after that run has deleted, or may have */
 	struct ff_table touched_by_hand; /* "cloud name" of VMs that a human touched */
-	char *hand;			 /* of them, the last one; owned */
+	struct ff_table mended_by_hand;	 /* of those, whose bad files a human removed; in all of the incident */
+	char *hand;			 /* of those that a human touched, the last one; owned */
 	int64_t hand_ms;		 /* when */
 	struct ff_table sick;		 /* and of those that can be mended, and are to be */
 	bool revoked;

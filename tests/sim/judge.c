@@ -59,13 +59,6 @@ static bool replaces_what_was_left(const struct vw_incident *i, const char *viol
 	return false;
 }
 
-/* Who is brought home is released when it runs, whether or not it comes up: a second operator may find it on its way.
- */
-static bool found_on_its_way_up(const struct vw_incident *i, const char *violation)
-{
-	return i->second > 0 && (i->lost[0] || i->lost[i->second]) && strstr(violation, "was healthy when") != NULL;
-}
-
 void vw_judge_step(struct vw_incident *i)
 {
 	json_t *violations = i->vw->sim->violations;
@@ -78,7 +71,7 @@ void vw_judge_step(struct vw_incident *i)
 		/* what one operator was told the other cannot know, nor anybody what a human does meanwhile */
 		if ((!i->beside || strstr(text, "throttled: ") == NULL) &&
 			(i->touched_by_hand.count == 0 || strstr(text, "asked to start") == NULL) &&
-			!replaces_what_was_left(i, text) && !found_on_its_way_up(i, text))
+			!replaces_what_was_left(i, text))
 			vw_wrong(i, "violation: %s", text);
 	}
 	json_array_clear(violations);

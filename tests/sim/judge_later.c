@@ -264,13 +264,17 @@ static void judge_original(struct vw_incident *i, const struct vw_later *later, 
 		judge_made(i, later, kind, old, made);
 }
 
-/* What a repair had mended is as bad as it was; what a rollback had taken back is as it was mended. */
+/* What a repair had mended is as bad as it was, what a rollback had taken back as it was mended; unless somebody else
+ * has mended it, then it is either. */
 static void judge_content(struct vw_incident *i, const struct vw_later *later, const struct words *w, const json_t *is)
 {
 	const struct vw_disk *content = vw_content_of(i, is);
 	const char *cloud = w->end->provider;
 	bool bad = ff_flow_from_name(later->past->flow) == FF_FLOW_REPAIR;
+	ff_auto_free char *key = ff_printf("%s %s", cloud, ff_json_str(is, "name"));
 
+	if (content != NULL && ff_table_get(&i->mended_by_hand, key) != NULL)
+		bad = content->bad;
 	if (i->second == 0 && (!w->written || ff_streq(cloud, "azure")) &&
 		(content == NULL || content->bad != bad || content->half || (bad && content->mends > 0)))
 		vw_wrong(i, "%s %s: rolled back, and what is on its disk is not what was on it", cloud,

@@ -107,8 +107,9 @@ enum vw_fault_kind {
 	VW_F_OP_LATE = VW_F_REQUESTS, /* every other one that would hang ends after all */
 	VW_F_DIES_BEFORE,	      /* the machine that sent it is gone: it has not arrived */
 	VW_F_DIES_AFTER,	      /* the process is: the answer finds nobody, and what it has appended stays */
-	VW_F_EXACT,		      /* those above can be asked for at a request */
-	VW_F_REVOKED = VW_F_EXACT,    /* a permission, from some moment on */
+	VW_F_MENDED,		   /* just before it arrives somebody mends the first VM by hand, and starts it again */
+	VW_F_EXACT,		   /* those above can be asked for at a request */
+	VW_F_REVOKED = VW_F_EXACT, /* a permission, from some moment on */
 	VW_F_WORKER_DIES,
 	VW_F_WORKER_HANGS,
 	VW_F_WORKER_GARBAGE,
@@ -227,6 +228,8 @@ struct vw {
 	void *incident; /* whose it is */
 	/* told of each request that arrives, before a fault may meet it; `host` as in vw_strike(); NULL: nobody */
 	void (*at_request)(struct vw *vw, const struct vw_host *host, bool mutates);
+	/* mends the first VM by hand; false: there is nothing to mend */
+	bool (*by_hand)(struct vw *vw);
 	int64_t rtt_ms; /* of a request, give or take a quarter */
 	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */
