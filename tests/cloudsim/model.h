@@ -10,8 +10,8 @@
 #include "fixfleet/mem.h"
 
 #define SIM_UUID_BYTES 37
-#define SIM_SEEN_MS    20000 /* so long after its start whoever stops a machine that boots well can have seen the start \
-			      */
+/* So long after its start whoever stops a machine that boots well can have seen the start. */
+#define SIM_SEEN_MS 20000
 
 struct sim_op;
 struct sim_fault;
