@@ -339,7 +339,7 @@ Test(engine_resume, who_was_claimed_is_looked_at_before_it_is_stopped)
 		find_again(1);
 		resume_and_run();
 		expect_outcome(&w, "a", FF_O_REPAIRED, "");
-		cr_expect_eq(traced(&w, "GET https://toy.test/look/stop/a"), claims, "after record %zu", at);
+		cr_expect_eq(traced(&w, "GET https://toy.test/look/stop/a"), (int)claims, "after record %zu", at);
 		forget();
 	}
 	cr_expect_geq(begun, 2, "after the claim's intent, and after its step");
