@@ -50,7 +50,8 @@ static void forget_fresh(struct ff_verdict *v)
 
 /* ---------------------------------------------------------------- claim */
 
-/* Our claim is a change, too: is it the last one? */
+/* Our claim is a change, too: is it the last one? When it was asked for is known from the look before it, should the
+ * process have died before it had an answer. */
 static bool is_our_change(const struct ff_member *m, const json_t *view)
 {
 	int64_t claimed_ms = ff_json_int(m->facts, "claim_ms", 0), time;
@@ -119,6 +120,7 @@ AZ_LOOKED_FN(azure_claim_looked)
 	} else {
 		v->meaning = FF_M_NOT_DONE;
 		take_fresh(reply.body, v);
+		ff_json_set_int(azure_patch(v), "claim_ms", wall_ms);
 	}
 }
 

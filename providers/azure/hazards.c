@@ -259,11 +259,9 @@ static void deallocation_hazards(const struct azure_found *f, struct ff_vm *vm, 
 
 /* ---------------------------------------------------------------- health */
 
-static void judge_health(struct ff_vm *vm, const struct azure_side *side, const char *own_run)
+static void judge_health(struct ff_vm *vm, const struct azure_side *side)
 {
 	ff_auto_free char *text = NULL;
-	const char *run = azure_tag(vm->tags, AZ_TAG_RUN);
-	bool ours = run != NULL && ff_streq(run, own_run); /* the change was our claim, perhaps: asked again then */
 
 	if (vm->health == FF_SKIPPED)
 		return;
@@ -272,11 +270,12 @@ static void judge_health(struct ff_vm *vm, const struct azure_side *side, const 
 	} else if (!ff_streq(vm->state, "running")) {
 		text = ff_printf("it is %s", vm->state);
 		set_reason(vm, FF_SUSPECT, text);
-	} else if (side->agent == AZ_AGENT_SICK || (side->agent == AZ_AGENT_NOT_YET && ours)) {
+	} else if (side->agent == AZ_AGENT_SICK) {
 		set_reason(vm, FF_AFFECTED, "it is running and its VM agent does not answer");
-	} else if (side->agent == AZ_AGENT_NOT_YET) {
-		set_reason(vm, FF_SUSPECT,
-			"it was started or changed in the last five minutes, its VM agent does not answer yet");
+	} else if (side->agent == AZ_AGENT_NOT_YET) { /* the claim waits until it can be known */
+		set_reason(vm, FF_AFFECTED,
+			"it is running and its VM agent does not answer; it was started or changed less than five "
+			"minutes ago, which are waited for");
 	} else if (side->agent == AZ_AGENT_READY) {
 		set_reason(vm, FF_HEALTHY, "it is running and its VM agent is ready");
 	} else if (side->agent == AZ_AGENT_STALE) {
@@ -310,7 +309,7 @@ static void judge_vm(const struct ff_cloud *cloud, struct ff_vm *vm, const struc
 	else if (disk == NULL)
 		skip(vm, "its OS disk was not found");
 	json_object_del(vm->facts, "generation");
-	judge_health(vm, side, f->own_run);
+	judge_health(vm, side);
 }
 
 /* ---------------------------------------------------------------- rescue VMs */

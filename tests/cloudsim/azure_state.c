@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DAY_MS 86400000
+
 static const char *agent_word(const struct sim *sim, const struct azure *az, const struct az_vm *vm)
 {
 	int64_t time_ms;
@@ -111,7 +113,7 @@ static void touch_tags(struct az_vm *vm, const json_t *tags, int64_t now_ms)
 int az_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 {
 	static const char *const members[] = {"op", "vm", "disk", "tags", NULL};
-	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "demand", NULL};
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "demand", "age", NULL};
 	struct azure *az = self;
 	const char *name = NULL, *disk = NULL;
 	const json_t *tags;
@@ -133,6 +135,11 @@ int az_human(struct sim *sim, void *self, const json_t *act, struct ff_err *err)
 	}
 	if (op == 4) {
 		vm->demanded = true;
+		return 0;
+	}
+	if (op == 5) {
+		vm->booted_ms -= DAY_MS;
+		vm->changed_ms -= DAY_MS;
 		return 0;
 	}
 	if (vm->op != NULL)

@@ -122,7 +122,7 @@ json_t *sim_state(const struct sim *sim);
 
 /**
  * A human acting by hand, at once and without asking anybody:
- * {"op":"start"|"stop"|"detach"|"touch-tags"|"demand","vm":NAME, "disk":NAME (detach; without it all data
+ * {"op":"start"|"stop"|"detach"|"touch-tags"|"demand"|"age","vm":NAME, "disk":NAME (detach; without it all data
  * disks),"tags":{...} (touch-tags; null removes a tag)}. "cloud":"azure" says in which; without it the first cloud that
  * has such a VM. 0, or -1 with err (FF_E_USAGE).
  */

@@ -340,6 +340,9 @@ Test(azure_steps, when_it_claimed_is_kept_whatever_became_of_it)
 {
 	static const int statuses[] = {200, 202, 412, 500};
 
+	json_object_del(k.facts, "claim_ms");
+	cr_expect_eq(looked_vm(AZ_CLAIM, original, "running", ""), FF_M_NOT_DONE);
+	cr_expect_eq(ff_json_int(k.facts, "claim_ms", 0), NOW, "it may die before it has an answer");
 	for (size_t i = 0; i < FF_COUNT(statuses); i++) {
 		json_object_del(k.facts, "claim_ms");
 		kit_acted(cloud, &k, AZ_CLAIM, statuses[i], "{}");
