@@ -119,7 +119,8 @@ static bool is_wanted_of_lost(const struct vw *vw, enum vw_fault_kind kind, bool
 
 	if (tree.met == 0)
 		return dies && mutates && jobs_take(tree.b, (*tree.turn)++);
-	return !tree.some || (uint64_t)kind == (vw->faults.exact[0].number + vw->arrived) % VW_F_EXACT;
+	/* nobody mends by hand what is claimed */
+	return !tree.some || (uint64_t)kind == (vw->faults.exact[0].number + vw->arrived) % VW_F_MENDED;
 }
 
 static bool is_wanted(const struct vw *vw, enum vw_fault_kind kind, const struct vw_host *host, bool mutates)

@@ -147,7 +147,7 @@ static bool mend_first(struct vw *vw)
 
 static void human(struct course *c)
 {
-	static const char *const ops[] = {"start", "stop", "detach", "touch-tags", "mend"};
+	static const char *const ops[] = {"start", "stop", "detach", "touch-tags"};
 	struct vw_incident *i = &c->i;
 	const char *cloud = i->vw->sim->parts[vw_draw(i, i->vw->sim->part_count)].cloud->name, *name, *op;
 	const json_t *vms = ff_json_at(ff_json_at(i->before, cloud), "vms");
@@ -156,10 +156,10 @@ static void human(struct course *c)
 	op = ops[vw_draw(i, FF_COUNT(ops))];
 	if (ff_streq(op, "start") && !is_home(i->vw, cloud, name))
 		return;
-	if (ff_streq(op, "mend")) {
-		mend_by_hand(i, cloud, name);
+	/* mostly there is nothing to start; every other time what keeps it from booting is removed. Not drawn: what a
+	 * seed means stays the same */
+	if (ff_streq(op, "start") && (i->random >> 32) % 2 != 0 && mend_by_hand(i, cloud, name))
 		return;
-	}
 	note_by_hand(i, cloud, name);
 	act_by_hand(i, op, cloud, name);
 }
