@@ -301,8 +301,8 @@ int azure_fits(const struct ff_vm *vm, const struct ff_vm *rescue, struct ff_err
 /** "running" of "PowerState/running" in instanceView.statuses, lower case, in `out`; "" when it is not said. */
 const char *azure_power(const json_t *view, char out[32]);
 /** When the last change of the VM ended, a start among them: instanceView's "ProvisioningState/..." has its time
- * (recorded in vm_power_states). NULL when it is not said. Borrowed. */
-const char *azure_changed(const json_t *view);
+ * (recorded in vm_power_states). 0 when it is not said. */
+int64_t azure_changed_ms(const json_t *view);
 /** That is so short ago that a Windows which boots well need not have been heard of yet: its agent's silence says
  * nothing then. False, too, where no time is said. */
 bool azure_may_come_up(const json_t *view, int64_t wall_ms);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define AGENT_LOOK_MS 10000
-#define CLAIM_ENDS_MS 60000 /* from the answer to a claim to its end, with what clocks differ by */
+#define CLAIM_ENDS_MS 60000 /* from the look before a claim to its end, with what clocks differ by */
 
 AZ_LOOK_FN(azure_look_vm)
 {
@@ -54,9 +54,7 @@ static void forget_fresh(struct ff_verdict *v)
  * process have died before it had an answer. */
 static bool is_our_change(const struct ff_member *m, const json_t *view)
 {
-	int64_t claimed_ms = ff_json_int(m->facts, "claim_ms", 0), time;
-
-	return ff_time_parse(azure_changed(view), &time) == 0 && time - CLAIM_ENDS_MS <= claimed_ms;
+	return azure_changed_ms(view) - CLAIM_ENDS_MS <= ff_json_int(m->facts, "claim_ms", 0);
 }
 
 bool azure_is_well_again(

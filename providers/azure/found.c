@@ -9,23 +9,8 @@
 
 /* ---------------------------------------------------------------- small readings, used by the steps too */
 
-const char *azure_power(const json_t *view, char out[32])
-{
-	const json_t *status;
-	size_t i;
-
-	out[0] = '\0';
-	json_array_foreach (ff_json_at(view, "statuses"), i, status) {
-		const char *code = ff_json_str(status, "code");
-		ff_auto_free char *lower = azure_lower(code);
-
-		if (ff_has_prefix(lower, "powerstate/"))
-			snprintf(out, 32, "%.31s", lower + strlen("powerstate/"));
-	}
-	return out;
-}
-
-const char *azure_changed(const json_t *view)
+/* The status whose code begins so, in lower case; NULL: there is none. */
+static const json_t *status_of(const json_t *view, const char *prefix)
 {
 	const json_t *status;
 	size_t i;
@@ -33,18 +18,39 @@ const char *azure_changed(const json_t *view)
 	json_array_foreach (ff_json_at(view, "statuses"), i, status) {
 		ff_auto_free char *lower = azure_lower(ff_json_str(status, "code"));
 
-		if (ff_has_prefix(lower, "provisioningstate/"))
-			return ff_json_str(status, "time");
+		if (ff_has_prefix(lower, prefix))
+			return status;
 	}
 	return NULL;
 }
 
-bool azure_may_come_up(const json_t *view, int64_t wall_ms)
+const char *azure_power(const json_t *view, char out[32])
+{
+	ff_auto_free char *lower = azure_lower(ff_json_str(status_of(view, "powerstate/"), "code"));
+
+	snprintf(out, 32, "%.31s", ff_has_prefix(lower, "powerstate/") ? lower + strlen("powerstate/") : "");
+	return out;
+}
+
+/* When the last change of the VM ended, a start among them (recorded: vm_power_states). NULL when it is not said. */
+static const char *changed(const json_t *view)
+{
+	return ff_json_str(status_of(view, "provisioningstate/"), "time");
+}
+
+int64_t azure_changed_ms(const json_t *view)
 {
 	int64_t time;
 
-	return ff_time_parse(azure_changed(view), &time) == 0 && wall_ms - time < COMES_UP_MS &&
-	       time - wall_ms < COMES_UP_MS; /* later than that a clock is wrong, and nothing is known */
+	return ff_time_parse(changed(view), &time) == 0 ? time : 0;
+}
+
+bool azure_may_come_up(const json_t *view, int64_t wall_ms)
+{
+	int64_t time = azure_changed_ms(view);
+
+	return time > wall_ms - COMES_UP_MS &&
+	       time < wall_ms + COMES_UP_MS; /* later: a clock is wrong, nothing is known */
 }
 
 const char *azure_tag(const json_t *tags, const char *name)
@@ -284,7 +290,7 @@ static enum azure_agent sick_or_not_yet(struct ff_vm *vm, const json_t *view, in
 {
 	if (!azure_may_come_up(view, wall_ms))
 		return AZ_AGENT_SICK;
-	ff_strv_addf(&vm->evidence, "the VM's last change ended at %s", azure_changed(view));
+	ff_strv_addf(&vm->evidence, "the VM's last change ended at %s", changed(view));
 	return AZ_AGENT_NOT_YET;
 }
 

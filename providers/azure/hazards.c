@@ -275,7 +275,7 @@ static void judge_health(struct ff_vm *vm, const struct azure_side *side)
 	} else if (side->agent == AZ_AGENT_NOT_YET) { /* the claim waits until it can be known */
 		set_reason(vm, FF_AFFECTED,
 			"it is running and its VM agent does not answer; it was started or changed less than five "
-			"minutes ago, which are waited for");
+			"minutes ago and may be booting: its turn waits until that is known");
 	} else if (side->agent == AZ_AGENT_READY) {
 		set_reason(vm, FF_HEALTHY, "it is running and its VM agent is ready");
 	} else if (side->agent == AZ_AGENT_STALE) {

@@ -13,7 +13,7 @@ jq -n --arg bad "$PWD/build/images/bad.img" --arg good "$PWD/build/images/good.i
    {name:"rescue-g", os:"Linux", labels:{"fixfleet-role":"rescue"}, boot:{name:"rg-boot", size_gib:10}}]}}' >"$T/scenario.json"
 sim_start "$T/scenario.json" "$T/cloud" --time-scale 20 --imds 127.0.0.1:0
 for vm in a-2 g-2 g-3; do
-	curl -sS --cacert "$SIM_CA" -X POST -d "{\"op\":\"demand\",\"vm\":\"$vm\"}" "$SIM_URL/_sim/human" >/dev/null
+	by_hand demand $vm
 done
 mend --provider aws --region us-east-1 --provider gcp --project p1 --all
 ended a-1 repaired
@@ -44,7 +44,7 @@ state '(.aws.volumes | length) == 3 and (.gcp.disks | length) == 4' "no disk is 
 state '.violations == []' "no promise is broken"
 
 # nothing was kept of them in a run without snapshots: there is nothing to say
-curl -sS --cacert "$SIM_CA" -X POST -d '{"op":"demand","vm":"g-2"}' "$SIM_URL/_sim/human" >/dev/null
+by_hand demand g-2
 mend --provider gcp --project p1 --all --name g-2 --backup none
 ended g-2 clean
 expect 0 "$FIXFLEET" cleanup "$T/run" --run-dir "$T/nothing" --yes; said "has nothing to clean up after"

@@ -50,7 +50,7 @@ at_home v-4
 # there is no way back for v-3 now; for v-1 there is
 expect 2 "$FIXFLEET" cleanup "$T/tidy" --yes; said "name the repair or rollback that it was about"
 for vm in v-1 v-3; do
-	curl -sS --cacert "$SIM_CA" -X POST -d "{\"op\":\"demand\",\"vm\":\"$vm\"}" "$SIM_URL/_sim/human" >/dev/null
+	by_hand demand $vm
 done
 expect 0 "$FIXFLEET" rollback "$T/run" v-1 v-3 --run-dir "$T/back" --yes --output json
 ended v-1 rolled-back

@@ -17,7 +17,7 @@ at_home p-ip
 	fail "the rescue VM's own disk was moved"
 tidy 1
 # and as if the operator had thought about it for a while: so soon after its start its agent might still answer
-curl -sS --cacert "$SIM_CA" -X POST -d '{"op":"age","vm":"p-ip"}' "$SIM_URL/_sim/human" >/dev/null
+by_hand age p-ip
 repair --allow-deallocate
 ended p-ip repaired
 on_copy p-ip

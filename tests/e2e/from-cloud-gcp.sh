@@ -15,10 +15,7 @@ arrived() {
 lose_run --provider gcp --project p1 --no-canary
 
 # of g-2 a label is gone: nobody knows whether it ran, so it is left where it is, and the commands are said
-was() {
-	curl -sS --cacert "$SIM_CA" -X POST -d "{\"op\":\"touch-tags\",\"vm\":\"g-2\",\"tags\":{\"fixfleet-was\":$1}}" "$SIM_URL/_sim/human" >/dev/null
-}
-was null
+by_hand touch-tags g-2 '"tags":{"fixfleet-was":null}'
 from_cloud() {
 	want=$1
 	shift
@@ -39,7 +36,7 @@ ended g-1 failed-home "brought home by its tags"
 [ "$(vm g-2 .power)" = stopped ] || fail "g-2 was touched"
 
 # once it is known what it was, it comes home as well
-was '"running"'
+by_hand touch-tags g-2 '"tags":{"fixfleet-was":"running"}'
 from_cloud 1 --provider gcp --project p1 --run-dir "$T/second" --yes --output json
 ended g-2 failed-home "brought home by its tags"
 [ "$(vm g-2 '"\(.boot.disk) \(.boot.device_name) \(.boot.auto_delete) \(.own_disk) \(.power)"')" = "g-2-boot persistent-disk-0 false true running" ] ||

@@ -19,9 +19,6 @@ mend --provider azure --rg prod --provider aws --region us-east-1 --provider gcp
 for vm in z-1 a-1 g-1; do
 	ended $vm repaired
 done
-demand() {
-	curl -sS --cacert "$SIM_CA" -X POST -d "{\"op\":\"demand\",\"vm\":\"$1\"}" "$SIM_URL/_sim/human" >/dev/null
-}
 
 # wrong names touch nothing; without --yes nobody is there to ask
 expect 2 "$FIXFLEET" rollback; said "rollback needs a run"
@@ -32,7 +29,7 @@ state '[.azure.vms[], .aws.vms[], .gcp.vms[] | select(.name | startswith("rescue
 
 # one by name, then the rest; the first has nothing to go back to any more
 for vm in z-1 a-1 g-1; do
-	demand $vm
+	by_hand demand $vm
 done
 expect 0 "$FIXFLEET" rollback "$T/run" z-1 --run-dir "$T/back-z" --yes --output json
 ended z-1 rolled-back

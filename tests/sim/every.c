@@ -94,9 +94,9 @@ static int place_of(enum vw_fault_kind kind)
 /*
  * An operation that fails, hangs or ends late is one that the request begins; a request that only reads begins none.
  * The model would pass over such a fault, and the incident be the same as without it. Whether what only reads arrives
- * is all the same to who dies, and who is dead does not die again.
+ * is all the same to who dies, and who is dead does not die again. Nobody mends what is well or claimed.
  */
-static bool can_meet(enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
+static bool can_meet(struct vw *vw, enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
 {
 	switch (kind) {
 	case VW_F_OP_FAILS:
@@ -107,6 +107,8 @@ static bool can_meet(enum vw_fault_kind kind, const struct vw_host *host, bool m
 		return mutates && host != NULL;
 	case VW_F_DIES_AFTER:
 		return host != NULL;
+	case VW_F_MENDED:
+		return vw->to_mend(vw);
 	default:
 		return true;
 	}
@@ -119,23 +121,21 @@ static bool is_wanted_of_lost(const struct vw *vw, enum vw_fault_kind kind, bool
 
 	if (tree.met == 0)
 		return dies && mutates && jobs_take(tree.b, (*tree.turn)++);
-	/* nobody mends by hand what is claimed */
 	return !tree.some || (uint64_t)kind == (vw->faults.exact[0].number + vw->arrived) % VW_F_MENDED;
 }
 
-static bool is_wanted(const struct vw *vw, enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
+static bool is_wanted(struct vw *vw, enum vw_fault_kind kind, const struct vw_host *host, bool mutates)
 {
 	uint64_t kinds = FF_COUNT(paired), first = vw->faults.exact[0].number;
 
-	if (!can_meet(kind, host, mutates))
+	if ((tree.met > 0 && !tree.lost && place_of(kind) < 0) || !can_meet(vw, kind, host, mutates))
 		return false;
 	if (tree.lost)
 		return is_wanted_of_lost(vw, kind, mutates);
 	if (tree.met == 0)
 		return jobs_take(tree.b, (*tree.turn)++);
-	return place_of(kind) >= 0 &&
-	       (!tree.some || (uint64_t)(place_of(vw->faults.exact[0].kind)) * kinds + (uint64_t)place_of(kind) ==
-				      (first + vw->arrived * 5) % (kinds * kinds));
+	return !tree.some || (uint64_t)(place_of(vw->faults.exact[0].kind)) * kinds + (uint64_t)place_of(kind) ==
+				     (first + vw->arrived * 5) % (kinds * kinds);
 }
 
 static void meet(struct vw *vw, enum vw_fault_kind kind)

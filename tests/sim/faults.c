@@ -186,7 +186,8 @@ void vw_strike(struct vw *vw, struct vw_host *host, const struct sim_request *re
 		return;
 	}
 	if (kind == VW_F_MENDED) {
-		vw->faults.counts[kind] += vw->by_hand(vw);
+		vw->faults.counts[kind]++;
+		vw->mend(vw);
 		return;
 	}
 	vw->faults.counts[kind]++;

@@ -72,32 +72,24 @@ static const json_t *vm_now(const struct vw *vw, const char *cloud, const char *
 
 /* No cloud starts a machine without its OS disk for a human either, nor while it is leaving: EC2 wants the root volume
  * `attached`, and the model's own StartInstances refuses anything else. Behind its back a human must not do more. */
-static bool is_home(const struct vw *vw, const char *cloud, const char *name)
+static bool vm_is_home(const json_t *vm)
 {
-	ff_auto_json json_t *state = NULL;
-	const json_t *vm = vm_now(vw, cloud, name, &state);
-
 	return ff_json_bool(vm, "own_disk", false) &&
 	       (ff_json_str(vm, "root/status") == NULL || ff_streq(ff_json_str(vm, "root/status"), "attached"));
 }
 
-/* At the console of a machine that nobody has claimed what keeps it from booting is removed. */
-static bool remove_by_hand(struct vw_incident *i, const char *cloud, const char *name)
+/* What somebody may mend at the console of a machine that nobody has claimed; NULL: nothing. */
+static struct vw_disk *to_mend(const struct vw_incident *i, const char *cloud, const char *name)
 {
 	ff_auto_json json_t *state = NULL;
 	const json_t *vm = vm_now(i->vw, cloud, name, &state);
 	struct vw_disk *content = vw_content_of(i, vm);
 	const char *run = ff_json_str(vm, ff_streq(cloud, "gcp") ? "labels/fixfleet-run" : "tags/fixfleet-run");
-	ff_auto_free char *key = NULL;
 
-	if (content == NULL || !content->bad || (run != NULL && *run != '\0') || !is_home(i->vw, cloud, name) ||
+	if (content == NULL || !content->bad || (run != NULL && *run != '\0') || !vm_is_home(vm) ||
 		!ff_streq(ff_json_str(vm, "power"), "running"))
-		return false;
-	content->bad = false;
-	content->files = 0;
-	key = ff_printf("%s %s", cloud, name);
-	ff_table_set(&i->mended_by_hand, key, i);
-	return true;
+		return NULL;
+	return content;
 }
 
 static void act_by_hand(struct vw_incident *i, const char *op, const char *cloud, const char *name)
@@ -126,23 +118,42 @@ static void note_by_hand(struct vw_incident *i, const char *cloud, const char *n
 		ff_table_set(&i->touched_by_hand, cloud, i);
 }
 
-/* And it is started again. False: there is nothing to mend. */
-static bool mend_by_hand(struct vw_incident *i, const char *cloud, const char *name)
+/* What keeps it from booting is removed, and it is started again. */
+static void mend_by_hand(struct vw_incident *i, const char *cloud, const char *name)
 {
-	if (!remove_by_hand(i, cloud, name))
-		return false;
+	struct vw_disk *content = to_mend(i, cloud, name);
+	ff_auto_free char *key = ff_printf("%s %s", cloud, name);
+
+	if (content == NULL)
+		return;
+	content->bad = false;
+	content->files = 0;
+	ff_table_set(&i->mended_by_hand, key, i);
 	note_by_hand(i, cloud, name);
 	act_by_hand(i, "stop", cloud, name);
 	act_by_hand(i, "start", cloud, name);
-	return true;
 }
 
-static bool mend_first(struct vw *vw)
+static const char *first_vm(const struct vw_incident *i, const char **cloud)
+{
+	*cloud = i->vw->sim->parts[0].cloud->name;
+	return ff_json_str(ff_json_at(ff_json_at(i->before, *cloud), "vms/0"), "name");
+}
+
+static bool first_to_mend(struct vw *vw)
+{
+	const struct course *c = vw->incident;
+	const char *cloud, *name = first_vm(&c->i, &cloud);
+
+	return to_mend(&c->i, cloud, name) != NULL;
+}
+
+static void mend_first(struct vw *vw)
 {
 	struct course *c = vw->incident;
-	const char *cloud = vw->sim->parts[0].cloud->name;
+	const char *cloud, *name = first_vm(&c->i, &cloud);
 
-	return mend_by_hand(&c->i, cloud, ff_json_str(ff_json_at(ff_json_at(c->i.before, cloud), "vms/0"), "name"));
+	mend_by_hand(&c->i, cloud, name);
 }
 
 static void human(struct course *c)
@@ -151,15 +162,18 @@ static void human(struct course *c)
 	struct vw_incident *i = &c->i;
 	const char *cloud = i->vw->sim->parts[vw_draw(i, i->vw->sim->part_count)].cloud->name, *name, *op;
 	const json_t *vms = ff_json_at(ff_json_at(i->before, cloud), "vms");
+	ff_auto_json json_t *state = NULL;
 
 	name = ff_json_str(json_array_get(vms, vw_draw(i, json_array_size(vms))), "name");
 	op = ops[vw_draw(i, FF_COUNT(ops))];
-	if (ff_streq(op, "start") && !is_home(i->vw, cloud, name))
+	if (ff_streq(op, "start") && !vm_is_home(vm_now(i->vw, cloud, name, &state)))
 		return;
 	/* mostly there is nothing to start; every other time what keeps it from booting is removed. Not drawn: what a
 	 * seed means stays the same */
-	if (ff_streq(op, "start") && (i->random >> 32) % 2 != 0 && mend_by_hand(i, cloud, name))
+	if (ff_streq(op, "start") && (i->random >> 32) % 2 != 0 && to_mend(i, cloud, name) != NULL) {
+		mend_by_hand(i, cloud, name);
 		return;
+	}
 	note_by_hand(i, cloud, name);
 	act_by_hand(i, op, cloud, name);
 }
@@ -703,7 +717,8 @@ void vw_incident(uint64_t seed, const struct vw_incident_options *options, struc
 		c.actor = c.i.vw->hosts[0];
 		c.i.vw->incident = &c;
 		c.i.vw->leaves = hear;
-		c.i.vw->by_hand = mend_first;
+		c.i.vw->to_mend = first_to_mend;
+		c.i.vw->mend = mend_first;
 		plan(&c);
 		for (size_t h = 0; h < c.i.vw->host_count; h++)
 			c.before[h] = json_incref(c.i.before);

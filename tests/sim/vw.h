@@ -228,8 +228,9 @@ struct vw {
 	void *incident; /* whose it is */
 	/* told of each request that arrives, before a fault may meet it; `host` as in vw_strike(); NULL: nobody */
 	void (*at_request)(struct vw *vw, const struct vw_host *host, bool mutates);
-	/* mends the first VM by hand; false: there is nothing to mend */
-	bool (*by_hand)(struct vw *vw);
+	/* is there something to be mended by hand on the first VM? and that */
+	bool (*to_mend)(struct vw *vw);
+	void (*mend)(struct vw *vw);
 	int64_t rtt_ms; /* of a request, give or take a quarter */
 	uint64_t requests, arrived, mutations, turns;
 	uint64_t calls[SIM_PARTS_MAX]; /* to each cloud, in the scenario's order */

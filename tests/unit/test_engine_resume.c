@@ -320,7 +320,8 @@ Test(engine_resume, who_was_claimed_and_is_well_by_now_is_not_stopped)
 	expect_outcome(&w, "a", FF_O_REPAIRED, "");
 }
 
-/* Discovery may call a VM sick because of the run's own claim: its provider is asked once more before it goes down. */
+/* It was claimed by a process that has died since, and may have been started: its provider is asked before it goes
+ * down. */
 Test(engine_resume, who_was_claimed_is_looked_at_before_it_is_stopped)
 {
 	size_t begun = 0;
