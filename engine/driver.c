@@ -14,6 +14,7 @@
 
 #define BACK_OFF_MS	2000
 #define BACK_OFF_MAX_MS 15000
+#define STILL_MS	(2 * 60 * 1000) /* longer than a machine takes to come up, as a rule */
 
 const struct ff_step *ff_one_row(const struct ff_one *one)
 {
@@ -66,6 +67,17 @@ void ff_one_heard(struct ff_one *one, const struct ff_err *err)
 	one->last = ff_strdup(err->text);
 }
 
+/* Who waits for long says why, once a row: minutes without a word look like a program that hangs. */
+static void tell_why(struct ff_engine *e, struct ff_one *one, int64_t now)
+{
+	const struct ff_step *row = ff_one_row(one);
+
+	if (one->told || one->last == NULL || now - (one->until_ms - patience_ms(e, row)) < STILL_MS)
+		return;
+	one->told = true;
+	ff_say(e, FF_EV_NOTE, one->scope, one->vm, "still %s: %s", row->doing, one->last);
+}
+
 void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool then_act)
 {
 	int64_t now = ff_now(e);
@@ -76,6 +88,7 @@ void ff_one_pause(struct ff_engine *e, struct ff_one *one, int64_t wait_ms, bool
 		ff_one_fail(e, one, &err);
 		return;
 	}
+	tell_why(e, one, now);
 	if (wait_ms <= 0) {
 		wait_ms = one->pauses < 3 ? (int64_t)BACK_OFF_MS << one->pauses : BACK_OFF_MAX_MS;
 		if (one->pauses < 3)
@@ -130,7 +143,7 @@ static void begin_row(struct ff_engine *e, struct ff_one *one, int row_number)
 	one->until_ms = ff_now(e) + patience_ms(e, row);
 	one->rounds = one->pauses = one->unseen = 0;
 	one->attempts = one->drawn = 0;
-	one->confirmed = one->same_token = one->alone = one->look_alone = one->late = one->busy = false;
+	one->confirmed = one->same_token = one->alone = one->look_alone = one->late = one->busy = one->told = false;
 	free(FF_STEAL(one->last));
 	ff_say(e, FF_EV_STEP, one->scope, one->vm, "%s", row->doing);
 	if (row->kind == FF_STEP_REPAIR)

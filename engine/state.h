@@ -206,6 +206,7 @@ struct ff_one {
 	bool slot_held : 1;  /* the slot is its own */
 	bool slot_used : 1;  /* something may be attached there */
 	bool late : 1;	     /* patience ended */
+	bool told : 1;	     /* said why this row takes so long */
 	bool turning : 1;    /* the operator wants it home when this step is over */
 	uint16_t attempts;
 	char token[37];

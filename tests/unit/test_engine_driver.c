@@ -196,6 +196,17 @@ Test(engine_driver, patience_ends_a_step_that_waits_for_ever)
 	expect_outcome(&w, "a", FF_O_FAILED_HOME, "copy: not done within 15m00s: agent not ready");
 }
 
+Test(engine_driver, who_waits_for_minutes_says_once_why)
+{
+	RULES({"look/verify/b", .times = 30, .body = "wait"}, {"look/verify/a", .times = 2, .body = "wait"});
+	world_open(&w, 2, NULL);
+	world_repair(&w);
+	world_run(&w, FF_PHASE_ENDED);
+	expect_outcome(&w, "b", FF_O_REPAIRED, "");
+	cr_expect_eq(said(&w, "note b: still verifying: agent not ready"), 1);
+	cr_expect_eq(said(&w, "note a: still verifying: agent not ready"), 0);
+}
+
 Test(engine_driver, verify_has_the_patience_of_the_configuration)
 {
 	struct ff_engine_config config = {.verify_ms = 60000};
